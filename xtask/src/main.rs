@@ -1,1 +1,42 @@
-fn main() {}
+//! The project's chores: `cargo xtask COMMAND`.
+//!
+//! Each command is a list of steps that anyone could type by hand; a step that fails ends the run
+//! with its exit status.
+
+mod layers;
+mod steps;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+cargo xtask COMMAND
+
+  check     formatting, lints and layers: the quick look before a commit
+  layers    which crate uses which, against the table in docs/adr/0001
+  test      everything a pull request must pass: check, all Rust tests, the protocol against
+            Kafka's own classes, real clients against a real node
+  unit      only the Rust tests
+  protocol  only the protocol against Kafka's own classes
+  compat    only the clients; further arguments go to test/compat/run
+  bench     Dohle and Apache Kafka in turn on the same load; prints ratios, asserts nothing
+";
+
+fn main() -> Result<ExitCode> {
+    let mut args = std::env::args().skip(1);
+    let command = args.next().unwrap_or_default();
+    let rest: Vec<String> = args.collect();
+    match command.as_str() {
+        "check" => steps::check()?,
+        "layers" => layers::check()?,
+        "unit" => steps::unit()?,
+        "protocol" => steps::protocol()?,
+        "compat" => steps::compat(&rest)?,
+        "bench" => steps::bench(&rest)?,
+        "test" => steps::test()?,
+        "" | "help" | "--help" | "-h" => print!("{HELP}"),
+        other => bail!("no command {other:?}\n\n{HELP}"),
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,71 @@
+//! What the commands run, step by step.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Instant,
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::layers;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Runs one step in the root of the project and says how long it took.
+fn run(program: &str, args: &[&str]) -> Result<()> {
+    let line = format!("{program} {}", args.join(" "));
+    println!("\n=== {line}");
+    let start = Instant::now();
+    let status = Command::new(program)
+        .args(args)
+        .current_dir(root())
+        .status()
+        .with_context(|| format!("could not start {line}"))?;
+    println!("=== {:.1} s, {status}", start.elapsed().as_secs_f64());
+    if !status.success() {
+        bail!("{line}: {status}");
+    }
+    Ok(())
+}
+
+/// Formatting, lints, layers.
+pub(crate) fn check() -> Result<()> {
+    run("cargo", &["fmt", "--all", "--check"])?;
+    run("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    layers::check()
+}
+
+/// All Rust tests.
+pub(crate) fn unit() -> Result<()> {
+    run("cargo", &["test", "--workspace", "--quiet"])
+}
+
+/// The codecs against the classes and schemas in Kafka's jars.
+pub(crate) fn protocol() -> Result<()> {
+    run("test/protocol-oracle/run", &[])
+}
+
+/// Foreign clients against a node built from this tree.
+pub(crate) fn compat(args: &[String]) -> Result<()> {
+    run("cargo", &["build", "--release", "--package", "dohle-cli"])?;
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    run("test/compat/run", if args.is_empty() { &["quick"] } else { &args })
+}
+
+/// The same load on both brokers.
+pub(crate) fn bench(args: &[String]) -> Result<()> {
+    run("cargo", &["build", "--release", "--package", "dohle-cli", "--package", "dohle-bench"])?;
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    run("test/bench/run", &args)
+}
+
+/// Everything that a pull request must pass.
+pub(crate) fn test() -> Result<()> {
+    check()?;
+    unit()?;
+    protocol()?;
+    compat(&[])
+}
