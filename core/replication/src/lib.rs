@@ -1,1 +1,3 @@
 //! Under construction.
+#![allow(missing_docs)]
+pub mod fetch_session;

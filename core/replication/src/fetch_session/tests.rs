@@ -1,0 +1,143 @@
+//! Sessions are driven request by request, as a consumer does, and the shape of each answer is
+//! compared with what KIP-227 promises.
+
+use super::*;
+
+fn wanted(partition: i32, fetch_offset: i64) -> WantedPartition {
+    WantedPartition {
+        topic_id: TopicId::ZERO,
+        topic: "t".into(),
+        partition: PartitionId(partition),
+        fetch_offset: Offset(fetch_offset),
+        max_bytes: 1024,
+        current_leader_epoch: LeaderEpoch::NONE,
+        last_fetched_epoch: LeaderEpoch::NONE,
+    }
+}
+
+fn request(id: i32, epoch: i32, partitions: &[i32]) -> SessionRequest {
+    SessionRequest {
+        id,
+        epoch,
+        by_topic_id: false,
+        wanted: partitions.iter().map(|p| wanted(*p, 0)).collect(),
+        forgotten: Vec::new(),
+    }
+}
+
+fn quiet(high_watermark: i64) -> PartitionNews {
+    PartitionNews {
+        error: ErrorCode::NONE,
+        high_watermark: Offset(high_watermark),
+        log_start_offset: Offset(0),
+        has_records: false,
+        has_advice: false,
+    }
+}
+
+fn with_records(high_watermark: i64) -> PartitionNews {
+    PartitionNews { has_records: true, ..quiet(high_watermark) }
+}
+
+fn cache(slots: usize) -> SessionCache {
+    let limits = SessionLimits { slots, ..SessionLimits::default() };
+    SessionCache::new(limits, Rng::from_seed(1))
+}
+
+fn opened(cache: &mut SessionCache, partitions: &[i32]) -> i32 {
+    let plan = cache.begin(Instant(0), request(0, 0, partitions)).unwrap();
+    let news = vec![quiet(0); partitions.len()];
+    let shape = cache.finish(Instant(0), &plan, &news);
+    assert!(shape.included.iter().all(|told| *told), "a full answer tells everything");
+    shape.session_id
+}
+
+#[test]
+fn an_incremental_answer_tells_only_news() {
+    let mut cache = cache(10);
+    let id = opened(&mut cache, &[0, 1, 2]);
+    assert_ne!(id, 0);
+    let plan = cache.begin(Instant(1), request(id, 1, &[])).unwrap();
+    assert_eq!(plan.partitions.len(), 3);
+    let shape = cache.finish(Instant(1), &plan, &[quiet(0), with_records(5), quiet(7)]);
+    assert_eq!((shape.session_id, shape.included), (id, vec![false, true, true]));
+}
+
+#[test]
+fn a_partition_with_records_goes_to_the_end() {
+    let mut cache = cache(10);
+    let id = opened(&mut cache, &[0, 1, 2]);
+    let plan = cache.begin(Instant(1), request(id, 1, &[])).unwrap();
+    cache.finish(Instant(1), &plan, &[with_records(5), quiet(0), quiet(0)]);
+    let plan = cache.begin(Instant(2), request(id, 2, &[])).unwrap();
+    let order: Vec<i32> = plan.partitions.iter().map(|p| p.partition.0).collect();
+    assert_eq!(order, [1, 2, 0]);
+}
+
+#[test]
+fn changed_and_forgotten_partitions_are_taken_over() {
+    let mut cache = cache(10);
+    let id = opened(&mut cache, &[0, 1]);
+    let mut next = request(id, 1, &[]);
+    next.wanted.push(wanted(1, 77));
+    next.forgotten.push((TopicId::ZERO, "t".into(), PartitionId(0)));
+    let plan = cache.begin(Instant(1), next).unwrap();
+    assert_eq!(plan.partitions, [wanted(1, 77)]);
+}
+
+#[test]
+fn after_an_error_the_next_answer_is_told() {
+    let mut cache = cache(10);
+    let id = opened(&mut cache, &[0]);
+    let failed = PartitionNews { error: ErrorCode::KAFKA_STORAGE_ERROR, ..quiet(0) };
+    for (epoch, (news, told)) in (1..).zip([(failed, true), (quiet(0), true), (quiet(0), false)]) {
+        let plan = cache.begin(Instant(1), request(id, epoch, &[])).unwrap();
+        assert_eq!(cache.finish(Instant(1), &plan, &[news]).included, [told], "epoch {epoch}");
+    }
+}
+
+#[test]
+fn wrong_ids_epochs_and_kinds_are_refused() {
+    let mut cache = cache(10);
+    let id = opened(&mut cache, &[0]);
+    let refused = |cache: &mut SessionCache, request| cache.begin(Instant(1), request).unwrap_err();
+    let other_id = if id == 1 { 2 } else { id - 1 };
+    assert_eq!(
+        refused(&mut cache, request(other_id, 1, &[])),
+        ErrorCode::FETCH_SESSION_ID_NOT_FOUND
+    );
+    assert_eq!(refused(&mut cache, request(id, 2, &[])), ErrorCode::INVALID_FETCH_SESSION_EPOCH);
+    let by_id = SessionRequest { by_topic_id: true, ..request(id, 1, &[]) };
+    assert_eq!(refused(&mut cache, by_id), ErrorCode::FETCH_SESSION_TOPIC_ID_ERROR);
+    assert!(cache.begin(Instant(1), request(id, 1, &[])).is_ok(), "a refusal changes nothing");
+}
+
+#[test]
+fn closing_and_emptying_end_a_session() {
+    let mut cache = cache(10);
+    let id = opened(&mut cache, &[0]);
+    cache.begin(Instant(1), request(id, -1, &[0])).unwrap();
+    assert_eq!(cache.count(), 0);
+    let id = opened(&mut cache, &[0]);
+    let mut empty = request(id, 1, &[]);
+    empty.forgotten.push((TopicId::ZERO, "t".into(), PartitionId(0)));
+    let plan = cache.begin(Instant(1), empty).unwrap();
+    assert_eq!(cache.finish(Instant(1), &plan, &[]).session_id, 0);
+    assert_eq!(cache.count(), 0);
+}
+
+#[test]
+fn a_full_cache_gives_way_only_to_idleness() {
+    let mut cache = cache(1);
+    assert_ne!(opened(&mut cache, &[0]), 0);
+    assert_eq!(opened(&mut cache, &[0]), 0, "the first one is fresh");
+    let later = Instant(0) + Duration::from_secs(121);
+    let plan = cache.begin(later, request(0, 0, &[0])).unwrap();
+    assert_ne!(cache.finish(later, &plan, &[quiet(0)]).session_id, 0);
+    assert_eq!(cache.count(), 1);
+}
+
+#[test]
+fn epochs_wrap_to_one() {
+    assert_eq!([epoch_after(1), epoch_after(i32::MAX)], [2, 1]);
+}
