@@ -1,1 +1,35 @@
-//! Under construction.
+//! Record batches: what a partition's log is made of, on the wire and on the disk alike.
+//!
+//! Batches of magic 2 are read where they lie, patched in place and built; messages of magic 0 and
+//! 1 are read only. Each check is a call of its own, so that the produce path can do just what it
+//! needs: `check_produce_batch` looks at each byte once and at no record.
+//!
+//! What the records mean is not known here, except for control records' types.
+
+mod attributes;
+mod batch;
+mod builder;
+mod entries;
+mod error;
+mod header;
+mod layout;
+mod legacy;
+mod patch;
+mod produce;
+mod record;
+mod varint;
+
+#[cfg(test)]
+mod tests;
+
+pub use attributes::{Attributes, Codec, TimestampType};
+pub use batch::{Batch, BatchView};
+pub use builder::{BatchBuilder, BatchFull, BatchSpec, NewRecord, Producer};
+pub use entries::{Entries, Entry, EntryPrefix, PEEK_SIZE, entries, split_batches};
+pub use error::{BatchError, RecordFault};
+pub use header::{BatchHeader, sequence_after};
+pub use layout::{HEADER_SIZE, MAGIC_V2, PREFIX_SIZE};
+pub use legacy::LegacyMessage;
+pub use patch::BatchMut;
+pub use produce::{BatchSummary, check_produce_batch};
+pub use record::{Header, Headers, HeadersIter, Record};
