@@ -1,3 +1,4 @@
 //! Under construction.
 #![allow(missing_docs)]
 pub mod fetch_session;
+pub mod wait;
