@@ -7,75 +7,7 @@
 
 use std::fmt;
 
-/// How the records of a batch are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub enum Codec {
-    /// Not compressed.
-    #[default]
-    None,
-    /// RFC 1952.
-    Gzip,
-    /// Snappy blocks, framed as xerial's Java library does or bare.
-    Snappy,
-    /// The LZ4 frame format.
-    Lz4,
-    /// RFC 8878. Source: KIP-110.
-    Zstd,
-}
-
-impl Codec {
-    /// All codecs, in the order of their numbers.
-    pub const ALL: [Self; 5] = [Self::None, Self::Gzip, Self::Snappy, Self::Lz4, Self::Zstd];
-
-    /// The codec of a number; `None` for 5, 6 and 7, which nobody has given a meaning.
-    #[must_use]
-    pub const fn from_id(id: u8) -> Option<Self> {
-        match id {
-            0 => Some(Self::None),
-            1 => Some(Self::Gzip),
-            2 => Some(Self::Snappy),
-            3 => Some(Self::Lz4),
-            4 => Some(Self::Zstd),
-            _ => None,
-        }
-    }
-
-    /// The number in a batch's attributes.
-    #[must_use]
-    pub const fn id(self) -> u8 {
-        match self {
-            Self::None => 0,
-            Self::Gzip => 1,
-            Self::Snappy => 2,
-            Self::Lz4 => 3,
-            Self::Zstd => 4,
-        }
-    }
-
-    /// The name in configurations and tools.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Gzip => "gzip",
-            Self::Snappy => "snappy",
-            Self::Lz4 => "lz4",
-            Self::Zstd => "zstd",
-        }
-    }
-
-    /// The codec of a name; `None` for a name that is none's.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|codec| codec.name() == name)
-    }
-}
-
-impl fmt::Display for Codec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+use crate::Codec;
 
 /// Whose clock a batch's timestamps are from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]

@@ -8,12 +8,14 @@ use dohle_base::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 use zerocopy::IntoBytes;
 
 use crate::batch::crc_of;
+use crate::codec::compress;
 use crate::layout::{HEADER_SIZE, Layout, MAGIC_V2, PREFIX_SIZE};
 use crate::varint::{put_varint, put_varlong, varlong_size};
-use crate::{Attributes, Codec, Header, Headers, Record, TimestampType};
+use crate::{Attributes, Codec, Compression, Header, Headers, Record, TimestampType};
 
-/// The most bytes of a batch: what its length field can say, and some room for the prefix.
-const SIZE_MAX: usize = i32::MAX as usize - PREFIX_SIZE;
+/// The most bytes of a batch before it is compressed. Its length field could say twice as much;
+/// that leaves room for what codecs add to bytes that do not compress.
+const SIZE_MAX: usize = 1 << 30;
 
 /// Who numbers the records of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,8 @@ pub struct BatchSpec {
     pub log_append_time: Option<Timestamp>,
     /// From when on the cleaner may drop the batch's tombstones.
     pub delete_horizon: Option<Timestamp>,
+    /// How the records are compressed.
+    pub compression: Compression,
 }
 
 impl Default for BatchSpec {
@@ -62,6 +66,7 @@ impl Default for BatchSpec {
             control: false,
             log_append_time: None,
             delete_horizon: None,
+            compression: Compression::NONE,
         }
     }
 }
@@ -198,24 +203,29 @@ impl BatchBuilder {
         self.spec.transactional = transactional;
     }
 
-    /// Ends the batch, not compressed.
-    #[must_use]
-    pub fn finish(self) -> Bytes {
-        let last_delta = self.next_delta - 1;
-        self.seal(Codec::None, last_delta)
-    }
-
-    /// Ends the batch, not compressed, with a last offset beyond its last record's, as the cleaner
-    /// does for what it took out.
+    /// Ends the batch.
     ///
     /// # Panics
-    /// If the offset is before the last record's or not within 31 bits of the base offset.
+    /// If it has no records: it would have no last offset. `finish_at` makes empty batches.
+    #[must_use]
+    pub fn finish(self) -> Bytes {
+        assert!(!self.is_empty(), "a batch without records has no last offset of its own");
+        let last_delta = self.next_delta - 1;
+        self.seal(last_delta)
+    }
+
+    /// Ends the batch with a last offset at or beyond its last record's, as the cleaner does for
+    /// what it took out. Without records, the max timestamp is −1 unless `log_append_time` is set.
+    ///
+    /// # Panics
+    /// If the offset is before the last record's, before the base offset, or not within 31 bits of
+    /// it.
     #[must_use]
     pub fn finish_at(self, last_offset: Offset) -> Bytes {
         let delta = last_offset.0.checked_sub(self.spec.base_offset.0);
         let delta = delta.and_then(|delta| i32::try_from(delta).ok());
-        let delta = delta.filter(|delta| *delta >= self.next_delta - 1);
-        self.seal(Codec::None, delta.expect("the last offset lies behind the records"))
+        let delta = delta.filter(|delta| *delta >= 0 && *delta >= self.next_delta - 1);
+        self.seal(delta.expect("the last offset lies behind the records"))
     }
 
     fn fields<'a>(&self, offset_delta: i32, record: &NewRecord<'a>) -> Fields<'a> {
@@ -257,8 +267,15 @@ impl BatchBuilder {
         Ok(())
     }
 
-    fn seal(mut self, codec: Codec, last_offset_delta: i32) -> Bytes {
+    fn seal(mut self, last_offset_delta: i32) -> Bytes {
         let spec = self.spec;
+        let codec = if self.is_empty() { Codec::None } else { spec.compression.codec() };
+        if codec != Codec::None {
+            let records = self.bytes.get(HEADER_SIZE..).unwrap_or_default();
+            let packed = compress(spec.compression, records);
+            self.bytes.truncate(HEADER_SIZE);
+            self.bytes.extend_from_slice(&packed);
+        }
         let timestamp_type = match spec.log_append_time {
             Some(_) => TimestampType::LogAppend,
             None => TimestampType::Create,
@@ -269,7 +286,8 @@ impl BatchBuilder {
             .with_transactional(spec.transactional)
             .with_control(spec.control)
             .with_delete_horizon(spec.delete_horizon.is_some());
-        let length = i32::try_from(self.bytes.len() - PREFIX_SIZE).expect("at most SIZE_MAX");
+        let length = i32::try_from(self.bytes.len() - PREFIX_SIZE)
+            .expect("at most SIZE_MAX, and what does not compress grows by little");
         let layout = Layout {
             base_offset: spec.base_offset.0.into(),
             batch_length: length.into(),

@@ -50,10 +50,10 @@ pub enum BatchError {
         /// What its bytes give.
         computed: u32,
     },
-    /// A codec number that has no meaning.
-    #[error("codec {id} does not exist")]
+    /// A codec number that has no meaning in this format.
+    #[error("codec {id} does not exist here")]
     UnknownCodec {
-        /// The number, 5 to 7.
+        /// The number, 5 to 7; of old messages 4, too.
         id: u8,
     },
     /// The offsets are negative or leave the range of an offset.

@@ -14,8 +14,10 @@ use zerocopy::{
     big_endian::{I32, I64, U32},
 };
 
-use crate::entries::EntryPrefix;
-use crate::{Attributes, BatchError};
+use crate::entries::{Entries, EntryPrefix, entries};
+use crate::{Attributes, BatchError, Codec, Entry, Headers, Record, RecordFault, TimestampType};
+
+type Nullable<'a> = Option<&'a [u8]>;
 
 /// A message borrowed from the bytes that hold it. Compressed, its value holds further messages.
 #[derive(Clone, Copy)]
@@ -105,6 +107,13 @@ impl<'a> LegacyMessage<'a> {
         self.timestamp
     }
 
+    /// The key and the value.
+    pub(crate) fn key_and_value(&self) -> Result<(Nullable<'a>, Nullable<'a>), RecordFault> {
+        let fields_start = if self.magic() == 0 { 18 } else { 26 };
+        let mut rest = self.bytes.get(fields_start..).unwrap_or_default();
+        Ok((take_nullable(&mut rest)?, take_nullable(&mut rest)?))
+    }
+
     /// Whether the bytes are those that the checksum was taken of. One pass over them.
     ///
     /// # Errors
@@ -126,4 +135,131 @@ impl std::fmt::Debug for LegacyMessage<'_> {
             .field("timestamp", &self.timestamp)
             .finish_non_exhaustive()
     }
+}
+
+/// Takes a length of four bytes and as many bytes; `None` if the length is negative.
+fn take_nullable<'a>(bytes: &mut &'a [u8]) -> Result<Nullable<'a>, RecordFault> {
+    let (length, rest) = I32::ref_from_prefix(bytes).map_err(|_| RecordFault::Truncated)?;
+    let length = length.get();
+    *bytes = rest;
+    let Ok(size) = usize::try_from(length) else { return Ok(None) };
+    let bad = RecordFault::BadLength { length: i64::from(length) };
+    let (taken, rest) = bytes.split_at_checked(size).ok_or(bad)?;
+    *bytes = rest;
+    Ok(Some(taken))
+}
+
+/// What to add to the offsets of the messages within a compressed one, whose payload `bytes` is.
+///
+/// With magic 0 they are absolute. With magic 1 they are relative, and the outer offset is that of
+/// the last message within, or 0 from certain old producers, whose offsets begin there.
+pub(crate) fn offset_shift(wrapper: &LegacyMessage<'_>, bytes: &[u8]) -> Result<i64, RecordFault> {
+    let mut last = None;
+    for message in messages(bytes) {
+        last = Some(message?.offset().0);
+    }
+    let last = last.ok_or(RecordFault::Truncated)?;
+    match (wrapper.magic(), wrapper.offset().0) {
+        (0, _) | (_, 0) => Ok(0),
+        (_, outer) if outer < last || last < 0 => Err(RecordFault::BadNesting),
+        (_, outer) => Ok(outer - last),
+    }
+}
+
+/// The messages within a compressed one. One that is cut short ends them.
+fn messages(bytes: &[u8]) -> Messages<'_> {
+    Messages(entries(bytes))
+}
+
+#[derive(Clone, Debug)]
+struct Messages<'a>(Entries<'a>);
+
+impl<'a> Iterator for Messages<'a> {
+    type Item = Result<LegacyMessage<'a>, RecordFault>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.0.next()? {
+            Ok(Entry::Legacy(message)) => Some(Ok(message)),
+            Err(BatchError::Truncated { .. }) => None,
+            Err(BatchError::BadLength { length, .. }) => {
+                Some(Err(RecordFault::BadLength { length: i64::from(length) }))
+            }
+            Ok(Entry::Batch(_)) | Err(_) => Some(Err(RecordFault::BadNesting)),
+        }
+    }
+}
+
+/// Walks the records of an old message: itself, or those within it.
+#[derive(Clone, Debug)]
+pub(crate) struct LegacyRecords<'a> {
+    walk: LegacyWalk<'a>,
+    index: u32,
+}
+
+#[derive(Clone, Debug)]
+enum LegacyWalk<'a> {
+    Single(LegacyMessage<'a>),
+    Within { messages: Messages<'a>, shift: i64, log_append_time: Option<Timestamp> },
+    Ended,
+}
+
+impl<'a> LegacyRecords<'a> {
+    pub(crate) fn single(message: LegacyMessage<'a>) -> Self {
+        Self { walk: LegacyWalk::Single(message), index: 0 }
+    }
+
+    pub(crate) fn within(wrapper: LegacyMessage<'_>, shift: i64, bytes: &'a [u8]) -> Self {
+        let log_append = wrapper.attributes().timestamp_type() == TimestampType::LogAppend;
+        let log_append_time = log_append.then_some(wrapper.timestamp);
+        let walk = LegacyWalk::Within { messages: messages(bytes), shift, log_append_time };
+        Self { walk, index: 0 }
+    }
+
+    pub(crate) fn next(&mut self) -> Option<Result<Record<'a>, BatchError>> {
+        let record = match &mut self.walk {
+            LegacyWalk::Ended => return None,
+            LegacyWalk::Single(message) => {
+                let record = record_of(message, 0, None);
+                self.walk = LegacyWalk::Ended;
+                record
+            }
+            LegacyWalk::Within { messages, shift, log_append_time } => messages
+                .next()?
+                .and_then(|message| inner_record_of(&message, *shift, *log_append_time)),
+        };
+        if record.is_err() {
+            self.walk = LegacyWalk::Ended;
+        }
+        let index = self.index;
+        self.index += 1;
+        Some(record.map_err(|fault| BatchError::BadRecord { index, fault }))
+    }
+}
+
+fn inner_record_of<'a>(
+    message: &LegacyMessage<'a>,
+    shift: i64,
+    log_append_time: Option<Timestamp>,
+) -> Result<Record<'a>, RecordFault> {
+    if message.attributes().codec() != Some(Codec::None) {
+        return Err(RecordFault::BadNesting);
+    }
+    if let Err(BatchError::BadCrc { expected, computed }) = message.check_crc() {
+        return Err(RecordFault::BadCrc { expected, computed });
+    }
+    record_of(message, shift, log_append_time)
+}
+
+fn record_of<'a>(
+    message: &LegacyMessage<'a>,
+    shift: i64,
+    log_append_time: Option<Timestamp>,
+) -> Result<Record<'a>, RecordFault> {
+    let (key, value) = message.key_and_value()?;
+    let offset = message.offset().0.checked_add(shift).ok_or(RecordFault::BadNesting)?;
+    let timestamp = match log_append_time {
+        Some(time) if message.magic() > 0 => time,
+        _ => message.timestamp,
+    };
+    Ok(Record { offset: Offset(offset), timestamp, key, value, headers: Headers::default() })
 }

@@ -9,12 +9,15 @@
 mod attributes;
 mod batch;
 mod builder;
+mod codec;
+mod control;
 mod entries;
 mod error;
 mod header;
 mod layout;
 mod legacy;
 mod patch;
+mod payload;
 mod produce;
 mod record;
 mod varint;
@@ -22,14 +25,17 @@ mod varint;
 #[cfg(test)]
 mod tests;
 
-pub use attributes::{Attributes, Codec, TimestampType};
+pub use attributes::{Attributes, TimestampType};
 pub use batch::{Batch, BatchView};
 pub use builder::{BatchBuilder, BatchFull, BatchSpec, NewRecord, Producer};
+pub use codec::{BadLevel, Codec, Compression};
+pub use control::{ControlError, ControlRecord, ControlType, EndTxnMarker, control_batch};
 pub use entries::{Entries, Entry, EntryPrefix, PEEK_SIZE, entries, split_batches};
 pub use error::{BatchError, RecordFault};
 pub use header::{BatchHeader, sequence_after};
 pub use layout::{HEADER_SIZE, MAGIC_V2, PREFIX_SIZE};
 pub use legacy::LegacyMessage;
 pub use patch::BatchMut;
+pub use payload::{DECOMPRESSED_SIZE_MAX, Payload, Records, RecordsSummary};
 pub use produce::{BatchSummary, check_produce_batch};
 pub use record::{Header, Headers, HeadersIter, Record};
