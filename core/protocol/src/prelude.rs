@@ -1,0 +1,12 @@
+//! What generated modules refer to.
+
+pub(crate) use bytes::Bytes;
+pub(crate) use dohle_base::{
+    BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionId, ProducerEpoch, ProducerId, Str, TopicId,
+    Uuid,
+};
+
+pub(crate) use crate::{
+    ApiKey, DecodeError, EncodeError, Message, Reader, RecordSet, Request, Writer, message::Part,
+    writer::required,
+};
