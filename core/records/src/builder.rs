@@ -9,9 +9,9 @@ use zerocopy::IntoBytes;
 
 use crate::batch::crc_of;
 use crate::codec::compress;
+use crate::encode::{AnyHeaders, Fields};
 use crate::layout::{HEADER_SIZE, Layout, MAGIC_V2, PREFIX_SIZE};
-use crate::varint::{put_varint, put_varlong, varlong_size};
-use crate::{Attributes, Codec, Compression, Header, Headers, Record, TimestampType};
+use crate::{Attributes, BatchHeader, Codec, Compression, Header, Record, TimestampType};
 
 /// The most bytes of a batch before it is compressed. Its length field could say twice as much;
 /// that leaves room for what codecs add to bytes that do not compress.
@@ -55,6 +55,30 @@ pub struct BatchSpec {
     pub compression: Compression,
 }
 
+impl BatchSpec {
+    /// What a batch is like, to make another like it out of some of its records. A codec that has
+    /// no meaning becomes none; levels are not known and become the default.
+    #[must_use]
+    pub fn of(batch: &BatchHeader<'_>) -> Self {
+        let attributes = batch.attributes();
+        let log_append = attributes.timestamp_type() == TimestampType::LogAppend;
+        Self {
+            base_offset: batch.base_offset(),
+            partition_leader_epoch: batch.partition_leader_epoch(),
+            producer: Producer {
+                id: batch.producer_id(),
+                epoch: batch.producer_epoch(),
+                base_sequence: batch.base_sequence(),
+            },
+            transactional: attributes.is_transactional(),
+            control: attributes.is_control(),
+            log_append_time: log_append.then(|| batch.max_timestamp()),
+            delete_horizon: batch.delete_horizon(),
+            compression: attributes.codec().unwrap_or_default().into(),
+        }
+    }
+}
+
 impl Default for BatchSpec {
     /// A client's batch: from offset 0, no epoch, no producer, each record with its own time.
     fn default() -> Self {
@@ -84,8 +108,8 @@ pub struct NewRecord<'a> {
     pub headers: &'a [Header<'a>],
 }
 
-/// The record does not fit: the batch would grow beyond what its length field can say, or its
-/// offsets beyond 31 bits. The batch is as it was.
+/// The record does not fit: the batch would grow beyond 1 GiB, or its offsets beyond 31 bits. The
+/// batch is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the batch is full")]
 pub struct BatchFull;
@@ -101,19 +125,6 @@ pub struct BatchBuilder {
     next_delta: i32,
     base_timestamp: Timestamp,
     max_timestamp: Timestamp,
-}
-
-enum AnyHeaders<'a> {
-    Listed(&'a [Header<'a>]),
-    Encoded(Headers<'a>),
-}
-
-struct Fields<'a> {
-    offset_delta: i32,
-    timestamp_delta: i64,
-    key: Option<&'a [u8]>,
-    value: Option<&'a [u8]>,
-    headers: AnyHeaders<'a>,
 }
 
 impl BatchBuilder {
@@ -181,8 +192,7 @@ impl BatchBuilder {
     /// Bytes that the record would add, uncompressed.
     #[must_use]
     pub fn size_of(&self, record: &NewRecord<'_>) -> usize {
-        let body = self.fields(self.next_delta, record).size();
-        body.saturating_add(varint_size_of(body))
+        self.fields(self.next_delta, record).size()
     }
 
     /// Whether the batch would stay within `limit` bytes, uncompressed, with the record.
@@ -206,7 +216,7 @@ impl BatchBuilder {
     /// Ends the batch.
     ///
     /// # Panics
-    /// If it has no records: it would have no last offset. `finish_at` makes empty batches.
+    /// If it has no records: it would have no last offset. `empty_batch` makes such.
     #[must_use]
     pub fn finish(self) -> Bytes {
         assert!(!self.is_empty(), "a batch without records has no last offset of its own");
@@ -215,17 +225,17 @@ impl BatchBuilder {
     }
 
     /// Ends the batch with a last offset at or beyond its last record's, as the cleaner does for
-    /// what it took out. Without records, the max timestamp is −1 unless `log_append_time` is set.
+    /// what it took out.
     ///
     /// # Panics
-    /// If the offset is before the last record's, before the base offset, or not within 31 bits of
-    /// it.
+    /// If it has no records, or the offset is before the last one's or not within 31 bits of the
+    /// base offset.
     #[must_use]
     pub fn finish_at(self, last_offset: Offset) -> Bytes {
-        let delta = last_offset.0.checked_sub(self.spec.base_offset.0);
-        let delta = delta.and_then(|delta| i32::try_from(delta).ok());
-        let delta = delta.filter(|delta| *delta >= 0 && *delta >= self.next_delta - 1);
-        self.seal(delta.expect("the last offset lies behind the records"))
+        assert!(!self.is_empty(), "empty_batch makes batches without records");
+        let delta = delta_between(self.spec.base_offset, last_offset);
+        assert!(delta >= self.next_delta - 1, "the last offset is not before the last record's");
+        self.seal(delta)
     }
 
     fn fields<'a>(&self, offset_delta: i32, record: &NewRecord<'a>) -> Fields<'a> {
@@ -247,15 +257,12 @@ impl BatchBuilder {
     }
 
     fn put(&mut self, fields: &Fields<'_>, timestamp: Timestamp) -> Result<(), BatchFull> {
-        let body = fields.size();
-        let size = self.bytes.len().checked_add(varint_size_of(body));
-        let size = size.and_then(|size| size.checked_add(body)).ok_or(BatchFull)?;
+        let size = self.bytes.len().saturating_add(fields.size());
         let next_delta = fields.offset_delta.checked_add(1).ok_or(BatchFull)?;
         if size > SIZE_MAX {
             return Err(BatchFull);
         }
         self.bytes.reserve(size - self.bytes.len());
-        put_varlong(&mut self.bytes, i64::try_from(body).map_err(|_| BatchFull)?);
         fields.put(&mut self.bytes);
         assert_eq!(self.bytes.len(), size, "the size was foretold");
         if self.count == 0 && self.spec.delete_horizon.is_none() {
@@ -269,7 +276,7 @@ impl BatchBuilder {
 
     fn seal(mut self, last_offset_delta: i32) -> Bytes {
         let spec = self.spec;
-        let codec = if self.is_empty() { Codec::None } else { spec.compression.codec() };
+        let codec = spec.compression.codec();
         if codec != Codec::None {
             let records = self.bytes.get(HEADER_SIZE..).unwrap_or_default();
             let packed = compress(spec.compression, records);
@@ -310,79 +317,35 @@ impl BatchBuilder {
     }
 }
 
+/// A batch without records, from the spec's base offset to `last_offset`, which keeps what the
+/// cleaner must not forget of the batch that was there: its producer's last sequence number.
+///
+/// # Panics
+/// If the last offset is before the base offset or not within 31 bits of it.
+#[must_use]
+pub fn empty_batch(
+    spec: BatchSpec,
+    last_offset: Offset,
+    timestamp_type: TimestampType,
+    max_timestamp: Timestamp,
+) -> Bytes {
+    // Without records there is nothing to compress, and there are no tombstones to drop.
+    let spec = BatchSpec {
+        delete_horizon: None,
+        compression: Compression::NONE,
+        log_append_time: (timestamp_type == TimestampType::LogAppend).then_some(max_timestamp),
+        ..spec
+    };
+    let mut builder = BatchBuilder::new(spec);
+    builder.max_timestamp = max_timestamp;
+    builder.seal(delta_between(spec.base_offset, last_offset))
+}
+
+fn delta_between(base_offset: Offset, last_offset: Offset) -> i32 {
+    let delta = last_offset.0.checked_sub(base_offset.0).and_then(|delta| delta.try_into().ok());
+    delta.filter(|delta| *delta >= 0).expect("a batch's offsets are within 31 bits of its base")
+}
+
 fn write_layout(batch: &mut [u8], layout: &Layout) {
     layout.write_to_prefix(batch).expect("a batch begins with room for its head");
-}
-
-impl Fields<'_> {
-    /// Bytes of the record, its own size not counted.
-    fn size(&self) -> usize {
-        let fixed = 1 + varlong_size(self.timestamp_delta) + varlong_size(self.offset_delta.into());
-        let sizes = [nullable_size(self.key), nullable_size(self.value), self.headers.size()];
-        sizes.into_iter().fold(fixed, usize::saturating_add)
-    }
-
-    fn put(&self, out: &mut Vec<u8>) {
-        out.push(0);
-        put_varlong(out, self.timestamp_delta);
-        put_varint(out, self.offset_delta);
-        put_nullable(out, self.key);
-        put_nullable(out, self.value);
-        self.headers.put(out);
-    }
-}
-
-impl AnyHeaders<'_> {
-    fn size(&self) -> usize {
-        match self {
-            Self::Listed(headers) => {
-                headers.iter().fold(varint_size_of(headers.len()), |sum, header| {
-                    let key = nullable_size(Some(header.key));
-                    sum.saturating_add(key).saturating_add(nullable_size(header.value))
-                })
-            }
-            Self::Encoded(headers) => varint_size_of(headers.len()) + headers.bytes().len(),
-        }
-    }
-
-    fn put(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Listed(headers) => {
-                put_size(out, headers.len());
-                for header in *headers {
-                    put_nullable(out, Some(header.key));
-                    put_nullable(out, header.value);
-                }
-            }
-            Self::Encoded(headers) => {
-                put_size(out, headers.len());
-                out.extend_from_slice(headers.bytes());
-            }
-        }
-    }
-}
-
-fn nullable_size(bytes: Option<&[u8]>) -> usize {
-    match bytes {
-        None => 1,
-        Some(bytes) => varint_size_of(bytes.len()).saturating_add(bytes.len()),
-    }
-}
-
-fn put_nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
-    match bytes {
-        None => put_varint(out, -1),
-        Some(bytes) => {
-            put_size(out, bytes.len());
-            out.extend_from_slice(bytes);
-        }
-    }
-}
-
-fn put_size(out: &mut Vec<u8>, size: usize) {
-    put_varlong(out, i64::try_from(size).expect("a slice is shorter than 2^63"));
-}
-
-fn varint_size_of(size: usize) -> usize {
-    i64::try_from(size).map_or(usize::MAX, varlong_size)
 }

@@ -112,16 +112,17 @@ pub enum BatchError {
 }
 
 impl BatchError {
-    /// Whether the bytes were damaged or cut (`CORRUPT_MESSAGE` to a peer), rather than made wrong
-    /// on purpose or by a bug (`INVALID_RECORD`).
+    /// Whether the bytes were damaged on their way, rather than made wrong. A producer is told
+    /// `CORRUPT_MESSAGE` then and tries again, and otherwise `INVALID_RECORD`.
+    ///
+    /// Kafka sees no batch at all in one that is cut, and none of its time in old messages.
     #[must_use]
     pub const fn is_corruption(self) -> bool {
         match self {
+            Self::BadMagic { magic, .. } => !matches!(magic, 0 | 1),
+            Self::BadLength { .. } | Self::BadCrc { .. } => true,
             Self::Truncated { .. }
-            | Self::BadLength { .. }
-            | Self::BadMagic { .. }
-            | Self::BadCrc { .. } => true,
-            Self::NotAlone { .. }
+            | Self::NotAlone { .. }
             | Self::UnknownCodec { .. }
             | Self::BadOffsets { .. }
             | Self::BadCount { .. }

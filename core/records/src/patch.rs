@@ -4,12 +4,12 @@
 //! inside it, so a change there takes one pass over the batch for the new checksum, made once when
 //! the changes are done.
 
-use dohle_base::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
+use dohle_base::{LeaderEpoch, Offset, Timestamp};
 use zerocopy::FromBytes;
 
 use crate::batch::crc_of;
 use crate::layout::Layout;
-use crate::{BatchError, BatchView, TimestampType};
+use crate::{BatchError, BatchView, Producer, TimestampType};
 
 /// A batch borrowed mutably.
 #[derive(Debug)]
@@ -69,18 +69,12 @@ impl<'a> BatchMut<'a> {
 
     /// Says who produced the batch, in which epoch and from which sequence number on, and whether
     /// in a transaction. Takes a new checksum.
-    pub fn set_producer(
-        &mut self,
-        id: ProducerId,
-        epoch: ProducerEpoch,
-        base_sequence: i32,
-        transactional: bool,
-    ) {
+    pub fn set_producer(&mut self, producer: Producer, transactional: bool) {
         let attributes = self.view().attributes().with_transactional(transactional);
         let layout = self.layout();
-        layout.producer_id = id.0.into();
-        layout.producer_epoch = epoch.0.into();
-        layout.base_sequence = base_sequence.into();
+        layout.producer_id = producer.id.0.into();
+        layout.producer_epoch = producer.epoch.0.into();
+        layout.base_sequence = producer.base_sequence.into();
         layout.attributes = attributes.0.into();
         self.seal();
     }

@@ -27,12 +27,12 @@ pub const DECOMPRESSED_SIZE_MAX: usize = 2_147_483_639;
 /// The records of one batch or old message, decompressed if they were compressed.
 #[derive(Clone, Debug)]
 pub struct Payload<'a> {
-    source: Source<'a>,
-    bytes: Cow<'a, [u8]>,
+    pub(crate) source: Source<'a>,
+    pub(crate) bytes: Cow<'a, [u8]>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Source<'a> {
+pub(crate) enum Source<'a> {
     Batch(BatchHeader<'a>),
     Message(LegacyMessage<'a>),
     /// A compressed message, and what to add to the offsets of those within.
@@ -252,7 +252,8 @@ impl<'a> BatchRecords<'a> {
             let last_offset_delta = self.delta_max;
             return Some(BatchError::BadCount { count: self.count, last_offset_delta });
         }
-        (!self.rest.is_empty()).then(|| BatchError::TrailingBytes { count: self.rest.len() })
+        let count = self.rest.len();
+        (count > 0).then_some(BatchError::TrailingBytes { count })
     }
 
     fn take(&mut self) -> Result<Record<'a>, RecordFault> {
