@@ -8,6 +8,7 @@
 //! string  plain: i16 length, -1 null      compact: unsigned varint of length + 1, 0 null
 //! bytes   plain: i32 length, -1 null      compact: the same
 //! array   plain: i32 count,  -1 null      compact: the same of the count
+//! struct  nullable: i8 before it, -1 null  tagged and nullable: varint 1 before it, 0 null
 //! tags    unsigned varint count, then each: varint tag, varint size, that many bytes
 //! ```
 
@@ -223,6 +224,15 @@ impl Reader {
     /// A struct behind a byte that says whether it is there: negative for null.
     pub(crate) fn part_or_null<T: Part>(&mut self, version: i16) -> Result<Option<T>, DecodeError> {
         if self.get::<i8>()? < 0 { Ok(None) } else { T::read(self, version).map(Some) }
+    }
+
+    /// In a tagged field the byte is an unsigned varint, and null is 0. Source: observed of Kafka
+    /// 4.4.0, whose one such field is `ConsumerGroupMemberMetadataValue.ClassicMemberMetadata`.
+    pub(crate) fn tagged_part_or_null<T: Part>(
+        &mut self,
+        version: i16,
+    ) -> Result<Option<T>, DecodeError> {
+        if self.unsigned_varint()? == 0 { Ok(None) } else { T::read(self, version).map(Some) }
     }
 
     /// How many tagged fields follow.

@@ -220,6 +220,16 @@ impl Writer {
         Ok(())
     }
 
+    /// See [`crate::Reader`] for why tagged fields differ.
+    pub(crate) fn tagged_part_or_null<T: Part>(
+        &mut self,
+        value: Option<&T>,
+        version: i16,
+    ) -> Result<(), EncodeError> {
+        self.unsigned_varint(u32::from(value.is_some()));
+        value.map_or(Ok(()), |value| value.write(self, version))
+    }
+
     /// Starts a tagged field; one byte is kept free for its size.
     pub(crate) fn begin_tag(&mut self, number: u32) -> usize {
         self.unsigned_varint(number);

@@ -130,6 +130,9 @@ fn read_call(field: &Field, flexible: &str, or_null: &str) -> String {
         (Type::String(_), false) => format!("r.string{or_null}({flexible})?"),
         (Type::String(_), true) => format!("r.strings{or_null}({flexible})?"),
         (Type::Struct(_), false) if or_null.is_empty() => "Part::read(r, version)?".to_owned(),
+        (Type::Struct(_), false) if field.tag.is_some() => {
+            "r.tagged_part_or_null(version)?".to_owned()
+        }
         (Type::Struct(_), false) => "r.part_or_null(version)?".to_owned(),
         (Type::Struct(_), true) => format!("r.parts{or_null}({flexible}, version)?"),
         (Type::Bytes, _) => format!("r.bytes{or_null}({flexible})?"),
@@ -233,6 +236,9 @@ fn write_call(field: &Field, value: &str, flexible: &str, or_null: &str) -> Stri
         (Type::String(_), false) => format!("w.string{or_null}({reference}, {flexible})?;"),
         (Type::String(_), true) => format!("w.strings{or_null}({reference}, {flexible})?;"),
         (Type::Struct(_), false) if or_null.is_empty() => format!("{value}.write(w, version)?;"),
+        (Type::Struct(_), false) if field.tag.is_some() => {
+            format!("w.tagged_part_or_null({value}, version)?;")
+        }
         (Type::Struct(_), false) => format!("w.part_or_null({value}, version)?;"),
         (Type::Struct(_), true) => format!("w.parts{or_null}({reference}, {flexible}, version)?;"),
         (Type::Bytes, _) => format!("w.bytes{or_null}({reference}, {flexible})?;"),
