@@ -115,7 +115,7 @@ impl BatchError {
     /// Whether the bytes were damaged on their way, rather than made wrong. A producer is told
     /// `CORRUPT_MESSAGE` then and tries again, and otherwise `INVALID_RECORD`.
     ///
-    /// Kafka sees no batch at all in one that is cut, and none of its time in old messages.
+    /// A batch that is cut counts as none at all, and old formats as chosen, not as damage.
     #[must_use]
     pub const fn is_corruption(self) -> bool {
         match self {
