@@ -1,0 +1,252 @@
+//! One connection: a task that takes turns.
+//!
+//! A turn polls the waiting replies, hands whole frames to the handler, writes all answers whose
+//! turn has come, reads once, and repeats until there is nothing to do or its share of bytes is
+//! used up. So all requests that one read brought are handled before their answers leave together.
+//!
+//! ```text
+//!   serving ──▶ answered   the handler ended it, or the thread drains: all answers are out
+//!      ├──────▶ peer       the peer closed its side: the known answers are out
+//!      ├──────▶ refused    a length that no frame may have: the known answers are out
+//!      ├──────▶ expired    no byte moved for too long
+//!      └──────▶ failed     the socket or a file failed
+//! ```
+//!
+//! Reading stops while a bound is exceeded (answers that wait, answers not taken by the peer); the
+//! peer then feels it through TCP.
+
+mod answers;
+mod idle;
+mod input;
+mod output;
+
+use std::{
+    future::poll_fn,
+    io,
+    rc::Rc,
+    task::{Context, Poll},
+};
+
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+
+use self::{answers::Answers, idle::Idle, input::Input, output::Output};
+use crate::{
+    ConnectionContext, Handler,
+    admission::Admitted,
+    limits::{LINGER, OUTPUT_BYTES_MAX, TURN_BYTES_MAX},
+    thread::ThreadState,
+};
+
+/// A connection on its thread.
+pub(crate) struct Connection<H: Handler> {
+    stream: TcpStream,
+    context: ConnectionContext,
+    session: H::Session,
+    handler: Rc<H>,
+    thread: Rc<ThreadState>,
+    input: Input,
+    answers: Answers,
+    output: Output,
+    idle: Idle,
+    /// Set when no more is to be read, with the reason.
+    input_end: Option<End>,
+    /// The thread knows this task.
+    remembered: bool,
+    _admitted: Admitted,
+}
+
+/// Why a connection ends.
+enum End {
+    Answered,
+    Peer,
+    Refused,
+    Expired,
+    Failed(io::Error),
+}
+
+impl<H: Handler> Connection<H> {
+    /// Takes over a non-blocking socket.
+    ///
+    /// # Errors
+    /// If the socket cannot be registered for events.
+    pub(crate) fn open(
+        stream: std::net::TcpStream,
+        context: ConnectionContext,
+        admitted: Admitted,
+        handler: Rc<H>,
+        thread: Rc<ThreadState>,
+    ) -> io::Result<Self> {
+        let stream = TcpStream::from_std(stream)?;
+        let input = Input::new(Rc::clone(&thread.buffers), thread.options.request_bytes_max);
+        let idle = Idle::new(thread.options.idle_max);
+        thread.opened();
+        Ok(Self {
+            session: handler.open(&context),
+            stream,
+            context,
+            handler,
+            thread,
+            input,
+            answers: Answers::default(),
+            output: Output::default(),
+            idle,
+            input_end: None,
+            remembered: false,
+            _admitted: admitted,
+        })
+    }
+
+    /// Serves the connection to its end.
+    pub(crate) async fn run(mut self) {
+        let end = poll_fn(|cx| self.turn(cx)).await;
+        let (connection, peer) = (self.context.id.0, self.context.peer);
+        match end {
+            End::Answered => {
+                tracing::debug!(connection, %peer, "closed by us after its answers");
+                self.linger().await;
+            }
+            End::Peer => tracing::debug!(connection, %peer, "closed by the peer"),
+            End::Refused => tracing::debug!(connection, %peer, "closed after a forbidden length"),
+            End::Expired => {
+                tracing::debug!(connection, %peer, "closed because it was idle");
+                self.thread.counters.expired();
+            }
+            End::Failed(error) => tracing::debug!(connection, %peer, %error, "failed"),
+        }
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        if !self.remembered {
+            self.thread.remember(self.context.id, cx.waker());
+            self.remembered = true;
+        }
+        let mut budget = TURN_BYTES_MAX;
+        self.answers.poll_all(cx, &mut self.output);
+        loop {
+            self.handle_frames();
+            self.answers.poll_new(cx, &mut self.output);
+            if let Err(error) = self.write(cx, &mut budget) {
+                return Poll::Ready(End::Failed(error));
+            }
+            if let Some(end) = self.end() {
+                return Poll::Ready(end);
+            }
+            if budget == 0 {
+                cx.waker().wake_by_ref();
+                break;
+            }
+            if !self.may_handle() {
+                break;
+            }
+            if self.input.is_ready() {
+                continue;
+            }
+            match self.input.poll_read(cx, &mut self.stream) {
+                Poll::Pending => break,
+                Poll::Ready(Ok(0)) => self.input_end = Some(End::Peer),
+                Poll::Ready(Ok(read)) => {
+                    self.thread.counters.received(read);
+                    self.idle.moved();
+                    budget = budget.saturating_sub(read);
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(End::Failed(error)),
+            }
+        }
+        self.input.settle();
+        if self.idle.poll_expired(cx, !self.answers.is_empty()) {
+            return Poll::Ready(End::Expired);
+        }
+        Poll::Pending
+    }
+
+    /// Hands whole frames to the handler, as long as there is room for their answers.
+    fn handle_frames(&mut self) {
+        let mut handled = 0;
+        while self.may_handle() {
+            let frame = match self.input.next_frame() {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(bad) => {
+                    self.thread.refuse_frame(&self.context, bad.0);
+                    self.input_end = Some(End::Refused);
+                    break;
+                }
+            };
+            let size = frame.len();
+            let reply = self.handler.handle(&self.context, &mut self.session, frame);
+            self.answers.push(reply, size, &mut self.output);
+            handled += 1;
+        }
+        if handled > 0 {
+            self.thread.counters.handled(handled);
+        }
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, budget: &mut usize) -> io::Result<()> {
+        if self.output.is_empty() {
+            return Ok(());
+        }
+        let before = *budget;
+        let mut scratch = self.thread.scratch.borrow_mut();
+        let flushed = self.output.poll_flush(cx, &self.stream, &mut scratch, budget);
+        let sent = before - *budget;
+        if sent > 0 {
+            self.thread.counters.sent(sent);
+            self.idle.moved();
+        }
+        match flushed {
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Whether another request may be read and handled.
+    fn may_handle(&self) -> bool {
+        self.input_end.is_none()
+            && !self.answers.is_sealed()
+            && !self.thread.is_draining()
+            && self.answers.has_room()
+            && self.answers.memory_bytes() + self.output.memory_bytes() < OUTPUT_BYTES_MAX
+    }
+
+    fn end(&mut self) -> Option<End> {
+        if !self.output.is_empty() {
+            return None;
+        }
+        let finishing = self.answers.is_sealed() || self.thread.is_draining();
+        if finishing && self.answers.is_empty() {
+            return Some(End::Answered);
+        }
+        self.input_end.take()
+    }
+
+    /// Closes without losing the last answers: a socket that is closed while it holds unread bytes
+    /// is reset, and a reset discards what the peer has not been sent yet.
+    async fn linger(&mut self) {
+        let mut scratch = [0; 4096];
+        // Without unread bytes a plain close is enough, and the common case.
+        if !matches!(self.stream.try_read(&mut scratch), Ok(1..)) {
+            return;
+        }
+        let discard = async {
+            self.stream.shutdown().await?;
+            loop {
+                self.stream.readable().await?;
+                match self.stream.try_read(&mut scratch) {
+                    Ok(0) => return Ok(()),
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        };
+        // Whether the peer closed, failed or stayed, this side is done.
+        let _: Result<io::Result<()>, _> = timeout(LINGER, discard).await;
+    }
+}
+
+impl<H: Handler> Drop for Connection<H> {
+    fn drop(&mut self) {
+        self.thread.closed(self.context.id);
+    }
+}

@@ -1,0 +1,195 @@
+//! The write side of a connection: answers in their order, sent with as few system calls as
+//! possible.
+//!
+//! Consecutive pieces in memory, and short file ranges read into the thread's scratch buffer, leave
+//! in one vectored write. A long file range follows by `sendfile`; what precedes it is sent with
+//! the flag that more follows, so that the head of an answer shares a packet with its data.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io::{self, IoSlice},
+    os::unix::fs::FileExt,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Buf;
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use smallvec::SmallVec;
+use tokio::{io::Interest, net::TcpStream};
+
+use crate::{
+    Part, Response,
+    limits::{FILE_COPIED_MAX, PIECE_OVERHEAD, SENDFILE_MAX, WRITE_PIECES_MAX},
+};
+
+/// Vectored writes up to this many pieces need no allocation.
+const PIECES_INLINE: usize = 64;
+
+/// A queue that grew beyond this is replaced when it is empty.
+const QUEUE_KEPT: usize = 32;
+
+/// Answers whose turn has come and which the socket has not taken yet.
+#[derive(Default)]
+pub(crate) struct Output {
+    parts: VecDeque<Part>,
+    memory_bytes: usize,
+}
+
+/// The next pieces for one vectored write.
+struct Gathered {
+    pieces: usize,
+    bytes: usize,
+}
+
+impl Output {
+    pub(crate) fn push(&mut self, response: Response) {
+        self.push_part(Part::Bytes(response.head));
+        response.parts.into_iter().for_each(|part| self.push_part(part));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// What the queue costs in memory.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory_bytes + self.parts.len() * PIECE_OVERHEAD
+    }
+
+    /// Sends until the queue is empty, the socket is full (pending) or `budget` bytes have gone.
+    /// What is sent is taken off `budget`.
+    ///
+    /// # Errors
+    /// The socket's, and `UnexpectedEof` if a file is shorter than an answer promised. The
+    /// connection is then of no more use.
+    pub(crate) fn poll_flush(
+        &mut self,
+        cx: &mut Context<'_>,
+        stream: &TcpStream,
+        scratch: &mut [u8],
+        budget: &mut usize,
+    ) -> Poll<io::Result<()>> {
+        while !self.parts.is_empty() && *budget > 0 {
+            ready!(stream.poll_write_ready(cx))?;
+            let mut sent = 0;
+            let result =
+                stream.try_io(Interest::WRITABLE, || self.send(stream, scratch, &mut sent));
+            *budget = budget.saturating_sub(sent);
+            match result {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        if self.parts.is_empty() && self.parts.capacity() > QUEUE_KEPT {
+            self.parts = VecDeque::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn push_part(&mut self, part: Part) {
+        if part.size() > 0 {
+            self.memory_bytes += part.memory_size();
+            self.parts.push_back(part);
+        }
+    }
+
+    /// One system call. `WouldBlock` means that the socket is full, even if some bytes were sent.
+    fn send(&mut self, stream: &TcpStream, scratch: &mut [u8], sent: &mut usize) -> io::Result<()> {
+        if let Some(Part::File { file, position, len }) = self.parts.front()
+            && *len as usize > FILE_COPIED_MAX
+        {
+            *sent = send_file(stream, file, *position, *len)?;
+            self.advance(*sent);
+            return Ok(());
+        }
+        let gathered = self.gather(scratch)?;
+        *sent = self.send_gathered(stream, scratch, gathered.pieces)?;
+        self.advance(*sent);
+        // A stream socket takes less than it is given only when it is full.
+        if *sent < gathered.bytes { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    }
+
+    /// Finds what goes into one write, and reads the short file ranges among it.
+    fn gather(&self, scratch: &mut [u8]) -> io::Result<Gathered> {
+        let mut used = 0;
+        let mut gathered = Gathered { pieces: 0, bytes: 0 };
+        for part in self.parts.iter().take(WRITE_PIECES_MAX) {
+            let size = match part {
+                Part::Bytes(bytes) => bytes.len(),
+                Part::File { file, position, len } => {
+                    let len = *len as usize;
+                    if len > FILE_COPIED_MAX || len > scratch.len() - used {
+                        break;
+                    }
+                    file.read_exact_at(&mut scratch[used..used + len], *position)?;
+                    used += len;
+                    len
+                }
+            };
+            gathered.pieces += 1;
+            gathered.bytes += size;
+        }
+        Ok(gathered)
+    }
+
+    fn send_gathered(
+        &self,
+        stream: &TcpStream,
+        scratch: &[u8],
+        pieces: usize,
+    ) -> io::Result<usize> {
+        let mut unused = scratch;
+        let slices: SmallVec<[IoSlice<'_>; PIECES_INLINE]> = self
+            .parts
+            .iter()
+            .take(pieces)
+            .map(|part| match part {
+                Part::Bytes(bytes) => IoSlice::new(bytes),
+                Part::File { len, .. } => {
+                    let (piece, rest) = unused.split_at(*len as usize);
+                    unused = rest;
+                    IoSlice::new(piece)
+                }
+            })
+            .collect();
+        let mut flags = SendFlags::NOSIGNAL;
+        if pieces < self.parts.len() {
+            flags |= SendFlags::MORE;
+        }
+        Ok(sendmsg(stream, &slices, &mut SendAncillaryBuffer::default(), flags)?)
+    }
+
+    /// Takes `sent` bytes off the front of the queue.
+    fn advance(&mut self, mut sent: usize) {
+        while sent > 0 {
+            let part = self.parts.front_mut().expect("no more is sent than was queued");
+            let size = usize::try_from(part.size()).unwrap_or(usize::MAX);
+            let taken = size.min(sent);
+            sent -= taken;
+            match part {
+                Part::Bytes(bytes) => {
+                    self.memory_bytes -= taken;
+                    bytes.advance(taken);
+                }
+                Part::File { position, len, .. } => {
+                    *position += taken as u64;
+                    *len -= u32::try_from(taken).expect("at most the length of the part");
+                }
+            }
+            if taken == size {
+                self.parts.pop_front();
+            }
+        }
+    }
+}
+
+fn send_file(stream: &TcpStream, file: &File, position: u64, len: u32) -> io::Result<usize> {
+    let mut position = position;
+    match rustix::fs::sendfile(stream, file, Some(&mut position), SENDFILE_MAX.min(len as usize))? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        sent => Ok(sent),
+    }
+}

@@ -1,0 +1,76 @@
+//! Every bound of the network, in one place, each with where its number is from.
+
+use std::time::Duration;
+
+/// Most bytes that one read takes from a socket, and the size of a thread's receive buffer.
+///
+/// Half of a 512 KiB second-level cache, so that a batch is still in cache when its checksum is
+/// taken and it is written to the log.
+pub(crate) const WINDOW_BYTES: usize = 256 * 1024;
+
+/// A frame larger than the window gets a buffer of at most this multiple of what has arrived.
+///
+/// Four lets a 1 MiB frame grow in one step from the first window, so that only a quarter of it is
+/// copied, and lets a peer pin at most four times the bytes that it really sent.
+pub(crate) const GROWTH_FACTOR: usize = 4;
+
+/// A rest of a frame up to this size is copied out of the window rather than keeping the window.
+pub(crate) const REST_COPIED_MAX: usize = 4 * 1024;
+
+/// Connections of one thread that may keep a whole window for the rest of a frame; the others get
+/// a copy of the exact size. Sixteen windows are 4 MiB a thread.
+pub(crate) const WINDOWS_KEPT_MAX: usize = 16;
+
+/// Bytes of receive buffers that a thread keeps for reuse. Eight 1 MiB frames: touching fresh
+/// memory costs more per byte than receiving into it.
+pub(crate) const POOL_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Answers of one connection that may wait behind a reply that is not known yet, that one included.
+///
+/// Clients pipeline 5 requests (Java) or as many as the socket takes (librdkafka); in the durable
+/// mode one sync answers them all, so depth is throughput. All waiting replies of a connection are
+/// polled when one wakes it, so the square of this number must stay cheap: 64 × 64 polls of some
+/// 10 ns are 40 µs at worst.
+pub(crate) const ANSWERS_WAITING_MAX: usize = 64;
+
+/// Bytes of requests whose replies are not known yet, for one connection. At least one request is
+/// always let in. Five requests of 1 MiB, the Java producer's defaults, fit.
+pub(crate) const REQUEST_BYTES_WAITING_MAX: usize = 8 * 1024 * 1024;
+
+/// Bytes of answers held in memory for one connection; above it no further request is handled. One
+/// answer may exceed it. The window in the other direction.
+pub(crate) const OUTPUT_BYTES_MAX: usize = 256 * 1024;
+
+/// What a queued piece of an answer costs beside its bytes: the queue entry, the allocation's
+/// header and its reference count. Counted, so that a flood of tiny answers is bounded too.
+pub(crate) const PIECE_OVERHEAD: usize = 128;
+
+/// Pieces that one vectored write takes. The kernel's own bound is 1,024.
+pub(crate) const WRITE_PIECES_MAX: usize = 256;
+
+/// File ranges up to this size are read and copied into the vectored write; longer ones are sent
+/// with `sendfile`.
+pub(crate) const FILE_COPIED_MAX: usize = 16 * 1024;
+
+/// Size of a thread's buffer for copied file ranges.
+pub(crate) const SCRATCH_BYTES: usize = 128 * 1024;
+
+/// Most bytes of one `sendfile`, so that one fetch does not hold a thread for long.
+pub(crate) const SENDFILE_MAX: usize = 1024 * 1024;
+
+/// Bytes that a connection moves before the other connections of its thread get their turn; about
+/// half a millisecond.
+pub(crate) const TURN_BYTES_MAX: usize = 1024 * 1024;
+
+/// Accepted connections that wait for their thread to take them; the accept loop waits beyond.
+pub(crate) const HANDOVER_MAX: usize = 256;
+
+/// Pause of an accept loop after an error that only time heals, such as no free file descriptor.
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long a connection that we close still discards what its peer sends, so that the kernel does
+/// not reset it and lose the last answers.
+pub(crate) const LINGER: Duration = Duration::from_millis(250);
+
+/// A thread repeats a warning about misbehaving peers at most this often.
+pub(crate) const WARNING_INTERVAL: Duration = Duration::from_secs(60);

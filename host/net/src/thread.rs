@@ -1,0 +1,164 @@
+//! A network thread: its runtime, its handler, and what its connections share.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+    sync::Arc,
+    task::Waker,
+};
+
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    task::spawn_local,
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    ConnectionContext, ConnectionId, Handler, Options, ThreadCounters, admission::Admitted,
+    buffers::Buffers, connection::Connection, limits::SCRATCH_BYTES, log_gate::LogGate,
+};
+
+/// Tells all threads to stop: none while the server runs, then the time by which answers still owed
+/// must be out.
+pub(crate) type StopAt = Option<Instant>;
+
+/// An accepted connection on its way to its thread.
+pub(crate) struct Incoming {
+    pub(crate) stream: std::net::TcpStream,
+    pub(crate) context: ConnectionContext,
+    pub(crate) admitted: Admitted,
+}
+
+/// What the connections of one thread share.
+pub(crate) struct ThreadState {
+    pub(crate) options: Arc<Options>,
+    pub(crate) counters: Arc<ThreadCounters>,
+    pub(crate) buffers: Rc<RefCell<Buffers>>,
+    /// Short file ranges on their way into a vectored write.
+    pub(crate) scratch: RefCell<Box<[u8]>>,
+    draining: Cell<bool>,
+    /// Number of open connections.
+    open: Cell<usize>,
+    /// Their tasks.
+    tasks: RefCell<BTreeMap<ConnectionId, Waker>>,
+    /// Told when the last connection has closed.
+    empty: Notify,
+    refused: LogGate,
+}
+
+impl ThreadState {
+    pub(crate) fn new(options: Arc<Options>, counters: Arc<ThreadCounters>) -> Self {
+        Self {
+            options,
+            counters,
+            buffers: Rc::default(),
+            scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
+            draining: Cell::new(false),
+            open: Cell::new(0),
+            tasks: RefCell::default(),
+            empty: Notify::new(),
+            refused: LogGate::default(),
+        }
+    }
+
+    /// Whether connections finish what they have begun and read no more.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// A connection has opened.
+    pub(crate) fn opened(&self) {
+        self.counters.opened();
+        self.open.set(self.open.get() + 1);
+    }
+
+    /// Remembers the task of a connection, to be woken when the thread drains. A task keeps its
+    /// waker, so once is enough.
+    pub(crate) fn remember(&self, id: ConnectionId, waker: &Waker) {
+        self.tasks.borrow_mut().insert(id, waker.clone());
+    }
+
+    /// A connection has closed.
+    pub(crate) fn closed(&self, id: ConnectionId) {
+        self.counters.closed();
+        self.tasks.borrow_mut().remove(&id);
+        self.open.set(self.open.get() - 1);
+        if self.open.get() == 0 {
+            self.empty.notify_one();
+        }
+    }
+
+    /// Counts a frame of a forbidden length and says so now and then.
+    pub(crate) fn refuse_frame(&self, connection: &ConnectionContext, length: i32) {
+        self.counters.refused_frame();
+        if let Some(suppressed) = self.refused.pass() {
+            tracing::warn!(
+                connection = connection.id.0,
+                peer = %connection.peer,
+                listener = %connection.listener_name,
+                length,
+                max = self.options.request_bytes_max,
+                looks_like = looks_like(length),
+                suppressed,
+                "closing a connection: a frame of this length is not allowed"
+            );
+        }
+    }
+
+    /// Makes the connections finish, and waits for them until `stop_at`.
+    async fn drain(&self, stop_at: Instant) {
+        self.draining.set(true);
+        for waker in self.tasks.borrow().values() {
+            waker.wake_by_ref();
+        }
+        while self.open.get() > 0 {
+            if timeout_at(stop_at, self.empty.notified()).await.is_err() {
+                let connections = self.open.get();
+                tracing::warn!(connections, "closing connections that still owe answers");
+                return;
+            }
+        }
+    }
+}
+
+/// Serves connections until told to stop, then until they are finished or time is up.
+pub(crate) async fn serve<H: Handler>(
+    handler: H,
+    state: Rc<ThreadState>,
+    mut incoming: mpsc::Receiver<Incoming>,
+    mut stop: watch::Receiver<StopAt>,
+) {
+    let handler = Rc::new(handler);
+    loop {
+        tokio::select! {
+            biased;
+            _ = stop.changed() => break,
+            Some(incoming) = incoming.recv() => open(incoming, &handler, &state),
+            else => break,
+        }
+    }
+    drop(incoming);
+    let stop_at = stop.borrow().unwrap_or_else(Instant::now);
+    state.drain(stop_at).await;
+}
+
+fn open<H: Handler>(incoming: Incoming, handler: &Rc<H>, state: &Rc<ThreadState>) {
+    let Incoming { stream, context, admitted } = incoming;
+    let peer = context.peer;
+    match Connection::open(stream, context, admitted, Rc::clone(handler), Rc::clone(state)) {
+        Ok(connection) => {
+            spawn_local(connection.run());
+        }
+        Err(error) => tracing::warn!(%peer, %error, "cannot take over a connection"),
+    }
+}
+
+/// What a length says if it is the start of another protocol: the usual mistake in a configuration.
+fn looks_like(length: i32) -> &'static str {
+    match length.to_be_bytes() {
+        [0x16, 0x03, ..] => "TLS on a plaintext listener",
+        [b'G', b'E', b'T', b' '] | [b'P', b'O', b'S', b'T'] | [b'H', b'E', b'A', b'D'] => "HTTP",
+        _ => "unknown",
+    }
+}
