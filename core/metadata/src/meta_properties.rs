@@ -1,0 +1,163 @@
+//! `meta.properties`: which node and which cluster a log directory belongs to.
+//!
+//! Version 1 is written. Version 0 comes from times of ZooKeeper and has `broker.id` in the place of
+//! `node.id`. Source: interop A.2.
+
+use bytes::Bytes;
+use dohle_base::{BrokerId, Str, Uuid};
+use dohle_config::{Properties, PropertiesError};
+
+/// The content of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetaProperties {
+    /// The cluster; may be absent in version 0 only.
+    pub cluster_id: Option<Str>,
+    /// The node; may be absent in version 0 only.
+    pub node_id: Option<BrokerId>,
+    /// The directory; a directory without one is given one at start-up.
+    pub directory_id: Option<Uuid>,
+}
+
+/// Why a file, or a set of directories, cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MetaPropertiesError {
+    /// The file is not a properties file.
+    #[error("{0}")]
+    Syntax(#[from] PropertiesError),
+    /// A version that newer software writes.
+    #[error("version {version} is unknown")]
+    UnknownVersion {
+        /// The version.
+        version: Str,
+    },
+    /// A key is absent.
+    #[error("{key} is missing")]
+    Missing {
+        /// The key.
+        key: &'static str,
+    },
+    /// A key has a value that it cannot have.
+    #[error("{key} = {value}: not a valid value")]
+    BadValue {
+        /// The key.
+        key: &'static str,
+        /// The value.
+        value: Str,
+    },
+    /// The directory belongs to another cluster than the others.
+    #[error("cluster.id is {got}, expected {expected}")]
+    OtherCluster {
+        /// The cluster of the others.
+        expected: Str,
+        /// The cluster of this one.
+        got: Str,
+    },
+    /// The directory belongs to another node than the one that is configured.
+    #[error("node.id is {got}, configured is {expected}")]
+    OtherNode {
+        /// The configured node.
+        expected: BrokerId,
+        /// The node of the directory.
+        got: BrokerId,
+    },
+    /// Two directories have the same id.
+    #[error("directory.id {id} is in more than one directory")]
+    DuplicateDirectory {
+        /// The id.
+        id: Uuid,
+    },
+}
+
+impl MetaProperties {
+    /// The name of the file.
+    pub const FILE: &'static str = "meta.properties";
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    /// `Syntax`, `UnknownVersion`, `Missing`, `BadValue`.
+    pub fn parse(file: &[u8]) -> Result<Self, MetaPropertiesError> {
+        let properties = Properties::parse_latin1(file)?;
+        let (node_key, complete) = match properties.get("version") {
+            None | Some("0") => ("broker.id", false),
+            Some("1") => ("node.id", true),
+            Some(version) => {
+                return Err(MetaPropertiesError::UnknownVersion { version: version.into() });
+            }
+        };
+        let node_id = properties.get(node_key).map(|text| match text.parse() {
+            Ok(id) if id >= 0 => Ok(BrokerId(id)),
+            _ => Err(MetaPropertiesError::BadValue { key: node_key, value: text.into() }),
+        });
+        let directory_id = properties.get("directory.id").map(|text| match text.parse::<Uuid>() {
+            Ok(id) if !id.is_reserved() => Ok(id),
+            _ => Err(MetaPropertiesError::BadValue { key: "directory.id", value: text.into() }),
+        });
+        let parsed = Self {
+            cluster_id: properties.get("cluster.id").map(Str::from),
+            node_id: node_id.transpose()?,
+            directory_id: directory_id.transpose()?,
+        };
+        match parsed {
+            Self { cluster_id: None, .. } if complete => {
+                Err(MetaPropertiesError::Missing { key: "cluster.id" })
+            }
+            Self { node_id: None, .. } if complete => {
+                Err(MetaPropertiesError::Missing { key: "node.id" })
+            }
+            parsed => Ok(parsed),
+        }
+    }
+
+    /// The file, version 1.
+    pub fn to_file(&self) -> Bytes {
+        let mut properties = Properties::default();
+        properties.insert("version", "1");
+        if let Some(id) = &self.cluster_id {
+            properties.insert("cluster.id", id.clone());
+        }
+        if let Some(id) = self.node_id {
+            properties.insert("node.id", id.to_string());
+        }
+        if let Some(id) = self.directory_id {
+            properties.insert("directory.id", id.to_string());
+        }
+        Bytes::from(properties.to_text(&[""]))
+    }
+}
+
+/// Checks that all readable directories of a node belong together, and returns the cluster id; none
+/// if no directory names one.
+///
+/// # Errors
+/// `OtherCluster`, `OtherNode`, `DuplicateDirectory`.
+pub fn check_directories(
+    node_id: BrokerId,
+    directories: &[MetaProperties],
+) -> Result<Option<Str>, MetaPropertiesError> {
+    let mut cluster_id: Option<Str> = None;
+    let mut directory_ids = Vec::new();
+    for directory in directories {
+        if let Some(got) = directory.node_id.filter(|got| *got != node_id) {
+            return Err(MetaPropertiesError::OtherNode { expected: node_id, got });
+        }
+        match (&cluster_id, &directory.cluster_id) {
+            (Some(expected), Some(got)) if expected != got => {
+                let (expected, got) = (expected.clone(), got.clone());
+                return Err(MetaPropertiesError::OtherCluster { expected, got });
+            }
+            (None, Some(_)) => cluster_id.clone_from(&directory.cluster_id),
+            _ => {}
+        }
+        if let Some(id) = directory.directory_id {
+            if directory_ids.contains(&id) {
+                return Err(MetaPropertiesError::DuplicateDirectory { id });
+            }
+            directory_ids.push(id);
+        }
+    }
+    Ok(cluster_id)
+}
+
+#[cfg(test)]
+mod tests;
