@@ -1,0 +1,198 @@
+"""Everything foreign that the batteries use, fetched by the ordinary package clients.
+
+One function a thing; each returns where the thing lies. Installed once into `target/compat`: a folder is
+complete when its stamp holds the key of what it was made from (a pin, or the text of the sources), so a
+second call costs nothing and a changed pin installs anew. Nothing here knows a registry's address: pip,
+npm, go, cargo, Maven and apt are used as the machine has them set up.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent.parent
+ROOT = HERE.parent.parent
+TARGET = ROOT / "target" / "compat"
+
+KAFKA = "4.4.0"
+# kafka-tools is not published for 4.4.0; one folder must never mix two releases.
+TOOLS = "4.3.1"
+LOG4J = "2.25.5"
+LIBRDKAFKA_CRATE = "4.10.0+2.12.1"
+RDKAFKA_CRATE = "0.39.0"
+RSKAFKA_CRATE = "0.6.0"
+FRANZ_GO = "v1.22.2"
+KAFKA_PYTHON = "3.0.12"
+
+
+class InstallError(Exception):
+    """A package client failed; the message holds the end of what it printed."""
+
+
+def call(command, log, cwd=None, env=None):
+    """Runs `command`, everything it prints to the file `log`."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, "wb") as out:
+        code = subprocess.run(
+            [str(c) for c in command], cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
+        ).returncode
+    if code != 0:
+        tail = log.read_text(errors="replace").splitlines()[-15:]
+        raise InstallError(f"{' '.join(str(c) for c in command)}: exit {code}; {log}:\n" + "\n".join(tail))
+
+
+def once(folder, key, make):
+    """Calls `make(folder)` on an empty folder unless its stamp says that it was made for `key`."""
+    digest = hashlib.sha256(key.encode()).hexdigest()
+    stamp = folder / ".installed"
+    if stamp.exists() and stamp.read_text() == digest:
+        return folder
+    print(f"installing {folder.name}", file=sys.stderr, flush=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    make(folder)
+    stamp.write_text(digest)
+    return folder
+
+
+def log_of(name):
+    return TARGET / "install-logs" / f"{name}.log"
+
+
+def debian(packages, present):
+    """Debian packages, unless `present()` finds them: they live outside `target`, so no stamp is kept."""
+    if present():
+        return
+    print(f"installing {' '.join(packages)}", file=sys.stderr, flush=True)
+    sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    call([*sudo, "apt-get", "update", "-qq"], log_of("apt-update"))
+    call([*sudo, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], log_of("apt"))
+    if not present():
+        raise InstallError(f"{packages}: apt-get succeeded, but they cannot be used")
+
+
+def jars(name, artifacts):
+    """A folder `libs` with Maven artifacts (group:artifact:version) and all that they need at run time."""
+    dependency = "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>"
+    pom = (
+        '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion><groupId>dohle</groupId>'
+        f"<artifactId>compat</artifactId><version>1</version><dependencies>"
+        + "".join(dependency.format(*a.split(":")) for a in artifacts)
+        + "</dependencies></project>\n"
+    )
+
+    def make(folder):
+        (folder / "pom.xml").write_text(pom)
+        copy = ["mvn", "-q", "-B", "-f", folder / "pom.xml", "dependency:copy-dependencies"]
+        call([*copy, "-DincludeScope=runtime", f"-DoutputDirectory={folder / 'libs'}"], log_of(name))
+
+    return once(TARGET / name, pom, make) / "libs"
+
+
+def kafka():
+    """Jars of Apache Kafka itself: the oracle's node and the Java client of the same release."""
+    log4j = f"org.apache.logging.log4j:log4j-slf4j-impl:{LOG4J}"
+    return jars(f"kafka-{KAFKA}", [f"org.apache.kafka:kafka_2.13:{KAFKA}", log4j])
+
+
+def kafka_tools():
+    """Jars of Kafka's command-line tools, with the programs that some foreign suites call by path.
+
+    Returns the folder that serves those suites as KAFKA_PATH: `libs/` and `bin/kafka-*.sh`.
+    """
+    libs = jars(
+        f"kafka-tools-{TOOLS}",
+        [f"org.apache.kafka:kafka-tools:{TOOLS}", f"org.apache.kafka:kafka_2.13:{TOOLS}"],
+    )
+    bin_ = libs.parent / "bin"
+    bin_.mkdir(exist_ok=True)
+    mains = {
+        "topics": "org.apache.kafka.tools.TopicCommand",
+        "acls": "org.apache.kafka.tools.AclCommand",
+        "configs": "kafka.admin.ConfigCommand",
+        "groups": "org.apache.kafka.tools.GroupsCommand",
+    }
+    java = "exec java -XX:TieredStopAtLevel=1 -Xshare:auto -Xmx256m"
+    for name, main in mains.items():
+        (bin_ / f"kafka-{name}.sh").write_text(f'#!/bin/sh\n{java} -cp "{libs}/*" {main} "$@"\n')
+    (bin_ / "kafka-run-class.sh").write_text(f'#!/bin/sh\nc=$1; shift\n{java} -cp "$CLASSPATH:{libs}/*" "$c" "$@"\n')
+    for script in bin_.iterdir():
+        script.chmod(0o755)
+    return libs.parent
+
+
+def python():
+    """The interpreter of a virtual environment with the Python clients."""
+    pins = (HERE / "clients" / "requirements.txt").read_text()
+
+    def make(folder):
+        call([sys.executable, "-m", "venv", folder], log_of("python-venv"))
+        pip = [folder / "bin" / "python", "-m", "pip", "-q", "install", "--disable-pip-version-check"]
+        call([*pip, "-r", HERE / "clients" / "requirements.txt"], log_of("python-clients"))
+
+    return once(TARGET / "python", pins, make) / "bin" / "python"
+
+
+def node_modules():
+    """The folder from which the kafkajs driver resolves its packages."""
+    manifest = (HERE / "clients" / "package.json").read_text()
+
+    def make(folder):
+        (folder / "package.json").write_text(manifest)
+        call(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts"], log_of("node"), cwd=folder)
+
+    return once(TARGET / "node", manifest, make) / "node_modules"
+
+
+def franz_driver():
+    """Our driver program for franz-go, built."""
+    sources = sorted((HERE / "clients" / "franz").iterdir())
+
+    def make(folder):
+        for source in sources:
+            shutil.copy(source, folder)
+        call(["go", "build", "-o", "driver", "."], log_of("franz-driver"), cwd=folder)
+
+    return once(TARGET / "franz", "".join(s.read_text() for s in sources), make) / "driver"
+
+
+def java_driver():
+    """Our driver program for the Java client, compiled; returns its class path."""
+    libs = kafka()
+    sources = sorted((HERE / "clients" / "java").glob("*.java"))
+
+    def make(folder):
+        call(["javac", "-cp", f"{libs}/*", "-d", folder, *sources], log_of("java-driver"))
+
+    folder = once(TARGET / "java", KAFKA + "".join(s.read_text() for s in sources), make)
+    return f"{folder}:{libs}/*"
+
+
+def kcat():
+    """kcat, on purpose in Debian's old build: librdkafka 2.0.2 shows what newer ones forgive."""
+    debian(["kcat"], lambda: shutil.which("kcat"))
+    return "kcat"
+
+
+def crate_source(name, version, folder):
+    """Copies the unpacked source of a published crate, tests included, into `folder`."""
+    fetch = TARGET / "fetch" / name
+    fetch.mkdir(parents=True, exist_ok=True)
+    (fetch / "lib.rs").write_text("")
+    (fetch / "Cargo.toml").write_text(
+        '[package]\nname = "fetch"\nversion = "0.0.0"\nedition = "2021"\n[lib]\npath = "lib.rs"\n[workspace]\n'
+        f'[dependencies]\n{name} = {{ version = "={version}", default-features = false }}\n'
+    )
+    call(["cargo", "fetch", "-q"], log_of(f"fetch-{name}"), cwd=fetch)
+    answer = subprocess.run(
+        ["cargo", "metadata", "--format-version", "1"], cwd=fetch, check=True, capture_output=True, text=True
+    ).stdout
+    import json
+
+    manifest = next(p["manifest_path"] for p in json.loads(answer)["packages"] if p["name"] == name)
+    shutil.copytree(Path(manifest).parent, folder, dirs_exist_ok=True)
+    call(["chmod", "-R", "u+w", folder], log_of(f"fetch-{name}"))
+    return folder

@@ -1,0 +1,119 @@
+"""librdkafka's own C tests, as the crate rdkafka-sys carries them.
+
+The widest judge of the classic protocol: every message is verified, groups are churned, the admin calls are
+tried one by one. The runner starts one process for a four-digit number, three at a time: a test that hangs
+or crashes costs only itself and leaves its own log.
+
+Three edits of the copied tests, each because one node of Kafka 4 is the judge's reference: replication
+factor 3 becomes 1 where the replicas are never used (0098 0103 0107 0111), and 0129's segments grow to the
+1 MiB that Kafka 4 demands. 0139 and 0150 use a built-in mock of a broker and are no test of ours.
+"""
+
+import os
+import re
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+
+from harness import install, lists
+from harness.install import TARGET, call, log_of
+
+# Some seconds each and broad: what a pull request is judged by.
+QUICK = "0002 0005 0008 0011 0012 0017 0018 0026 0030 0067 0085 0090 0113".split()
+PROCESSES = 3
+# A number's time limit; the longest on Kafka takes 120 s.
+SECONDS = 150
+VERDICT = re.compile(r"=+ Test (\d{4}_\w+) (PASSED|FAILED|SKIPPED)|^\| (\d{4}_\w+) +\| +(PASSED|FAILED|SKIPPED)", re.M)
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def build():
+    """The folder of the built test program."""
+
+    def make(folder):
+        headers = ["openssl/ssl.h", "sasl/sasl.h", "zstd.h", "lz4.h", "zlib.h", "curl/curl.h"]
+        text = "".join(f"#include <{h}>\n" for h in headers)
+        compiles = lambda: subprocess.run(["gcc", "-E", "-"], input=text, text=True, capture_output=True).returncode == 0
+        develop = "libssl libsasl2 libzstd liblz4 zlib1g libcurl4-openssl rapidjson".split()
+        install.debian([f"{p}-dev" for p in develop] + ["pkg-config"], compiles)
+        crate = install.crate_source("rdkafka-sys", install.LIBRDKAFKA_CRATE, TARGET / "fetch" / "rdkafka-sys-source")
+        call(["cp", "-r", f"{crate}/librdkafka/.", folder], log_of("librdkafka-copy"))
+        for name in ("configure", "lds-gen.py", *(f"mklove/{p.name}" for p in (folder / "mklove").iterdir())):
+            (folder / name).chmod(0o755)
+        for test in folder.glob("tests/*.c*"):
+            if test.name[:4] in ("0098", "0103", "0107", "0111"):
+                edit(test, r"(create_topic(?:_wait_exists)?\((?:[^,]+, ){3})3\b", r"\g<1>1")
+            if test.name[:4] == "0129":
+                edit(test, r'"segment.bytes", "20000"', '"segment.bytes", "1048576"')
+        # a variable LIBS would be passed to the linker by configure
+        env = {k: v for k, v in os.environ.items() if k not in ("LIBS", "CFLAGS", "CXXFLAGS", "LDFLAGS")}
+        for step, command in (
+            ("configure", ["./configure"]),
+            ("library", ["make", "-j2", "libs"]),
+            ("tests", ["make", "-j2", "-C", "tests", "build"]),
+        ):
+            call(command, log_of(f"librdkafka-{step}"), cwd=folder, env=env)
+
+    return install.once(TARGET / "librdkafka", install.LIBRDKAFKA_CRATE + " edits 1", make) / "tests"
+
+
+def edit(path, pattern, replacement):
+    path.write_text(re.sub(pattern, replacement, path.read_text()))
+
+
+def verdicts(number, tests, node, work, scenario):
+    """Runs one number; the verdict of each test that it holds, and the file that tells more."""
+    log = work / f"{number}.log"
+    environment = dict(
+        os.environ,
+        LD_LIBRARY_PATH="../src:../src-cpp",
+        RDKAFKA_TEST_CONF=str(work / "test.conf"),
+        TEST_KAFKA_VERSION="4.0.0",
+        TEST_CONSUMER_GROUP_PROTOCOL="classic",
+        BROKERS=node.bootstrap,
+        KAFKA_PATH=str(install.kafka_tools()),
+        TESTS=number,
+    )
+    command = ["timeout", "-k", "5", str(SECONDS), "stdbuf", "-o0", "-e0", "./test-runner"]
+    with open(log, "wb") as out:
+        code = subprocess.run(
+            [*command, "-L", "-Q", "-E", "-p1", "-s", scenario],
+            cwd=tests, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+        ).returncode
+    text = COLOUR.sub("", log.read_text(errors="replace").replace("\0", ""))
+    found = {}
+    for running, verdict, closed, table in VERDICT.findall(text):
+        name, outcome = (running or closed), (verdict or table)
+        # a test that failed anywhere has failed, whatever the closing table says
+        if found.get(name) != "FAILED":
+            found[name] = outcome
+    if not found:
+        found[number] = f"no verdict, exit {code}"
+    return {name: (outcome, log) for name, outcome in found.items()}
+
+
+def run(report, node, work, quick, scenario="default", numbers=None):
+    """Runs the frozen list's numbers (or `numbers`) and judges them."""
+    suite = "librdkafka" if scenario == "default" else f"librdkafka-{scenario}"
+    tests = build()
+    (work / "test.conf").write_text(
+        f"metadata.broker.list={node.bootstrap}\nbroker.address.family=v4\n"
+        "test.timeout.multiplier=2\ntest.topic.random=true\n"
+    )
+    excused = {} if node.kind == "kafka" else lists.later(suite)
+    wanted = lists.frozen(suite)
+    if numbers or quick and scenario == "default":
+        wanted = [name for name in wanted if name[:4] in (numbers or QUICK)]
+    if quick:
+        wanted = [name for name in wanted if name not in excused]
+    found = {}
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        jobs = [pool.submit(verdicts, n, tests, node, work, scenario) for n in sorted({name[:4] for name in wanted})]
+        for job in jobs:
+            found.update(job.result())
+    passed = {name for name, (outcome, _) in found.items() if outcome == "PASSED"}
+
+    def detail(name):
+        outcome, log = found.get(name) or found.get(name[:4]) or ("did not run", work)
+        return f"{outcome}; {log}"
+
+    lists.judge(report, suite, wanted, passed, excused, detail)

@@ -1,0 +1,1 @@
+"""The protocol itself: hostile bytes, and answers compared with the byte."""
