@@ -1,1 +1,56 @@
-//! Under construction.
+//! One partition's log over a disk: segments, indexes, leader epochs, producers' state, recovery.
+//!
+//! The bytes are Kafka's: a directory written here opens there and the other way round. The disk is
+//! a trait (`disk::Disk`), time is an argument, and a log is an owned value without locks, so that
+//! the same code runs on a real disk and on one that forgets (`sim::SimDisk`).
+//!
+//! - `Log` is the log of one partition; `Log::open` is where to start reading.
+//! - `checkpoint`, `clean_stop`, `meta_properties`, `partition_metadata`, `PartitionDir` are the
+//!   side files and names of log directories.
+//!
+//! What it must not know: topics' replicas, high watermarks but as numbers, sockets, threads,
+//! clocks.
+
+pub mod checkpoint;
+pub mod clean_stop;
+pub mod conformance;
+pub mod disk;
+pub mod meta_properties;
+pub mod partition_metadata;
+pub mod sim;
+
+mod active;
+mod config;
+mod epoch_cache;
+mod error;
+mod flush;
+mod load;
+mod log;
+mod lookup;
+mod names;
+mod offset_index;
+mod prepare;
+mod producer_state;
+mod read;
+mod recent;
+mod recover;
+mod scan;
+mod search;
+mod segment;
+mod time_index;
+mod truncate;
+mod txn_index;
+
+pub use active::{Appended, Origin};
+pub use config::{CompressionPolicy, LogConfig};
+pub use disk::{Disk, DiskFile, IoError};
+pub use epoch_cache::{EpochCache, EpochEnd, EpochStart};
+pub use error::{AppendError, Corruption, DamageReason, LogError, Place, ProducerError, ReadError};
+pub use flush::{FlushPlan, Flushed};
+pub use log::Log;
+pub use lookup::TimestampOffset;
+pub use names::{DirNameError, DirRole, PartitionDir, is_topic_name};
+pub use producer_state::{ProducerBatch, ProducerState};
+pub use read::{ReadRange, Slice};
+pub use recover::{Cut, OnDamage, OpenLog, Recovery};
+pub use txn_index::AbortedTransaction;

@@ -1,0 +1,195 @@
+//! The text files that remember a number for each partition of a log directory, or an offset for
+//! each leader epoch of a partition.
+//!
+//! ```text
+//! 0                      version
+//! 2                      how many entries follow
+//! topic 0 42             an entry a line, fields apart by one blank
+//! topic 1 7
+//! ```
+//!
+//! They are replaced as a whole: a reader finds the old file or the new one. An empty file has no
+//! entries. What a damaged file means is for the caller to decide: recovery points and log starts
+//! count as 0, high watermarks take the directory offline.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    path::{Path, PathBuf},
+};
+
+use dohle_base::{LeaderEpoch, Offset, PartitionId, Str};
+
+use crate::{
+    disk::{Disk, IoError, read_file, replace_file},
+    epoch_cache::EpochStart,
+};
+
+/// The largest checkpoint that is read: a million partitions with long names.
+const FILE_SIZE_MAX: usize = 256 << 20;
+/// The only version there is.
+const VERSION: &str = "0";
+/// A leader epoch's first offset, in the directory of the partition.
+const LEADER_EPOCH_FILE: &str = "leader-epoch-checkpoint";
+
+/// Which number a log directory remembers for its partitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OffsetKind {
+    /// Up to where the log is known to be durable.
+    RecoveryPoint,
+    /// Where the log starts, if that is behind the start of its first segment.
+    LogStart,
+    /// The high watermark.
+    HighWatermark,
+    /// Up to where the log has been compacted.
+    CleanerPoint,
+}
+
+/// Offsets by topic and partition.
+pub type PartitionOffsets = BTreeMap<(Str, PartitionId), Offset>;
+
+/// Why a side file cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SideFileError {
+    /// The disk failed.
+    #[error(transparent)]
+    Io(#[from] IoError),
+    /// The file is there but does not say what it should.
+    #[error("{}, line {line}: {reason}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}
+
+impl OffsetKind {
+    /// The name of the file in the log directory.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::RecoveryPoint => "recovery-point-offset-checkpoint",
+            Self::LogStart => "log-start-offset-checkpoint",
+            Self::HighWatermark => "replication-offset-checkpoint",
+            Self::CleanerPoint => "cleaner-offset-checkpoint",
+        }
+    }
+}
+
+/// Reads what the log directory `dir` remembers. A missing file has no entries.
+///
+/// # Errors
+/// `Malformed` for a wrong version or count, or a line that is no entry.
+pub fn read_offsets<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    kind: OffsetKind,
+) -> Result<PartitionOffsets, SideFileError> {
+    let path = dir.join(kind.file_name());
+    let bytes = read_file(disk, &path, FILE_SIZE_MAX)?.unwrap_or_default();
+    let lines = Lines { path: &path, bytes: &bytes };
+    let mut offsets = PartitionOffsets::new();
+    lines.read(|[topic, partition, offset]| {
+        let partition = partition.parse().map_err(|_| "the partition is not a number")?;
+        let offset = offset.parse().map_err(|_| "the offset is not a number")?;
+        offsets.insert((topic.into(), PartitionId(partition)), Offset(offset));
+        Ok(())
+    })?;
+    Ok(offsets)
+}
+
+/// Replaces what the log directory `dir` remembers.
+///
+/// # Errors
+/// The file still says what it said.
+pub fn write_offsets<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    kind: OffsetKind,
+    offsets: &PartitionOffsets,
+) -> Result<(), IoError> {
+    let mut text = head(offsets.len());
+    for ((topic, partition), offset) in offsets {
+        line(&mut text, format_args!("{topic} {partition} {offset}"));
+    }
+    replace_file(disk, &dir.join(kind.file_name()), text.as_bytes())
+}
+
+/// Reads at which offsets the epochs of the partition in `dir` begin. A missing file has no entries.
+pub(crate) fn read_epochs<D: Disk>(disk: &D, dir: &Path) -> Result<Vec<EpochStart>, SideFileError> {
+    let path = dir.join(LEADER_EPOCH_FILE);
+    let bytes = read_file(disk, &path, FILE_SIZE_MAX)?.unwrap_or_default();
+    let lines = Lines { path: &path, bytes: &bytes };
+    let mut epochs = Vec::new();
+    lines.read(|[epoch, start]| {
+        let epoch = LeaderEpoch(epoch.parse().map_err(|_| "the epoch is not a number")?);
+        let start = Offset(start.parse().map_err(|_| "the offset is not a number")?);
+        epochs.push(EpochStart { epoch, start });
+        Ok(())
+    })?;
+    Ok(epochs)
+}
+
+/// Replaces what the partition in `dir` remembers of its epochs.
+pub(crate) fn write_epochs<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    epochs: &[EpochStart],
+) -> Result<(), IoError> {
+    let mut text = head(epochs.len());
+    for EpochStart { epoch, start } in epochs {
+        line(&mut text, format_args!("{epoch} {start}"));
+    }
+    replace_file(disk, &dir.join(LEADER_EPOCH_FILE), text.as_bytes())
+}
+
+fn head(count: usize) -> String {
+    format!("{VERSION}\n{count}\n")
+}
+
+fn line(text: &mut String, entry: std::fmt::Arguments<'_>) {
+    writeln!(text, "{entry}").expect("a string takes all text");
+}
+
+/// The lines of a checkpoint, to be read as entries.
+struct Lines<'a> {
+    path: &'a Path,
+    bytes: &'a [u8],
+}
+
+impl Lines<'_> {
+    fn read<const FIELDS: usize>(
+        &self,
+        mut entry: impl FnMut([&str; FIELDS]) -> Result<(), &'static str>,
+    ) -> Result<(), SideFileError> {
+        if self.bytes.is_empty() {
+            return Ok(());
+        }
+        let text = std::str::from_utf8(self.bytes).map_err(|_| self.malformed(1, "not text"))?;
+        let mut lines = text.lines();
+        if lines.next() != Some(VERSION) {
+            return Err(self.malformed(1, "the version is not 0"));
+        }
+        let count = lines.next().and_then(|line| line.parse::<usize>().ok());
+        let count = count.ok_or_else(|| self.malformed(2, "the count is not a number"))?;
+        let mut read = 0;
+        for (index, line) in lines.enumerate() {
+            let mut fields = line.split_ascii_whitespace();
+            let taken = std::array::from_fn(|_| fields.next().unwrap_or_default());
+            let complete = !taken.contains(&"") && fields.next().is_none();
+            let result = if complete { entry(taken) } else { Err("wrong number of fields") };
+            result.map_err(|reason| self.malformed(index + 3, reason))?;
+            read += 1;
+        }
+        if read == count { Ok(()) } else { Err(self.malformed(2, "the count is wrong")) }
+    }
+
+    fn malformed(&self, line: usize, reason: &'static str) -> SideFileError {
+        SideFileError::Malformed { path: self.path.to_owned(), line, reason }
+    }
+}

@@ -1,0 +1,77 @@
+//! Checkpoints are read and written as Kafka does, and damage in them is named.
+
+use super::*;
+use crate::sim::SimDisk;
+
+const DIR: &str = "/logs";
+
+fn read(text: &str) -> Result<PartitionOffsets, SideFileError> {
+    let disk = SimDisk::new();
+    let kind = OffsetKind::HighWatermark;
+    disk.plant(&Path::new(DIR).join(kind.file_name()), text.as_bytes());
+    read_offsets(&disk, Path::new(DIR), kind)
+}
+
+#[test]
+fn offsets_are_written_and_read() {
+    let disk = SimDisk::new();
+    disk.plant(Path::new("/logs/.lock"), b"");
+    let offsets = PartitionOffsets::from([
+        (("a".into(), PartitionId(1)), Offset(42)),
+        (("b".into(), PartitionId(0)), Offset(0)),
+    ]);
+    for kind in [OffsetKind::RecoveryPoint, OffsetKind::LogStart, OffsetKind::CleanerPoint] {
+        assert_eq!(read_offsets(&disk, Path::new(DIR), kind), Ok(PartitionOffsets::new()));
+        write_offsets(&disk, Path::new(DIR), kind, &offsets).unwrap();
+        let text = disk.peek(&Path::new(DIR).join(kind.file_name())).unwrap();
+        assert_eq!(text, b"0\n2\na 1 42\nb 0 0\n");
+        disk.restart(0);
+        assert_eq!(read_offsets(&disk, Path::new(DIR), kind).as_ref(), Ok(&offsets));
+    }
+}
+
+#[test]
+fn epochs_are_written_and_read() {
+    let disk = SimDisk::new();
+    let epochs = [(0, 0), (3, 17)]
+        .map(|(epoch, start)| EpochStart { epoch: LeaderEpoch(epoch), start: Offset(start) });
+    disk.plant(Path::new("/logs/.lock"), b"");
+    write_epochs(&disk, Path::new(DIR), &epochs).unwrap();
+    let text = disk.peek(Path::new("/logs/leader-epoch-checkpoint")).unwrap();
+    assert_eq!(text, b"0\n2\n0 0\n3 17\n");
+    assert_eq!(read_epochs(&disk, Path::new(DIR)).unwrap(), epochs);
+}
+
+#[test]
+fn damage_is_named_by_its_line() {
+    let rows = [
+        ("1\n0\n", 1),
+        ("\n", 1),
+        ("0\n", 2),
+        ("0\nx\n", 2),
+        ("0\n3\nnot a checkpoint\n", 3),
+        ("0\n2\na 0 1\n", 2),
+        ("0\n0\na 0 1\n", 2),
+        ("0\n1\na 0\n", 3),
+        ("0\n1\na 0 1 2\n", 3),
+        ("0\n2\na 0 1\na x 1\n", 4),
+        ("0\n1\na 0 99999999999999999999\n", 3),
+        ("0\n1\n\n", 3),
+        ("0\n99999999999999999999\n", 2),
+    ];
+    for (text, expected) in rows {
+        match read(text) {
+            Err(SideFileError::Malformed { line, .. }) => assert_eq!(line, expected, "{text:?}"),
+            other => panic!("{text:?}: {other:?}"),
+        }
+    }
+    assert_eq!(read("").unwrap().len(), 0);
+}
+
+#[test]
+fn bytes_that_are_not_text_are_malformed() {
+    let disk = SimDisk::new();
+    disk.plant(&Path::new(DIR).join("leader-epoch-checkpoint"), &[0xff, 0xfe, 0, 1]);
+    let error = read_epochs(&disk, Path::new(DIR)).unwrap_err();
+    assert!(matches!(error, SideFileError::Malformed { line: 1, .. }));
+}

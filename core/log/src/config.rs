@@ -1,0 +1,67 @@
+//! What of a topic's configuration the log goes by.
+
+use dohle_records::{Compression, TimestampType};
+
+/// The settings of one log. They may change while it is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// A segment is rolled before it grows beyond this. `segment.bytes`.
+    pub segment_bytes_max: u32,
+    /// A segment is rolled when its records are older. `segment.ms`.
+    pub segment_ms_max: i64,
+    /// How much earlier than that, so that not all partitions roll at once; chosen at random below
+    /// `segment.jitter.ms` by whoever opens the log.
+    pub segment_jitter_ms: i64,
+    /// Bytes between two index entries. `index.interval.bytes`.
+    pub index_interval_bytes: u32,
+    /// The most bytes of an index. `segment.index.bytes`.
+    pub segment_index_bytes_max: u32,
+    /// The most bytes of a batch. `max.message.bytes`.
+    pub message_bytes_max: u32,
+    /// Whose clock stamps the records. `message.timestamp.type`.
+    pub timestamp_type: TimestampType,
+    /// How much older than the log's clock a record may be. `message.timestamp.before.max.ms`.
+    pub timestamp_before_ms_max: i64,
+    /// How much younger. `message.timestamp.after.max.ms`.
+    pub timestamp_after_ms_max: i64,
+    /// How records are compressed on the disk. `compression.type`.
+    pub compression: CompressionPolicy,
+    /// Whether each record needs a key. `cleanup.policy` contains `compact`.
+    pub compacted: bool,
+    /// Producers that have written nothing for so long are forgotten. `producer.id.expiration.ms`.
+    pub producer_expiration_ms: i64,
+    /// The most bytes that a batch may have decompressed, where it must be looked into.
+    /// `max.decompressed.message.bytes`.
+    pub decompressed_bytes_max: usize,
+}
+
+/// How records are compressed on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum CompressionPolicy {
+    /// As the producer sent them.
+    #[default]
+    Producer,
+    /// With this codec and level: batches of another codec are built anew.
+    Fixed(Compression),
+}
+
+impl Default for LogConfig {
+    /// Kafka's defaults.
+    fn default() -> Self {
+        Self {
+            segment_bytes_max: 1 << 30,
+            segment_ms_max: 7 * 24 * 60 * 60 * 1_000,
+            segment_jitter_ms: 0,
+            index_interval_bytes: 4_096,
+            segment_index_bytes_max: 10 << 20,
+            message_bytes_max: 1_048_588,
+            timestamp_type: TimestampType::Create,
+            timestamp_before_ms_max: i64::MAX,
+            timestamp_after_ms_max: 60 * 60 * 1_000,
+            compression: CompressionPolicy::Producer,
+            compacted: false,
+            producer_expiration_ms: 24 * 60 * 60 * 1_000,
+            decompressed_bytes_max: dohle_records::DECOMPRESSED_SIZE_MAX,
+        }
+    }
+}

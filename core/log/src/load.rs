@@ -1,0 +1,142 @@
+//! What is in a partition's directory: the files of its segments, once what an interrupted cleaning
+//! or deletion left behind is finished or undone.
+//!
+//! Source: interop facts A.8 and A.9, steps 1 to 3.
+
+use std::{collections::BTreeSet, path::Path};
+
+use dohle_base::{Offset, Timestamp};
+
+use crate::{
+    disk::{Disk, DiskFile, IoError, OpenMode, remove_if_there},
+    error::{Corruption, DamageReason, LogError},
+    log::remove_segment_files,
+    names::{FileKind, FileStage, SegmentFile},
+    scan::HeadScan,
+    segment::{Dir, SEGMENT_SIZE_MAX, Segment},
+};
+
+/// The segments and snapshots of a partition's directory.
+#[derive(Debug)]
+pub(crate) struct Found<F> {
+    /// In ascending order, all sealed.
+    pub(crate) segments: Vec<Segment<F>>,
+    pub(crate) snapshots: BTreeSet<Offset>,
+    /// Segments without an offset index: it has to be made again.
+    pub(crate) unindexed: BTreeSet<Offset>,
+    pub(crate) names_changed: bool,
+}
+
+/// Makes the directory if it is missing, durably.
+pub(crate) fn make_dir<D: Disk>(dir: &Dir<D>) -> Result<(), IoError> {
+    match dir.disk.list(dir.path()) {
+        Err(error) if error.is_not_found() => dir.disk.create_dir(dir.path())?,
+        other => return other.map(drop),
+    }
+    dir.path().parent().map_or(Ok(()), |parent| dir.disk.sync_dir(parent))
+}
+
+/// Tidies the directory and says what is in it.
+pub(crate) fn load<D: Disk>(dir: &Dir<D>, now: Timestamp) -> Result<Found<D::File>, LogError> {
+    let mut names_changed = finish_replacements(dir)?;
+    let files = list(dir)?;
+    let has = |base, kind| files.contains(&SegmentFile::current(base, kind));
+    let mut found = Found {
+        segments: Vec::new(),
+        snapshots: BTreeSet::new(),
+        unindexed: BTreeSet::new(),
+        names_changed: false,
+    };
+    for file in &files {
+        match file.kind {
+            FileKind::Log => {
+                let mut segment = open_segment(dir, file.base, now)?;
+                segment.has_aborts = has(file.base, FileKind::TxnIndex);
+                found.segments.push(segment);
+                if !has(file.base, FileKind::OffsetIndex) {
+                    found.unindexed.insert(file.base);
+                }
+            }
+            FileKind::Snapshot => {
+                found.snapshots.insert(file.base);
+            }
+            FileKind::OffsetIndex | FileKind::TimeIndex | FileKind::TxnIndex => {
+                if !has(file.base, FileKind::Log) {
+                    dir.remove(file.base, file.kind)?;
+                    names_changed = true;
+                }
+            }
+        }
+    }
+    found.names_changed = names_changed;
+    Ok(found)
+}
+
+fn open_segment<D: Disk>(
+    dir: &Dir<D>,
+    base: Offset,
+    now: Timestamp,
+) -> Result<Segment<D::File>, LogError> {
+    let path = dir.file(base, FileKind::Log);
+    let size = dir.disk.open(&path, OpenMode::Read)?.size()?;
+    match u32::try_from(size).ok().filter(|size| *size <= SEGMENT_SIZE_MAX) {
+        Some(size) => Ok(Segment::sealed(base, size, now)),
+        None => Err(Corruption::new(&path, 0, DamageReason::TooLong { size }).into()),
+    }
+}
+
+/// All segment files in the directory, in ascending order.
+fn list<D: Disk>(dir: &Dir<D>) -> Result<BTreeSet<SegmentFile>, IoError> {
+    let entries = dir.disk.list(dir.path())?.into_iter().filter(|entry| !entry.is_dir);
+    Ok(entries.filter_map(|entry| SegmentFile::parse(&entry.name)).collect())
+}
+
+/// Undoes replacements that were not complete, and finishes those that were.
+fn finish_replacements<D: Disk>(dir: &Dir<D>) -> Result<bool, LogError> {
+    let files = list(dir)?;
+    let in_stage = |stage| files.iter().filter(move |file| file.stage == stage);
+    let remove = |file: &SegmentFile| remove_if_there(&dir.disk, &dir.path().join(file.name()));
+    if files.iter().all(|file| file.stage == FileStage::Current) {
+        return Ok(false);
+    }
+    in_stage(FileStage::Deleted).try_for_each(remove)?;
+    // A replacement is renamed from its last segment to its first: what follows the first that is
+    // not renamed is not complete.
+    let incomplete = in_stage(FileStage::Cleaned).map(|file| file.base).min();
+    let is_complete = |file: &&SegmentFile| incomplete.is_none_or(|base| file.base < base);
+    in_stage(FileStage::Swap).filter(|file| !is_complete(file)).try_for_each(remove)?;
+    in_stage(FileStage::Cleaned).try_for_each(remove)?;
+
+    let swaps = in_stage(FileStage::Swap).filter(is_complete).collect::<Vec<_>>();
+    let logs = swaps.iter().filter(|file| file.kind == FileKind::Log);
+    let mut replaced: Option<(Offset, Offset)> = None;
+    for file in logs {
+        let end = end_of(dir, &dir.path().join(file.name()))?.unwrap_or(file.base);
+        let (first, last) = replaced.unwrap_or((file.base, end));
+        replaced = Some((first.min(file.base), last.max(end)));
+    }
+    if let Some((start, end)) = replaced {
+        let inputs = in_stage(FileStage::Current)
+            .filter(|file| file.kind == FileKind::Log && start <= file.base && file.base < end);
+        inputs.map(|file| file.base).try_for_each(|base| remove_segment_files(dir, base))?;
+    }
+    for file in swaps {
+        let renamed = SegmentFile { stage: FileStage::Current, ..*file };
+        let path = |file: SegmentFile| dir.path().join(file.name());
+        dir.disk.rename(&path(*file), &path(renamed))?;
+    }
+    dir.disk.sync_dir(dir.path())?;
+    Ok(true)
+}
+
+/// The offset behind the last batch of a file.
+fn end_of<D: Disk>(dir: &Dir<D>, path: &Path) -> Result<Option<Offset>, LogError> {
+    let file = dir.disk.open(path, OpenMode::Read)?;
+    let size = file.size()?.min(u64::from(SEGMENT_SIZE_MAX));
+    let mut scan = HeadScan::new(&file, 0, u32::try_from(size).unwrap_or(SEGMENT_SIZE_MAX));
+    let mut end = None;
+    while let Some(head) = scan.next()? {
+        end = Some(head.last.next());
+    }
+    Ok(end)
+}

@@ -1,0 +1,257 @@
+//! One partition's log: what it holds and what it tells.
+//!
+//! ```text
+//! log_start_offset        recovery_point              log_end_offset
+//!        │                      │                           │
+//! [── segment ──][── segment ──][──── segment, written ─────]
+//!        └─ readable ──────────────────────────────────────┘
+//!                               └─ lost by a power cut ────┘
+//! ```
+//!
+//! Invariants: segments ascend and do not overlap; only the last is written; `log_start_offset` and
+//! `recovery_point` are at most `log_end_offset`; what is not wholly written does not exist.
+//!
+//! Not here: the high watermark, replication, waiting, locks, threads. Callers hold a log behind
+//! their own lock; `FlushPlan` is what they run without it.
+
+use std::{collections::BTreeSet, path::Path};
+
+use dohle_base::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
+use dohle_records::Producer;
+
+use crate::{
+    checkpoint,
+    config::LogConfig,
+    disk::{Disk, IoError},
+    epoch_cache::{EpochCache, EpochEnd, EpochStart},
+    error::LogError,
+    names::FileKind,
+    producer_state::{ProducerState, Producers, snapshot},
+    recent::Recent,
+    recover::Recovery,
+    segment::{Dir, Segment},
+};
+
+/// A partition's log on a disk.
+#[derive(Debug)]
+pub struct Log<D: Disk> {
+    pub(crate) dir: Dir<D>,
+    pub(crate) config: LogConfig,
+    pub(crate) log_start: Offset,
+    pub(crate) log_end: Offset,
+    pub(crate) recovery_point: Offset,
+    /// In ascending order; never empty; the last one is written.
+    pub(crate) segments: Vec<Segment<D::File>>,
+    pub(crate) epochs: EpochCache,
+    pub(crate) producers: Producers,
+    /// The offsets of the producer snapshots in the directory.
+    pub(crate) snapshots: BTreeSet<Offset>,
+    pub(crate) recent: Recent,
+    /// The sealed segment whose file is open for readers: a partition holds two files at most.
+    pub(crate) sealed_open: Option<Offset>,
+    /// Whether names were made or removed since the directory was synced.
+    pub(crate) names_changed: bool,
+    /// How often the log was truncated: a flush begun before says nothing about what came after.
+    pub(crate) truncations: u64,
+    /// Whether a write left something that could not be cut off.
+    pub(crate) poisoned: bool,
+    pub(crate) recovery: Recovery,
+}
+
+impl<D: Disk> Log<D> {
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &LogConfig {
+        &self.config
+    }
+
+    /// Changes the settings for what is appended from now on.
+    pub fn set_config(&mut self, config: LogConfig) {
+        self.config = config;
+    }
+
+    /// The first offset that may be read.
+    pub fn log_start_offset(&self) -> Offset {
+        self.log_start
+    }
+
+    /// The offset that the next record gets.
+    pub fn log_end_offset(&self) -> Offset {
+        self.log_end
+    }
+
+    /// Up to where the log survives a power cut.
+    pub fn recovery_point(&self) -> Offset {
+        self.recovery_point
+    }
+
+    /// Bytes of all batches, those before the log start that are still there included.
+    pub fn size(&self) -> u64 {
+        self.segments.iter().map(|segment| u64::from(segment.size)).sum()
+    }
+
+    /// How many segments there are; at least one.
+    pub fn segment_count(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// The first offset of the segment that is written.
+    pub fn active_base_offset(&self) -> Offset {
+        self.active().base
+    }
+
+    /// What opening the log found and did.
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    /// Whether a failed write has closed the log: it must be opened again.
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned
+    }
+
+    /// The newest leader epoch in the log; `NONE` if there is none.
+    pub fn latest_epoch(&self) -> LeaderEpoch {
+        self.epochs.latest()
+    }
+
+    /// Where each leader epoch begins, in ascending order.
+    pub fn epochs(&self) -> &[EpochStart] {
+        self.epochs.entries()
+    }
+
+    /// The leader epoch of the record at `offset`; `NONE` if it is not known.
+    pub fn epoch_of(&self, offset: Offset) -> LeaderEpoch {
+        self.epochs.epoch_of(offset)
+    }
+
+    /// Where leader epoch `asked` ends, as a leader answers it.
+    pub fn epoch_end_offset(&self, asked: LeaderEpoch) -> EpochEnd {
+        self.epochs.end_of(asked, self.log_end)
+    }
+
+    /// Notes that this replica leads in `epoch` from the log's end on. Durable when it returns.
+    ///
+    /// # Errors
+    /// `Io`; the epoch is not noted.
+    pub fn begin_leader_epoch(&mut self, epoch: LeaderEpoch) -> Result<(), LogError> {
+        self.assign_epochs([EpochStart { epoch, start: self.log_end }])
+    }
+
+    /// What is remembered of each producer, by ascending id.
+    pub fn producers(&self) -> impl ExactSizeIterator<Item = &ProducerState> {
+        self.producers.states()
+    }
+
+    /// What is remembered of one producer.
+    pub fn producer(&self, id: ProducerId) -> Option<&ProducerState> {
+        self.producers.state(id)
+    }
+
+    /// Whether a producer has a transaction open here in this epoch.
+    pub fn in_transaction(&self, id: ProducerId, epoch: ProducerEpoch) -> bool {
+        self.producers.in_transaction(Producer { id, epoch, base_sequence: -1 })
+    }
+
+    /// Where the oldest open transaction begins and when its producer last wrote.
+    pub fn oldest_transaction(&self) -> Option<(Offset, Timestamp)> {
+        self.producers.oldest_transaction()
+    }
+
+    /// Forgets producers that have not written for long. Says how many.
+    pub fn expire_producers(&mut self, now: Timestamp) -> usize {
+        self.producers.expire(now, self.config.producer_expiration_ms)
+    }
+
+    /// The end of what a read-committed consumer may see: before the first transaction that is open
+    /// or whose end is not below `high_watermark`, which must not go back but by truncation.
+    pub fn last_stable_offset(&mut self, high_watermark: Offset) -> Offset {
+        self.producers.release_ended(high_watermark);
+        let unstable = self.producers.first_unstable_offset();
+        unstable.map_or(high_watermark, |offset| offset.min(high_watermark))
+    }
+
+    /// Closes file handles until they are needed again, for partitions that idle.
+    pub fn release_files(&mut self) {
+        self.segments.iter_mut().for_each(Segment::release);
+    }
+
+    pub(crate) fn check_usable(&self) -> Result<(), LogError> {
+        if self.poisoned { Err(LogError::Poisoned) } else { Ok(()) }
+    }
+
+    pub(crate) fn active(&self) -> &Segment<D::File> {
+        self.segments.last().expect("a log has at least one segment")
+    }
+
+    /// The index of the segment that holds `offset`, or would.
+    pub(crate) fn floor(&self, offset: Offset) -> usize {
+        let next = self.segments.partition_point(|segment| segment.base <= offset);
+        next.saturating_sub(1)
+    }
+
+    /// Notes where epochs begin and makes that durable, if it is news.
+    pub(crate) fn assign_epochs(
+        &mut self,
+        starts: impl IntoIterator<Item = EpochStart>,
+    ) -> Result<(), LogError> {
+        let (mut latest, mut news) = (self.epochs.latest(), None);
+        for start in starts.into_iter() {
+            if start.epoch > latest {
+                latest = start.epoch;
+                news.get_or_insert_with(|| self.epochs.clone()).assign(start);
+            }
+        }
+        if let Some(epochs) = news {
+            checkpoint::write_epochs(&self.dir.disk, self.dir.path(), epochs.entries())?;
+            self.epochs = epochs;
+        }
+        Ok(())
+    }
+
+    /// Writes the producers' state at the log's end, unless that is there. Not synced.
+    pub(crate) fn write_snapshot(&mut self) -> Result<(), IoError> {
+        let offset = self.producers.end();
+        if self.snapshots.last().is_some_and(|last| *last >= offset) || offset <= self.log_start {
+            return Ok(());
+        }
+        self.dir.put(offset, FileKind::Snapshot, &snapshot::encode(&self.producers))?;
+        self.snapshots.insert(offset);
+        self.names_changed = true;
+        Ok(())
+    }
+
+    pub(crate) fn remove_snapshots(
+        &mut self,
+        which: impl Fn(Offset) -> bool,
+    ) -> Result<(), IoError> {
+        let removed = self.snapshots.iter().copied().filter(|offset| which(*offset));
+        for offset in removed.collect::<Vec<_>>() {
+            self.dir.remove(offset, FileKind::Snapshot)?;
+            self.snapshots.remove(&offset);
+            self.names_changed = true;
+        }
+        Ok(())
+    }
+
+    /// Removes the segments from `index` on, the last one first: whatever of it survives a power
+    /// cut, no gap is left.
+    pub(crate) fn remove_segments_from(&mut self, index: usize) -> Result<(), IoError> {
+        while let Some(segment) = self.segments.get(index..).and_then(<[_]>::last) {
+            remove_segment_files(&self.dir, segment.base)?;
+            self.segments.pop();
+            self.names_changed = true;
+        }
+        Ok(())
+    }
+}
+
+/// Removes a segment's files, the batches first: indexes alone are swept up at the next start.
+pub(crate) fn remove_segment_files<D: Disk>(dir: &Dir<D>, base: Offset) -> Result<(), IoError> {
+    dir.remove(base, FileKind::Log)?;
+    FileKind::INDEXES.iter().try_for_each(|kind| dir.remove(base, *kind))
+}

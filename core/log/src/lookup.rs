@@ -1,0 +1,124 @@
+//! Looking for records by their time.
+
+use dohle_base::{LeaderEpoch, Offset, Timestamp};
+use dohle_records::Payload;
+
+use crate::{
+    disk::{Disk, DiskFile},
+    error::{Corruption, DamageReason, LogError},
+    log::Log,
+    scan::{BatchScan, Head, HeadScan, Scanned},
+};
+
+/// A record found by its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimestampOffset {
+    /// Its time.
+    pub timestamp: Timestamp,
+    /// Its offset.
+    pub offset: Offset,
+    /// The epoch of the leader that appended it.
+    pub leader_epoch: LeaderEpoch,
+}
+
+impl<D: Disk> Log<D> {
+    /// The first record from the log's start on with `timestamp` or a greater one.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`.
+    pub fn offset_for_timestamp(
+        &mut self,
+        timestamp: Timestamp,
+    ) -> Result<Option<TimestampOffset>, LogError> {
+        let start = self.log_start;
+        for index in self.floor(start)..self.segments.len() {
+            let Some(segment) = self.segments.get_mut(index) else { break };
+            if segment.newest(&self.dir)?.timestamp < timestamp {
+                continue;
+            }
+            // Up to the entry's batch there is nothing as late, but for just that time.
+            let before = Timestamp(timestamp.0.saturating_sub(1));
+            let from = segment.time_floor(&self.dir, before)?.max(start);
+            let found = self.first_record(index, from, |time| time >= timestamp)?;
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    /// The record with the greatest timestamp, the first of those. `None` if no record has one.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`.
+    pub fn max_timestamp(&mut self) -> Result<Option<TimestampOffset>, LogError> {
+        let mut newest: Option<(usize, Timestamp)> = None;
+        for (index, segment) in self.segments.iter_mut().enumerate() {
+            let timestamp = segment.newest(&self.dir)?.timestamp;
+            if newest.is_none_or(|(_, greatest)| timestamp > greatest) {
+                newest = Some((index, timestamp));
+            }
+        }
+        let Some((index, greatest)) = newest.filter(|(_, t)| *t > Timestamp::NONE) else {
+            return Ok(None);
+        };
+        let Some(segment) = self.segments.get_mut(index) else { return Ok(None) };
+        let before = Timestamp(greatest.0.saturating_sub(1));
+        let from = segment.time_floor(&self.dir, before)?;
+        self.first_record(index, from.max(self.log_start), |time| time >= greatest)
+    }
+
+    /// The first record of a segment at `from` or behind whose time is `wanted`.
+    fn first_record(
+        &mut self,
+        index: usize,
+        from: Offset,
+        wanted: impl Fn(Timestamp) -> bool,
+    ) -> Result<Option<TimestampOffset>, LogError> {
+        let last = self.segments.len() - 1;
+        let Some(segment) = self.segments.get_mut(index) else { return Ok(None) };
+        let Some(first) = segment.locate(&self.dir, from)? else { return Ok(None) };
+        let limit = self.config.decompressed_bytes_max;
+        let file = segment.file(&self.dir)?.clone();
+        if index < last {
+            segment.release();
+        }
+        let mut heads = HeadScan::new(&file, first.position, segment.size);
+        while let Some(head) = heads.next()? {
+            if wanted(head.max_timestamp) {
+                let found = record_in(&file, &head, from, limit, &wanted)?;
+                if found.is_some() {
+                    return Ok(found);
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The first record of a batch at `from` or behind whose time is `wanted`.
+fn record_in<F: DiskFile>(
+    file: &F,
+    head: &Head,
+    from: Offset,
+    limit: usize,
+    wanted: impl Fn(Timestamp) -> bool,
+) -> Result<Option<TimestampOffset>, LogError> {
+    let position = u64::from(head.position);
+    let damaged = |error| Corruption::new(file.path(), position, DamageReason::Batch(error));
+    let mut scan = BatchScan::new(file, position, u64::from(head.end()));
+    let payload: Payload<'_> = match scan.next()? {
+        Scanned::Entry(_, entry) => entry.decompress(limit).map_err(damaged)?,
+        Scanned::Damaged(_, error) => return Err(damaged(error).into()),
+        Scanned::End => return Ok(None),
+    };
+    for record in payload.records() {
+        let record = record.map_err(damaged)?;
+        if record.offset >= from && wanted(record.timestamp) {
+            let (timestamp, offset) = (record.timestamp, record.offset);
+            let leader_epoch = head.leader_epoch;
+            return Ok(Some(TimestampOffset { timestamp, offset, leader_epoch }));
+        }
+    }
+    Ok(None)
+}

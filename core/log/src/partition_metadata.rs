@@ -1,0 +1,53 @@
+//! `partition.metadata`: which topic, by its id, a partition's directory belongs to.
+//!
+//! ```text
+//! version: 0
+//! topic_id: ASNFZ4mrze8QMlR2mLrc_g
+//! ```
+//!
+//! Written once. A directory that never had a record may lack it. If the id is not that of the topic
+//! of this name, the directory is another topic's and must not be served.
+
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use dohle_base::TopicId;
+
+use crate::{
+    checkpoint::SideFileError,
+    disk::{Disk, IoError, read_file, replace_file},
+};
+
+const FILE_NAME: &str = "partition.metadata";
+const FILE_SIZE_MAX: usize = 4096;
+
+/// The topic of the partition in `dir`; `None` if that was never written.
+///
+/// # Errors
+/// `Malformed` if the file does not name a topic.
+pub fn read<D: Disk>(disk: &D, dir: &Path) -> Result<Option<TopicId>, SideFileError> {
+    let path = dir.join(FILE_NAME);
+    let Some(bytes) = read_file(disk, &path, FILE_SIZE_MAX)? else { return Ok(None) };
+    let malformed = |line, reason| SideFileError::Malformed { path: path.clone(), line, reason };
+    let text = std::str::from_utf8(&bytes).map_err(|_| malformed(1, "not text"))?;
+    let mut lines = text.lines();
+    if lines.next().map(str::trim_end) != Some("version: 0") {
+        return Err(malformed(1, "the version is not 0"));
+    }
+    let id = lines.next().and_then(|line| line.trim_end().strip_prefix("topic_id: "));
+    let id = id.and_then(|id| id.parse().ok()).filter(|id| *id != TopicId::ZERO);
+    let id = id.ok_or_else(|| malformed(2, "there is no topic id"))?;
+    if lines.next().is_some() { Err(malformed(3, "a line too many")) } else { Ok(Some(id)) }
+}
+
+/// Says which topic the partition in `dir` belongs to. Durable when it returns.
+///
+/// # Errors
+/// `Io`.
+pub fn write<D: Disk>(disk: &D, dir: &Path, topic: TopicId) -> Result<(), IoError> {
+    // Kafka writes no line end here.
+    let text = format!("version: 0\ntopic_id: {topic}");
+    replace_file(disk, &dir.join(FILE_NAME), text.as_bytes())
+}

@@ -1,0 +1,218 @@
+//! Producers are checked as Kafka checks them, and their snapshots are Kafka's bytes.
+
+use bytes::Bytes;
+use dohle_records::{BatchBuilder, BatchSpec, BatchView, NewRecord, Producer};
+use proptest::prelude::*;
+
+use super::{snapshot::SnapshotError, *};
+use crate::error::ProducerError;
+
+const ID: ProducerId = ProducerId(1_000);
+
+fn producer(epoch: i16, base_sequence: i32) -> Producer {
+    Producer { id: ID, epoch: ProducerEpoch(epoch), base_sequence }
+}
+
+fn check_of(epoch: i16, base_sequence: i32, count: i32) -> Batch {
+    Batch {
+        producer: producer(epoch, base_sequence),
+        last_sequence: sequence_after(base_sequence, count - 1),
+        transactional: false,
+    }
+}
+
+fn batch(offset: i64, producer: Producer, count: i32, transactional: bool) -> Bytes {
+    let spec =
+        BatchSpec { base_offset: Offset(offset), producer, transactional, ..BatchSpec::default() };
+    let mut builder = BatchBuilder::new(spec);
+    for _ in 0..count {
+        let timestamp = Timestamp(1_700_000_000_000);
+        builder.append(&NewRecord { timestamp, ..NewRecord::default() }).unwrap();
+    }
+    builder.finish()
+}
+
+fn apply(producers: &mut Producers, offset: i64, producer: Producer, count: i32) {
+    apply_txn(producers, offset, producer, count, false);
+}
+
+fn apply_txn(p: &mut Producers, offset: i64, producer: Producer, count: i32, txn: bool) {
+    p.apply_batch(&BatchView::parse(&batch(offset, producer, count, txn)).unwrap().header());
+}
+
+fn end_txn(producers: &mut Producers, offset: i64, epoch: i16) -> Option<EndedTransaction> {
+    let marker = EndTxnMarker { committed: false, coordinator_epoch: 3 };
+    let header = batch(offset, producer(epoch, -1), 1, true);
+    let header = BatchView::parse(&header).unwrap().header();
+    producers.apply_marker(&header, &marker, Timestamp(5))
+}
+
+#[test]
+fn sequences_must_continue() {
+    let mut producers = Producers::default();
+    assert_eq!(producers.check_client(&check_of(0, 77, 2)), Ok(()), "nothing known, all fine");
+    apply(&mut producers, 0, producer(2, 0), 10);
+    let rows = [
+        ((2, 10), None),
+        ((2, 11), Some(10)),
+        ((2, 9), Some(10)),
+        ((2, 0), Some(10)),
+        ((3, 0), None),
+        ((3, 10), Some(0)),
+    ];
+    for ((epoch, sequence), expected) in rows {
+        let result = producers.check_client(&check_of(epoch, sequence, 1));
+        let out = |expected| ProducerError::OutOfSequence { producer_id: ID, sequence, expected };
+        assert_eq!(result, expected.map_or(Ok(()), |e| Err(out(e))), "{epoch} {sequence}");
+    }
+    let stale = producers.check_client(&check_of(1, 10, 1)).unwrap_err();
+    assert!(matches!(stale, ProducerError::StaleEpoch { .. }));
+}
+
+#[test]
+fn sequences_wrap_behind_the_greatest() {
+    let mut producers = Producers::default();
+    apply(&mut producers, 0, producer(0, i32::MAX - 1), 2);
+    assert_eq!(producers.check_client(&check_of(0, 0, 1)), Ok(()));
+    apply(&mut producers, 2, producer(0, 0), 1);
+    let mut producers = Producers::default();
+    apply(&mut producers, 0, producer(0, i32::MAX - 1), 4);
+    let batch = producers.state(ID).unwrap().batches()[0];
+    assert_eq!((batch.base_sequence(), batch.last_sequence), (i32::MAX - 1, 1));
+    assert!(producers.duplicate_of(&check_of(0, i32::MAX - 1, 4)).is_some());
+    assert_eq!(producers.check_client(&check_of(0, 2, 1)), Ok(()));
+}
+
+#[test]
+fn the_last_five_batches_are_known_again() {
+    let mut producers = Producers::default();
+    for index in 0..7 {
+        apply(&mut producers, i64::from(index) * 3, producer(0, index * 3), 3);
+    }
+    for index in 0..7 {
+        let found = producers.duplicate_of(&check_of(0, index * 3, 3));
+        let expected = (index >= 2).then_some(Offset(i64::from(index) * 3));
+        assert_eq!(found.map(ProducerBatch::base_offset), expected, "batch {index}");
+    }
+    assert_eq!(producers.duplicate_of(&check_of(0, 18, 2)), None, "another length");
+    assert_eq!(producers.duplicate_of(&check_of(1, 18, 3)), None, "another epoch");
+}
+
+#[test]
+fn the_last_stable_offset_waits_for_markers_to_be_replicated() {
+    let mut producers = Producers::default();
+    apply_txn(&mut producers, 10, producer(0, 0), 2, true);
+    apply_txn(&mut producers, 12, producer(0, 2), 2, true);
+    assert_eq!(producers.first_unstable_offset(), Some(Offset(10)));
+    assert!(producers.in_transaction(producer(0, 0)));
+    let ended = end_txn(&mut producers, 14, 0).unwrap();
+    assert_eq!((ended.first_offset, ended.last_offset), (Offset(10), Offset(14)));
+    assert_eq!(ended.last_stable_offset, Offset(15));
+    assert_eq!(producers.first_unstable_offset(), Some(Offset(10)));
+    producers.release_ended(Offset(14));
+    assert_eq!(producers.first_unstable_offset(), Some(Offset(10)));
+    producers.release_ended(Offset(15));
+    assert_eq!(producers.first_unstable_offset(), None);
+    assert_eq!(end_txn(&mut producers, 15, 0), None, "nothing was open");
+    assert_eq!(producers.end(), Offset(16));
+}
+
+#[test]
+fn in_a_transaction_only_its_records_are_taken() {
+    let mut producers = Producers::default();
+    apply_txn(&mut producers, 10, producer(0, 0), 2, true);
+    let error = ProducerError::NotInTransaction { producer_id: ID };
+    assert_eq!(producers.check_client(&check_of(0, 2, 1)), Err(error));
+    let batch = Batch { transactional: true, ..check_of(0, 2, 1) };
+    assert_eq!(producers.check_client(&batch), Ok(()));
+}
+
+#[test]
+fn late_markers_are_refused() {
+    let mut producers = Producers::default();
+    apply_txn(&mut producers, 10, producer(4, 0), 2, true);
+    let marker = |coordinator_epoch| EndTxnMarker { committed: true, coordinator_epoch };
+    // (epoch, transaction version, whether it may be appended while the transaction is open)
+    let rows =
+        [(3, 0, false), (4, 0, true), (4, 1, true), (3, 2, false), (4, 2, false), (5, 2, true)];
+    for (epoch, version, fine) in rows {
+        let result = producers.check_marker(producer(epoch, -1), &marker(3), version);
+        assert_eq!(result.is_ok(), fine, "epoch {epoch}, version {version}");
+    }
+    end_txn(&mut producers, 12, 5);
+    assert!(producers.check_marker(producer(5, -1), &marker(3), 2).is_ok(), "sent again");
+    let error = producers.check_marker(producer(6, -1), &marker(2), 2).unwrap_err();
+    assert!(matches!(error, ProducerError::StaleCoordinator { epoch: 2, current: 3, .. }));
+}
+
+#[test]
+fn producers_expire_by_their_records_times() {
+    let mut producers = Producers::default();
+    apply(&mut producers, 0, producer(0, 0), 1);
+    let time = 1_700_000_000_000;
+    assert_eq!(producers.clone().expire(Timestamp(time + 99), 100), 0);
+    assert_eq!(producers.clone().expire(Timestamp(time + 100), 100), 1);
+    apply_txn(&mut producers, 1, producer(0, 1), 1, true);
+    assert_eq!(producers.expire(Timestamp(time + 100), 100), 0, "a transaction is open");
+}
+
+#[test]
+fn snapshots_are_kafkas_bytes() {
+    let empty = [0, 1, 0x48, 0x67, 0x4b, 0xc7, 0, 0, 0, 0];
+    assert_eq!(snapshot::encode(&Producers::default()), empty);
+    assert_eq!(snapshot::decode(&empty), Ok(vec![]));
+
+    let mut state = ProducerState::new(ID);
+    state.epoch = ProducerEpoch(2);
+    state.last_timestamp = Timestamp(1_700_000_000_000);
+    state.push(ProducerBatch {
+        last_sequence: 9,
+        last_offset: Offset(41),
+        offset_delta: 4,
+        timestamp: Timestamp(1_700_000_000_000),
+    });
+    let bytes = snapshot::encode(&Producers::from_states(vec![state.clone()], Offset(42)));
+    let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let expected = "000144abb93e0000000100000000000003e8000200000009000000000000002900000004\
+                    0000018bcfe56800ffffffffffffffffffffffff";
+    assert_eq!(hex, expected);
+    assert_eq!(snapshot::decode(&bytes), Ok(vec![state]));
+}
+
+#[test]
+fn a_snapshot_that_is_cut_or_changed_is_refused() {
+    let mut producers = Producers::default();
+    apply_txn(&mut producers, 0, producer(0, 0), 1, true);
+    let bytes = snapshot::encode(&producers);
+    for size in 0..bytes.len() {
+        assert!(snapshot::decode(&bytes[..size]).is_err(), "{size}");
+    }
+    for index in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[index] ^= 1;
+        assert!(snapshot::decode(&changed).is_err(), "{index}");
+    }
+    let mut lying = bytes;
+    lying[6..10].copy_from_slice(&i32::MAX.to_be_bytes());
+    let crc = crc32c::crc32c(&lying[6..]);
+    lying[2..6].copy_from_slice(&crc.to_be_bytes());
+    assert!(matches!(snapshot::decode(&lying), Err(SnapshotError::Size { count: i32::MAX, .. })));
+}
+
+proptest! {
+    #[test]
+    fn hostile_snapshots_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        if bytes.len() > 10 {
+            bytes[..2].copy_from_slice(&[0, 1]);
+            let crc = crc32c::crc32c(&bytes[6..]);
+            bytes[2..6].copy_from_slice(&crc.to_be_bytes());
+        }
+        if let Ok(states) = snapshot::decode(&bytes) {
+            for state in states {
+                let _ = (state.next_sequence(), state.batches().iter().map(|b| {
+                    (b.base_sequence(), b.base_offset())
+                }).count());
+            }
+        }
+    }
+}

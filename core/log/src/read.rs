@@ -1,0 +1,171 @@
+//! Reading: where in which file the batches lie, never a copy of them.
+
+use bytes::Bytes;
+use dohle_base::Offset;
+
+use crate::{
+    disk::{Disk, DiskFile, IoError},
+    error::{LogError, ReadError},
+    log::Log,
+    names::FileKind,
+    scan::Head,
+    segment::Segment,
+    txn_index::{self, AbortedTransaction},
+};
+
+/// Batches in a file. The first one is whole unless a limit forbade it, and begins at `position`;
+/// the last one may be cut off.
+#[derive(Clone, Debug)]
+pub struct Slice<F> {
+    /// The open file: what is in it at this place stays there, even if its name goes.
+    pub file: F,
+    /// The first byte.
+    pub position: u64,
+    /// Bytes; at least one.
+    pub size: usize,
+    /// The first offset of the first batch; it may lie before the one that was asked for.
+    pub base_offset: Offset,
+    /// Bytes of the first batch.
+    pub first_batch_size: usize,
+}
+
+/// What to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadRange {
+    /// The first record: the slice begins with the batch that holds it.
+    pub from: Offset,
+    /// Records from this one on are left out: the high watermark, the last stable offset or the end
+    /// of the log.
+    pub up_to: Offset,
+    /// The most bytes.
+    pub size_max: usize,
+    /// Whether to return the first batch whole even if it is larger.
+    pub at_least_one: bool,
+}
+
+impl<F: DiskFile> Slice<F> {
+    /// Copies the bytes, for callers that cannot send from a file.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn read(&self) -> Result<Bytes, IoError> {
+        let mut bytes = vec![0; self.size];
+        self.file.read_exact_at(&mut bytes, self.position)?;
+        Ok(bytes.into())
+    }
+
+    /// Copies the bytes to `buffer`, which is as long as the slice.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn read_into(&self, buffer: &mut [u8]) -> Result<(), IoError> {
+        assert_eq!(buffer.len(), self.size, "the buffer is as long as the slice");
+        self.file.read_exact_at(buffer, self.position)
+    }
+}
+
+impl<D: Disk> Log<D> {
+    /// Where the batches from an offset on lie, as far as one segment holds them. `None` if there
+    /// are none below `up_to`, or the first one is larger than the limit.
+    ///
+    /// # Errors
+    /// `OutOfRange` if `from` lies before the log's start or behind its end; `Corrupt`, `Io`.
+    pub fn read(&mut self, range: ReadRange) -> Result<Option<Slice<D::File>>, ReadError> {
+        let (start, end) = (self.log_start, self.log_end);
+        if range.from < start || range.from > end {
+            return Err(ReadError::OutOfRange { offset: range.from, start, end });
+        }
+        let up_to = range.up_to.min(end);
+        if range.from >= up_to {
+            return Ok(None);
+        }
+        let Some((index, first)) = self.locate(range.from)? else { return Ok(None) };
+        if first.base >= up_to {
+            return Ok(None);
+        }
+        let end = self.end_position(index, up_to)?;
+        let available = end.saturating_sub(first.position) as usize;
+        let first_batch_size = first.size as usize;
+        let size = match available.min(range.size_max) {
+            _ if available < first_batch_size => return Ok(None),
+            size if size >= first_batch_size => size,
+            _ if range.at_least_one => first_batch_size,
+            _ => return Ok(None),
+        };
+        let segment = self.segments.get_mut(index).expect("just located in it");
+        let file = segment.file(&self.dir)?.clone();
+        self.keep_open(index);
+        let (position, base_offset) = (u64::from(first.position), first.base);
+        Ok(Some(Slice { file, position, size, base_offset, first_batch_size }))
+    }
+
+    /// Which transactions that lie in part below `up_to` were aborted, of those with records at
+    /// `from` or behind: what a read-committed consumer must leave out.
+    ///
+    /// # Errors
+    /// `Corrupt`, `Io`.
+    pub fn aborted_transactions(
+        &self,
+        from: Offset,
+        up_to: Offset,
+    ) -> Result<Vec<AbortedTransaction>, LogError> {
+        let mut aborted = Vec::new();
+        for segment in self.segments.iter().skip(self.floor(from)).filter(|s| s.has_aborts) {
+            let path = self.dir.file(segment.base, FileKind::TxnIndex);
+            for entry in txn_index::read(&self.dir.disk, &path)? {
+                if entry.last_offset >= from && entry.first_offset < up_to {
+                    aborted.push(entry);
+                }
+                if entry.last_stable_offset >= up_to {
+                    return Ok(aborted);
+                }
+            }
+        }
+        Ok(aborted)
+    }
+
+    /// The first batch that ends at `offset` or behind, and its segment.
+    pub(crate) fn locate(&mut self, offset: Offset) -> Result<Option<(usize, Head)>, LogError> {
+        let last = self.segments.len() - 1;
+        if let Some(head) = self.recent.locate(offset) {
+            return Ok(Some((last, head)));
+        }
+        let first = self.floor(offset);
+        for (index, segment) in self.segments.iter_mut().enumerate().skip(first) {
+            if let Some(head) = segment.locate(&self.dir, offset)? {
+                return Ok(Some((index, head)));
+            }
+            if index < last {
+                segment.release();
+            }
+        }
+        Ok(None)
+    }
+
+    /// Where in a segment the records below `up_to` end.
+    fn end_position(&mut self, index: usize, up_to: Offset) -> Result<u32, LogError> {
+        let last = index + 1 == self.segments.len();
+        let Some(segment) = self.segments.get_mut(index) else { return Ok(0) };
+        if up_to >= self.log_end {
+            return Ok(segment.size);
+        }
+        if let Some(head) = self.recent.locate(up_to).filter(|_| last) {
+            return Ok(head.position);
+        }
+        Ok(segment.locate(&self.dir, up_to)?.map_or(segment.size, |head| head.position))
+    }
+
+    /// Of the sealed segments only the last one read stays open.
+    fn keep_open(&mut self, index: usize) {
+        let base = self.segments.get(index).map(|segment| segment.base);
+        if index + 1 == self.segments.len() || self.sealed_open == base {
+            return;
+        }
+        if let Some(other) = self.sealed_open.replace(base.unwrap_or(self.log_start)) {
+            let index = self.floor(other);
+            if index + 1 < self.segments.len() {
+                self.segments.get_mut(index).into_iter().for_each(Segment::release);
+            }
+        }
+    }
+}

@@ -1,0 +1,477 @@
+//! Opening a log, after a clean stop or a crash.
+//!
+//! After a clean stop only what lies behind the last index entry is walked. After a crash every
+//! segment from the recovery point on is read, checked and indexed anew, and:
+//!
+//! - bytes at the end that are no batch, with nothing valid behind them, are a torn tail: cut;
+//! - bytes that are no batch with a valid batch behind them are damage: the log is not opened,
+//!   unless the caller says to cut there, too, because it can get the rest from elsewhere or has
+//!   been promised nothing about it.
+//!
+//! Source: interop facts A.9; the second rule is ours, Kafka cuts.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use dohle_base::{Offset, Timestamp};
+use dohle_records::Entry;
+
+use crate::{
+    checkpoint::{self, SideFileError},
+    config::LogConfig,
+    disk::{Disk, DiskFile, IoError, read_file},
+    epoch_cache::{EpochCache, EpochStart},
+    error::{Corruption, DamageReason, LogError, Place},
+    load::{self, Found},
+    log::Log,
+    names::FileKind,
+    producer_state::{Producers, snapshot},
+    recent::Recent,
+    scan::{BatchScan, Head, Scanned, find_valid},
+    segment::{Dir, SEGMENT_SIZE_MAX, Segment},
+    txn_index,
+};
+
+/// The largest snapshot that is read: twenty million producers.
+const SNAPSHOT_SIZE_MAX: usize = 1 << 30;
+
+/// What the one who opens a log knows of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenLog {
+    /// Whether it was closed before: its directory's clean-stop file says so.
+    pub clean: bool,
+    /// Up to where it is known to be durable, by the checkpoint; 0 if there is none.
+    pub recovery_point: Offset,
+    /// Where it starts, by the checkpoint; 0 if there is none.
+    pub log_start: Offset,
+    /// What to do about damage that is not a torn tail.
+    pub on_damage: OnDamage,
+}
+
+/// What to do about damage that has valid data behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnDamage {
+    /// Do not open the log: what is behind the damage may have been acknowledged.
+    #[default]
+    Refuse,
+    /// Cut it off at the damage, as Kafka does.
+    Cut,
+}
+
+/// What opening a log found and did, for the operator.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Segments that were read as a whole.
+    pub segments_scanned: usize,
+    /// Bytes of them.
+    pub bytes_scanned: u64,
+    /// Where the log was cut, if it was.
+    pub cut: Option<Cut>,
+}
+
+/// Where a log was cut when it was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The file.
+    pub path: PathBuf,
+    /// The first byte that was cut.
+    pub position: u64,
+    /// Bytes that were cut, in this and in later files.
+    pub size: u64,
+    /// Why.
+    pub reason: DamageReason,
+}
+
+impl Default for OpenLog {
+    /// Nothing is known.
+    fn default() -> Self {
+        Self {
+            clean: false,
+            recovery_point: Offset::ZERO,
+            log_start: Offset::ZERO,
+            on_damage: OnDamage::Refuse,
+        }
+    }
+}
+
+impl<D: Disk> Log<D> {
+    /// Opens the log in `dir`, which is made if it is missing. Reads what must be read to know that
+    /// what the log says is true, and cuts off what a crash has torn.
+    ///
+    /// # Errors
+    /// `Corrupt` for damage that must not be cut off; nothing was cut then. `Io`.
+    pub fn open(
+        disk: D,
+        dir: PathBuf,
+        config: LogConfig,
+        how: OpenLog,
+        now: Timestamp,
+    ) -> Result<Self, LogError> {
+        let dir = Dir { disk, path: dir };
+        load::make_dir(&dir)?;
+        let found = load::load(&dir, now)?;
+        let (epochs, how) = match checkpoint::read_epochs(&dir.disk, dir.path()) {
+            Ok(entries) => (EpochCache::from_entries(entries), how),
+            // The batches tell the epochs, too: read them all.
+            Err(SideFileError::Malformed { .. }) => {
+                let how = OpenLog { clean: false, recovery_point: Offset::ZERO, ..how };
+                (EpochCache::default(), how)
+            }
+            Err(SideFileError::Io(error)) => return Err(error.into()),
+        };
+        let Found { segments, snapshots, unindexed, names_changed } = found;
+        let mut log = Self {
+            dir,
+            config,
+            log_start: how.log_start,
+            log_end: Offset::ZERO,
+            recovery_point: how.recovery_point,
+            segments,
+            epochs,
+            producers: Producers::default(),
+            snapshots,
+            recent: Recent::default(),
+            sealed_open: None,
+            names_changed,
+            truncations: 0,
+            poisoned: false,
+            recovery: Recovery::default(),
+        };
+        log.open_segments(&how, &unindexed, now)?;
+        log.settle(&how, now)?;
+        Ok(log)
+    }
+
+    /// Finds the end of the log, having read whatever must be.
+    fn open_segments(
+        &mut self,
+        how: &OpenLog,
+        unindexed: &BTreeSet<Offset>,
+        now: Timestamp,
+    ) -> Result<(), LogError> {
+        if self.segments.is_empty() {
+            let segment = Segment::create(&self.dir, how.log_start, &self.config, now)?;
+            self.segments.push(segment);
+            self.log_end = how.log_start;
+            self.names_changed = true;
+            return self.restore_producers(how.log_start, how.clean);
+        }
+        let last = self.segments.len() - 1;
+        let mut scan_from =
+            if how.clean { self.segments.len() } else { self.floor(how.recovery_point) };
+        if scan_from > last {
+            match self.open_last(unindexed)? {
+                Some(end) => self.log_end = end,
+                None => scan_from = last,
+            }
+        }
+        for index in 0..scan_from {
+            if self.segments.get(index).is_some_and(|segment| unindexed.contains(&segment.base)) {
+                self.rebuild_index(index)?;
+            }
+        }
+        let scanned = self.segments.get(scan_from).map(|segment| segment.base);
+        if let Some(base) = scanned {
+            // Snapshots of what is read again may tell of batches that are gone.
+            self.remove_snapshots(|offset| offset > base)?;
+        }
+        self.restore_producers(scanned.unwrap_or(self.log_end), how.clean && scanned.is_none())?;
+        if scanned.is_some() { self.scan_segments(scan_from, how) } else { Ok(()) }
+    }
+
+    /// Opens the last segment after a clean stop and finds its end; `None` if it must be scanned.
+    fn open_last(&mut self, unindexed: &BTreeSet<Offset>) -> Result<Option<Offset>, LogError> {
+        let (dir, config) = (&self.dir, &self.config);
+        let segment = self.segments.last_mut().expect("checked by the caller");
+        if unindexed.contains(&segment.base) {
+            return Ok(None);
+        }
+        segment.unseal(dir, config)?;
+        let start = segment.indexes.as_ref().and_then(|indexes| indexes.offsets.last());
+        let base = segment.base;
+        let mut end = base;
+        let mut scan = segment.heads(dir, start.map_or(0, |entry| entry.position))?;
+        loop {
+            match scan.next() {
+                Ok(Some(head)) if head.base >= end => end = head.last.next(),
+                Ok(None) => return Ok(Some(end)),
+                Err(LogError::Io(error)) => return Err(error.into()),
+                // Not what a clean stop leaves.
+                Ok(Some(_)) | Err(_) => return Ok(None),
+            }
+        }
+    }
+
+    /// Reads, checks and indexes the segments from `first` on, and cuts where they end.
+    fn scan_segments(&mut self, first: usize, how: &OpenLog) -> Result<(), LogError> {
+        let mut expected = Offset::ZERO;
+        let mut index = first;
+        while let Some(segment) = self.segments.get(index) {
+            let base = segment.base;
+            if base < expected {
+                let path = self.dir.file(base, FileKind::Log);
+                let reason = DamageReason::Overlap { end: expected };
+                return Err(Corruption::new(&path, 0, reason).into());
+            }
+            self.producers.advance(base);
+            if index + 2 >= self.segments.len() {
+                self.write_snapshot()?;
+            }
+            let (end, damage) = self.scan_segment(index)?;
+            expected = end;
+            if let Some((position, reason)) = damage {
+                self.cut(index, position, end, reason, how.on_damage)?;
+            }
+            index += 1;
+            if index < self.segments.len() {
+                let segment = self.segments.get_mut(index - 1).expect("just scanned");
+                segment.seal(&self.dir)?;
+            }
+        }
+        self.log_end = expected;
+        self.assign_scanned_epochs()
+    }
+
+    /// Reads one segment to its end or to the first byte that is wrong; says where the log goes on
+    /// and what was wrong. Producers, epochs and indexes take in what is right.
+    fn scan_segment(
+        &mut self,
+        index: usize,
+    ) -> Result<(Offset, Option<(u64, DamageReason)>), LogError> {
+        let Some(segment) = self.segments.get_mut(index) else { unreachable!("checked by caller") };
+        let (dir, config) = (&self.dir, &self.config);
+        let (base, size) = (segment.base, u64::from(segment.size));
+        let file = segment.file(dir)?.clone();
+        segment.reset(config);
+        if std::mem::take(&mut segment.has_aborts) {
+            dir.remove(base, FileKind::TxnIndex)?;
+        }
+        self.recovery.segments_scanned += 1;
+        self.recovery.bytes_scanned += size;
+        let mut scan = BatchScan::new(&file, 0, size);
+        let mut expected = base;
+        loop {
+            let (position, entry) = match scan.next()? {
+                Scanned::Entry(position, entry) => (position, entry),
+                Scanned::Damaged(position, error) => {
+                    return Ok((expected, Some((position, DamageReason::Batch(error)))));
+                }
+                Scanned::End => return Ok((expected, None)),
+            };
+            let head = match check_entry(&entry, position, base, expected) {
+                Ok(head) => head,
+                Err(reason) => return Ok((expected, Some((position, reason)))),
+            };
+            segment.note(&head, config);
+            expected = head.last.next();
+            if head.leader_epoch > self.epochs.latest() {
+                self.epochs.assign(EpochStart { epoch: head.leader_epoch, start: head.base });
+            }
+            if let Some(ended) = self.producers.apply_entry(&entry) {
+                if !ended.committed {
+                    let path = dir.file(base, FileKind::TxnIndex);
+                    txn_index::append(&dir.disk, &path, &ended.aborted())?;
+                    segment.has_aborts = true;
+                }
+            }
+        }
+    }
+
+    /// Cuts the log at `position` of a segment, if what is there is a torn tail or the caller wants
+    /// it so.
+    fn cut(
+        &mut self,
+        index: usize,
+        position: u64,
+        end: Offset,
+        reason: DamageReason,
+        on_damage: OnDamage,
+    ) -> Result<(), LogError> {
+        let base = self.segments.get(index).map_or(end, |segment| segment.base);
+        let path = self.dir.file(base, FileKind::Log);
+        let valid_at = self.find_behind(index, position, end)?;
+        if valid_at.is_some() && on_damage == OnDamage::Refuse {
+            return Err(Corruption { path, position, reason, valid_at }.into());
+        }
+        let later = self.segments.get(index + 1..).unwrap_or_default();
+        let mut size = later.iter().map(|segment| u64::from(segment.size)).sum::<u64>();
+        let segment = self.segments.get_mut(index).expect("it was just scanned");
+        let file = segment.file(&self.dir)?;
+        size += file.size()?.saturating_sub(position);
+        file.truncate(position)?;
+        file.sync()?;
+        self.remove_segments_from(index + 1)?;
+        self.recovery.cut = Some(Cut { path, position, size, reason });
+        Ok(())
+    }
+
+    /// A valid batch behind damage, in the same segment or a later one.
+    fn find_behind(
+        &mut self,
+        index: usize,
+        position: u64,
+        expected: Offset,
+    ) -> Result<Option<Place>, LogError> {
+        let epoch = self.epochs.latest();
+        let mut start = position + 1;
+        for segment in self.segments.iter_mut().skip(index) {
+            let path = self.dir.file(segment.base, FileKind::Log);
+            let file = segment.file(&self.dir)?;
+            let size = file.size()?;
+            if let Some(position) = find_valid(file, (start, size), expected, epoch)? {
+                return Ok(Some(Place { path, position }));
+            }
+            start = 0;
+        }
+        Ok(None)
+    }
+
+    /// Makes the indexes of a sealed segment again. Damage there is no torn tail.
+    fn rebuild_index(&mut self, index: usize) -> Result<(), LogError> {
+        let Some(segment) = self.segments.get_mut(index) else { return Ok(()) };
+        let base = segment.base;
+        let size = u64::from(segment.size);
+        let file = segment.file(&self.dir)?.clone();
+        segment.reset(&self.config);
+        self.recovery.segments_scanned += 1;
+        self.recovery.bytes_scanned += size;
+        let mut scan = BatchScan::new(&file, 0, size);
+        let mut expected = base;
+        let (position, reason) = loop {
+            let (position, entry) = match scan.next()? {
+                Scanned::Entry(position, entry) => (position, entry),
+                Scanned::Damaged(position, error) => break (position, DamageReason::Batch(error)),
+                Scanned::End => return Ok(segment.seal(&self.dir)?),
+            };
+            match check_entry(&entry, position, base, expected) {
+                Ok(head) => {
+                    segment.note(&head, &self.config);
+                    expected = head.last.next();
+                }
+                Err(reason) => break (position, reason),
+            }
+        };
+        Err(Corruption::new(&self.dir.file(base, FileKind::Log), position, reason).into())
+    }
+
+    /// Makes start, epochs, producers and recovery point agree with the log's end.
+    fn settle(&mut self, how: &OpenLog, now: Timestamp) -> Result<(), LogError> {
+        if self.log_end < how.log_start {
+            // The files were removed from outside, or lost with an unsynced directory.
+            self.restart_at(how.log_start, now)?;
+        }
+        let first = self.segments.first().map_or(self.log_end, |segment| segment.base);
+        self.log_start = how.log_start.max(first);
+        self.recovery_point = match self.recovery.cut.is_none() && how.clean {
+            true => self.log_end,
+            false => how.recovery_point.min(self.log_end),
+        };
+        let mut epochs_changed = self.epochs.truncate_end(self.log_end);
+        epochs_changed |= self.epochs.truncate_start(self.log_start);
+        if epochs_changed {
+            checkpoint::write_epochs(&self.dir.disk, self.dir.path(), self.epochs.entries())?;
+        }
+        self.sweep_snapshots()?;
+        self.producers.expire(now, self.config.producer_expiration_ms);
+        if !how.clean { Ok(self.write_snapshot()?) } else { Ok(()) }
+    }
+
+    fn assign_scanned_epochs(&mut self) -> Result<(), LogError> {
+        Ok(checkpoint::write_epochs(&self.dir.disk, self.dir.path(), self.epochs.entries())?)
+    }
+
+    /// Removes snapshots that no segment begins with, but for the last one, and those outside the
+    /// log.
+    fn sweep_snapshots(&mut self) -> Result<(), LogError> {
+        let bases = self.segments.iter().map(|segment| segment.base).collect::<BTreeSet<_>>();
+        let (start, end) = (self.log_start, self.log_end);
+        self.remove_snapshots(|offset| offset > end || offset < start)?;
+        let last = self.snapshots.last().copied();
+        Ok(self.remove_snapshots(|offset| !bases.contains(&offset) && Some(offset) != last)?)
+    }
+
+    /// Brings the producers' state to `end`, a batch's first offset: the newest snapshot that can be
+    /// read, and all batches from there on.
+    pub(crate) fn restore_producers(&mut self, end: Offset, clean: bool) -> Result<(), LogError> {
+        self.producers = Producers::from_states(Vec::new(), end);
+        let first = self.segments.first().map_or(end, |segment| segment.base);
+        let start = first.max(self.log_start);
+        if clean && self.snapshots.is_empty() {
+            // A directory of a version without snapshots: nothing to know about producers.
+            return Ok(());
+        }
+        let mut replay_from = start.min(end);
+        while let Some(offset) = self.snapshots.range(..=end).next_back().copied() {
+            if offset < start {
+                break;
+            }
+            if let Some(producers) = self.read_snapshot(offset)? {
+                self.producers = producers;
+                replay_from = offset;
+                break;
+            }
+            self.remove_snapshots(|other| other == offset)?;
+        }
+        self.replay_producers(replay_from, end)?;
+        self.producers.advance(end);
+        Ok(())
+    }
+
+    fn read_snapshot(&self, offset: Offset) -> Result<Option<Producers>, IoError> {
+        let path = self.dir.file(offset, FileKind::Snapshot);
+        let bytes = read_file(&self.dir.disk, &path, SNAPSHOT_SIZE_MAX)?.unwrap_or_default();
+        Ok(snapshot::decode(&bytes).ok().map(|states| Producers::from_states(states, offset)))
+    }
+
+    /// Lets the producers' state take in the batches from `start` to `end`.
+    fn replay_producers(&mut self, start: Offset, end: Offset) -> Result<(), LogError> {
+        if start >= end {
+            return Ok(());
+        }
+        let first = self.floor(start);
+        for segment in self.segments.iter_mut().skip(first) {
+            if segment.base >= end {
+                break;
+            }
+            let Some(head) = segment.locate(&self.dir, start)? else { continue };
+            let size = u64::from(segment.size);
+            let file = segment.file(&self.dir)?.clone();
+            let mut scan = BatchScan::new(&file, u64::from(head.position), size);
+            loop {
+                match scan.next()? {
+                    Scanned::Entry(_, entry) if entry.last_offset() < end => {
+                        self.producers.apply_entry(&entry);
+                    }
+                    Scanned::Entry(..) | Scanned::End => break,
+                    Scanned::Damaged(position, error) => {
+                        let path = file.path();
+                        let reason = DamageReason::Batch(error);
+                        return Err(Corruption::new(path, position, reason).into());
+                    }
+                }
+            }
+            if segment.indexes.is_none() {
+                segment.release();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether an entry at `position` of the segment from `base` is what was written there.
+fn check_entry(
+    entry: &Entry<'_>,
+    position: u64,
+    base: Offset,
+    expected: Offset,
+) -> Result<Head, DamageReason> {
+    entry.check_crc().map_err(DamageReason::Batch)?;
+    let position = u32::try_from(position).unwrap_or(SEGMENT_SIZE_MAX);
+    let head = Head::parse(entry.bytes(), position).map_err(DamageReason::Batch)?;
+    if head.base < expected {
+        return Err(DamageReason::OffsetOrder { expected, offset: head.base });
+    }
+    match head.last.0.checked_sub(base.0).map(i32::try_from) {
+        Some(Ok(_)) => Ok(head),
+        _ => Err(DamageReason::OffsetOverflow { offset: head.last }),
+    }
+}

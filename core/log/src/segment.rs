@@ -1,0 +1,395 @@
+//! A stretch of the log: one `.log` file, named by its first offset, and its indexes.
+//!
+//! Only the last segment of a log is written: its indexes are in memory and get to the disk when it
+//! is sealed. Sealed ones cost no memory but this struct; their indexes are searched on the disk.
+//! A crash loses nothing by that: what was not sealed is scanned again.
+
+use std::{
+    io::IoSlice,
+    path::{Path, PathBuf},
+};
+
+use dohle_base::{Offset, Timestamp};
+
+use crate::{
+    config::LogConfig,
+    disk::{Disk, DiskFile, IoError, OpenMode, read_file, remove_if_there},
+    error::LogError,
+    names::{FileKind, SegmentFile},
+    offset_index::{self, IndexedOffset, OffsetIndex},
+    scan::{Head, HeadScan},
+    search::InFile,
+    time_index::{self, IndexedTime, TimeIndex},
+    txn_index,
+};
+
+/// The most bytes of a segment: positions are signed in Kafka.
+pub(crate) const SEGMENT_SIZE_MAX: u32 = i32::MAX as u32;
+
+/// The directory of a partition, on its disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Dir<D> {
+    pub(crate) disk: D,
+    pub(crate) path: PathBuf,
+}
+
+impl<D: Disk> Dir<D> {
+    pub(crate) fn file(&self, base: Offset, kind: FileKind) -> PathBuf {
+        self.path.join(SegmentFile::current(base, kind).name())
+    }
+
+    pub(crate) fn open(
+        &self,
+        base: Offset,
+        kind: FileKind,
+        mode: OpenMode,
+    ) -> Result<D::File, IoError> {
+        self.disk.open(&self.file(base, kind), mode)
+    }
+
+    pub(crate) fn remove(&self, base: Offset, kind: FileKind) -> Result<(), IoError> {
+        remove_if_there(&self.disk, &self.file(base, kind))
+    }
+
+    /// Makes a file hold exactly `bytes`, without syncing it.
+    pub(crate) fn put(&self, base: Offset, kind: FileKind, bytes: &[u8]) -> Result<(), IoError> {
+        let file = self.open(base, kind, OpenMode::Create)?;
+        if !bytes.is_empty() {
+            file.write_all_at(&mut [IoSlice::new(bytes)], 0)?;
+        }
+        if file.size()? != bytes.len() as u64 { file.truncate(bytes.len() as u64) } else { Ok(()) }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// The indexes of the segment that is written.
+#[derive(Debug)]
+pub(crate) struct Indexes {
+    pub(crate) offsets: OffsetIndex,
+    pub(crate) times: TimeIndex,
+    /// Bytes appended since the last batch with an entry, that batch included.
+    bytes_since_entry: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Segment<F> {
+    pub(crate) base: Offset,
+    /// Bytes of whole batches. What lies behind them in the file does not exist.
+    pub(crate) size: u32,
+    /// When it was made or opened, for rolling segments whose records have no time.
+    pub(crate) opened_at: Timestamp,
+    /// Whether aborted transactions are indexed.
+    pub(crate) has_aborts: bool,
+    /// Of the segment that is written only.
+    pub(crate) indexes: Option<Indexes>,
+    /// Opened when needed.
+    file: Option<F>,
+    /// The greatest timestamp; looked up when needed.
+    newest: Option<IndexedTime>,
+    /// The first batch's timestamp; looked up when needed.
+    first_timestamp: Option<Timestamp>,
+}
+
+impl Indexes {
+    pub(crate) fn new(base: Offset, config: &LogConfig) -> Self {
+        let size_max = config.segment_index_bytes_max as usize;
+        Self {
+            offsets: OffsetIndex::new(base, size_max),
+            times: TimeIndex::new(base, size_max),
+            bytes_since_entry: 0,
+        }
+    }
+
+    /// The indexes of a segment that was sealed, to be written on.
+    fn read<D: Disk>(dir: &Dir<D>, base: Offset, config: &LogConfig) -> Result<Self, IoError> {
+        let size_max = config.segment_index_bytes_max as usize;
+        // A topic's index size can shrink: read what an earlier one allowed.
+        let read = |kind| read_file(&dir.disk, &dir.file(base, kind), SEGMENT_SIZE_MAX as usize);
+        let offsets = read(FileKind::OffsetIndex)?.unwrap_or_default();
+        let times = read(FileKind::TimeIndex)?.unwrap_or_default();
+        Ok(Self {
+            offsets: OffsetIndex::from_bytes(base, offsets, size_max),
+            times: TimeIndex::from_bytes(base, times, size_max),
+            bytes_since_entry: 0,
+        })
+    }
+
+    pub(crate) fn are_full(&self) -> bool {
+        self.offsets.is_full() || self.times.is_full()
+    }
+}
+
+impl<F: DiskFile> Segment<F> {
+    /// A segment whose file is there, to be read.
+    pub(crate) fn sealed(base: Offset, size: u32, opened_at: Timestamp) -> Self {
+        Self {
+            base,
+            size,
+            opened_at,
+            has_aborts: false,
+            indexes: None,
+            file: None,
+            newest: None,
+            first_timestamp: None,
+        }
+    }
+
+    /// An empty segment to write on; leftovers of one of the same name are cut.
+    pub(crate) fn create<D: Disk<File = F>>(
+        dir: &Dir<D>,
+        base: Offset,
+        config: &LogConfig,
+        now: Timestamp,
+    ) -> Result<Self, IoError> {
+        let file = dir.open(base, FileKind::Log, OpenMode::Create)?;
+        if file.size()? > 0 {
+            file.truncate(0)?;
+        }
+        dir.put(base, FileKind::OffsetIndex, &[])?;
+        dir.put(base, FileKind::TimeIndex, &[])?;
+        dir.remove(base, FileKind::TxnIndex)?;
+        let mut segment = Self::sealed(base, 0, now);
+        segment.file = Some(file);
+        segment.reset(config);
+        Ok(segment)
+    }
+
+    /// Takes the indexes into memory, to write on.
+    pub(crate) fn unseal<D: Disk<File = F>>(
+        &mut self,
+        dir: &Dir<D>,
+        config: &LogConfig,
+    ) -> Result<(), IoError> {
+        let indexes = Indexes::read(dir, self.base, config)?;
+        self.newest = Some(indexes.times.last());
+        self.indexes = Some(indexes);
+        Ok(())
+    }
+
+    /// Forgets what was indexed, to index anew.
+    pub(crate) fn reset(&mut self, config: &LogConfig) {
+        self.indexes = Some(Indexes::new(self.base, config));
+        self.newest = Some(IndexedTime::none(self.base));
+        self.first_timestamp = None;
+        self.size = 0;
+    }
+
+    /// The open file.
+    pub(crate) fn file<D: Disk<File = F>>(&mut self, dir: &Dir<D>) -> Result<&F, IoError> {
+        if self.file.is_none() {
+            self.file = Some(dir.open(self.base, FileKind::Log, OpenMode::Write)?);
+        }
+        Ok(self.file.as_ref().expect("set just above"))
+    }
+
+    /// Closes the file until it is needed again.
+    pub(crate) fn release(&mut self) {
+        self.file = None;
+    }
+
+    /// Takes in a batch that now lies at the end of the file.
+    pub(crate) fn note(&mut self, head: &Head, config: &LogConfig) {
+        assert_eq!(head.position, self.size, "batches lie one behind another");
+        let newest = self.newest.unwrap_or(IndexedTime::none(self.base));
+        let this = IndexedTime { timestamp: head.max_timestamp, offset: head.last };
+        let newest = if this.timestamp > newest.timestamp { this } else { newest };
+        self.newest = Some(newest);
+        if self.size == 0 {
+            self.first_timestamp = Some(head.max_timestamp);
+        }
+        self.size = head.end();
+        let Some(indexes) = &mut self.indexes else { return };
+        if indexes.bytes_since_entry > config.index_interval_bytes {
+            let entry = IndexedOffset { offset: head.last, position: head.position };
+            indexes.offsets.push(entry);
+            indexes.times.push(newest);
+            indexes.bytes_since_entry = 0;
+        }
+        indexes.bytes_since_entry = indexes.bytes_since_entry.saturating_add(head.size);
+    }
+
+    /// Writes the indexes to their files, with the entry that closes the time index. Nothing is
+    /// synced.
+    pub(crate) fn write_indexes<D: Disk<File = F>>(&mut self, dir: &Dir<D>) -> Result<(), IoError> {
+        let (Some(indexes), Some(newest)) = (&mut self.indexes, self.newest) else { return Ok(()) };
+        indexes.times.push(newest);
+        dir.put(self.base, FileKind::OffsetIndex, indexes.offsets.bytes())?;
+        dir.put(self.base, FileKind::TimeIndex, indexes.times.bytes())
+    }
+
+    /// The segment will not be written any more.
+    pub(crate) fn seal<D: Disk<File = F>>(&mut self, dir: &Dir<D>) -> Result<(), IoError> {
+        self.write_indexes(dir)?;
+        self.indexes = None;
+        self.release();
+        Ok(())
+    }
+
+    /// The first batch that ends at `offset` or behind.
+    pub(crate) fn locate<D: Disk<File = F>>(
+        &mut self,
+        dir: &Dir<D>,
+        offset: Offset,
+    ) -> Result<Option<Head>, LogError> {
+        let entry = self.index_floor(dir, offset)?;
+        let (base, size) = (self.base, self.size);
+        let file = self.file(dir)?;
+        if let Some(entry) = entry.filter(|entry| entry.position < size) {
+            let mut scan = HeadScan::new(file, entry.position, size);
+            // An index that leads astray costs time, not truth.
+            let led = scan.next().ok().flatten();
+            if let Some(head) = led.filter(|head| base <= head.base && head.base <= entry.offset) {
+                return first_reaching(head, &mut scan, offset);
+            }
+        }
+        let mut scan = HeadScan::new(file, 0, size);
+        match scan.next()? {
+            Some(head) => first_reaching(head, &mut scan, offset),
+            None => Ok(None),
+        }
+    }
+
+    fn index_floor<D: Disk<File = F>>(
+        &self,
+        dir: &Dir<D>,
+        offset: Offset,
+    ) -> Result<Option<IndexedOffset>, IoError> {
+        if let Some(indexes) = &self.indexes {
+            return Ok(indexes.offsets.floor(offset));
+        }
+        match dir.open(self.base, FileKind::OffsetIndex, OpenMode::Read) {
+            Ok(file) => offset_index::floor(&InFile::new(&file)?, self.base, offset),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// From which offset on a batch with `timestamp` or a greater one may be.
+    pub(crate) fn time_floor<D: Disk<File = F>>(
+        &self,
+        dir: &Dir<D>,
+        timestamp: Timestamp,
+    ) -> Result<Offset, IoError> {
+        let entry = if let Some(indexes) = &self.indexes {
+            indexes.times.floor(timestamp)
+        } else {
+            match dir.open(self.base, FileKind::TimeIndex, OpenMode::Read) {
+                Ok(file) => time_index::floor(&InFile::new(&file)?, self.base, timestamp)?,
+                Err(error) if error.is_not_found() => None,
+                Err(error) => return Err(error),
+            }
+        };
+        Ok(entry.map_or(self.base, |entry| entry.offset))
+    }
+
+    /// The greatest timestamp in the segment and the last offset of its batch.
+    pub(crate) fn newest<D: Disk<File = F>>(
+        &mut self,
+        dir: &Dir<D>,
+    ) -> Result<IndexedTime, IoError> {
+        if let Some(newest) = self.newest {
+            return Ok(newest);
+        }
+        let newest = match dir.open(self.base, FileKind::TimeIndex, OpenMode::Read) {
+            Ok(file) => time_index::last(&InFile::new(&file)?, self.base)?,
+            Err(error) if error.is_not_found() => IndexedTime::none(self.base),
+            Err(error) => return Err(error),
+        };
+        self.newest = Some(newest);
+        Ok(newest)
+    }
+
+    /// The greatest timestamp of the first batch, from which the segment's age counts.
+    pub(crate) fn first_timestamp<D: Disk<File = F>>(
+        &mut self,
+        dir: &Dir<D>,
+    ) -> Result<Timestamp, LogError> {
+        if let Some(timestamp) = self.first_timestamp {
+            return Ok(timestamp);
+        }
+        let size = self.size;
+        let head = HeadScan::new(self.file(dir)?, 0, size).next()?;
+        let timestamp = head.map_or(Timestamp::NONE, |head| head.max_timestamp);
+        if head.is_some() {
+            self.first_timestamp = Some(timestamp);
+        }
+        Ok(timestamp)
+    }
+
+    /// Walks the heads of the batches from the one that begins at `position` to the last.
+    pub(crate) fn heads<D: Disk<File = F>>(
+        &mut self,
+        dir: &Dir<D>,
+        position: u32,
+    ) -> Result<HeadScan<'_, F>, IoError> {
+        let size = self.size;
+        Ok(HeadScan::new(self.file(dir)?, position, size))
+    }
+
+    /// Cuts the segment, which is to be written on from now, to the batches before `position`, where
+    /// the batch begins that holds `end` or the first one behind it.
+    pub(crate) fn cut<D: Disk<File = F>>(
+        &mut self,
+        dir: &Dir<D>,
+        position: u32,
+        end: Offset,
+        config: &LogConfig,
+    ) -> Result<(), LogError> {
+        if self.indexes.is_none() {
+            self.unseal(dir, config)?;
+        }
+        let file = self.file(dir)?;
+        file.truncate(u64::from(position))?;
+        file.sync()?;
+        self.size = position;
+        if position == 0 {
+            self.reset(config);
+            return Ok(());
+        }
+        let Some(indexes) = &mut self.indexes else { return Ok(()) };
+        indexes.offsets.truncate(end);
+        indexes.times.truncate(end);
+        let start = indexes.offsets.last().map_or(0, |entry| entry.position);
+        let mut newest = indexes.times.last();
+        // Behind the last entry there may be greater timestamps than it tells.
+        let mut scan = self.heads(dir, start)?;
+        while let Some(head) = scan.next()? {
+            if head.max_timestamp > newest.timestamp {
+                newest = IndexedTime { timestamp: head.max_timestamp, offset: head.last };
+            }
+        }
+        self.newest = Some(newest);
+        Ok(())
+    }
+}
+
+impl<F: DiskFile> Segment<F> {
+    /// Drops the aborted transactions whose marker lies at `end` or behind.
+    pub(crate) fn cut_aborts<D: Disk<File = F>>(
+        &mut self,
+        dir: &Dir<D>,
+        end: Offset,
+    ) -> Result<(), LogError> {
+        if !self.has_aborts {
+            return Ok(());
+        }
+        txn_index::truncate(&dir.disk, &dir.file(self.base, FileKind::TxnIndex), end)
+    }
+}
+
+fn first_reaching<F: DiskFile>(
+    mut head: Head,
+    scan: &mut HeadScan<'_, F>,
+    offset: Offset,
+) -> Result<Option<Head>, LogError> {
+    while head.last < offset {
+        match scan.next()? {
+            Some(next) => head = next,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(head))
+}

@@ -1,0 +1,137 @@
+//! Taking records away: at the end, because the leader does not have them; at the start, because
+//! they were deleted; or all of them.
+
+use dohle_base::{Offset, Timestamp};
+
+use crate::{
+    checkpoint,
+    disk::Disk,
+    error::{LogError, ReadError},
+    log::{Log, remove_segment_files},
+    producer_state::Producers,
+    segment::Segment,
+};
+
+impl<D: Disk> Log<D> {
+    /// Takes away all batches that end at `end` or behind: batches are not split. Returns the end of
+    /// the log. Durable when it returns; the caller's high watermark and recovery-point checkpoint
+    /// have to follow.
+    ///
+    /// # Errors
+    /// `Io`, `Corrupt`; the log is closed then.
+    pub fn truncate_to(&mut self, end: Offset, now: Timestamp) -> Result<Offset, LogError> {
+        self.check_usable()?;
+        if end >= self.log_end {
+            return Ok(self.log_end);
+        }
+        if end < self.log_start || self.segments.first().is_some_and(|first| end < first.base) {
+            self.truncate_fully_and_start_at(end, now)?;
+            return Ok(self.log_end);
+        }
+        self.poisoned = true;
+        self.truncations += 1;
+        let index = self.floor(end);
+        self.remove_segments_from(index + 1)?;
+        let segment = self.segments.last_mut().expect("the floor segment stays");
+        let located = segment.locate(&self.dir, end)?;
+        let position = located.map_or(segment.size, |head| head.position);
+        self.log_end = located.map_or(end, |head| head.base.min(end));
+        segment.cut(&self.dir, position, self.log_end, &self.config)?;
+        segment.cut_aborts(&self.dir, self.log_end)?;
+        self.recent.clear();
+        let log_end = self.log_end;
+        self.remove_snapshots(|offset| offset > log_end)?;
+        self.recovery_point = self.recovery_point.min(self.log_end);
+        if self.epochs.truncate_end(self.log_end) {
+            checkpoint::write_epochs(&self.dir.disk, self.dir.path(), self.epochs.entries())?;
+        }
+        self.restore_producers(self.log_end, false)?;
+        self.dir.disk.sync_dir(self.dir.path())?;
+        self.names_changed = false;
+        self.poisoned = false;
+        Ok(self.log_end)
+    }
+
+    /// Takes everything away: the log goes on at `start`.
+    ///
+    /// # Errors
+    /// `Io`; the log is closed then.
+    pub fn truncate_fully_and_start_at(
+        &mut self,
+        start: Offset,
+        now: Timestamp,
+    ) -> Result<(), LogError> {
+        self.check_usable()?;
+        self.poisoned = true;
+        self.truncations += 1;
+        self.restart_at(start, now)?;
+        self.recovery_point = start;
+        self.dir.disk.sync_dir(self.dir.path())?;
+        self.names_changed = false;
+        self.poisoned = false;
+        Ok(())
+    }
+
+    /// Moves the log's start forward: what lies before may be read no more. The segments stay until
+    /// `remove_old_segments`. Does nothing if the start is there or behind already.
+    ///
+    /// # Errors
+    /// `OutOfRange` if the log does not reach there.
+    pub fn advance_log_start(&mut self, to: Offset) -> Result<(), ReadError> {
+        self.check_usable()?;
+        if to > self.log_end {
+            let (start, end) = (self.log_start, self.log_end);
+            return Err(ReadError::OutOfRange { offset: to, start, end });
+        }
+        if to <= self.log_start {
+            return Ok(());
+        }
+        self.log_start = to;
+        self.producers.release_ended(to);
+        if self.epochs.truncate_start(to) {
+            checkpoint::write_epochs(&self.dir.disk, self.dir.path(), self.epochs.entries())?;
+        }
+        Ok(())
+    }
+
+    /// Removes the segments that lie wholly before the log's start; says how many. Readers that have
+    /// a slice of one keep it.
+    ///
+    /// # Errors
+    /// `Io`; to try again is safe.
+    pub fn remove_old_segments(&mut self) -> Result<usize, LogError> {
+        self.check_usable()?;
+        let count = self.floor(self.log_start);
+        for _ in 0..count {
+            remove_segment_files(
+                &self.dir,
+                self.segments.first().map_or(self.log_start, |s| s.base),
+            )?;
+            self.segments.remove(0);
+            self.names_changed = true;
+        }
+        let first = self.segments.first().map_or(self.log_end, |segment| segment.base);
+        self.remove_snapshots(|offset| offset < first)?;
+        Ok(count)
+    }
+
+    /// Starts anew with an empty segment.
+    pub(crate) fn restart_at(&mut self, start: Offset, now: Timestamp) -> Result<(), LogError> {
+        self.remove_segments_from(1)?;
+        if let Some(first) = self.segments.first() {
+            remove_segment_files(&self.dir, first.base)?;
+        }
+        // A log has at least one segment, even if the one that is to be is not made.
+        self.segments = vec![Segment::sealed(start, 0, now)];
+        self.remove_snapshots(|_| true)?;
+        self.segments = vec![Segment::create(&self.dir, start, &self.config, now)?];
+        self.names_changed = true;
+        self.recent.clear();
+        self.log_start = start;
+        self.log_end = start;
+        self.producers = Producers::from_states(Vec::new(), start);
+        self.epochs.clear();
+        checkpoint::write_epochs(&self.dir.disk, self.dir.path(), self.epochs.entries())?;
+        Ok(())
+    }
+}
