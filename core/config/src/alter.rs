@@ -157,8 +157,8 @@ pub fn apply(current: &Settings, changes: &[Change]) -> Settings {
     settings
 }
 
-/// Whether a resource may have these settings. What the topic of a new name may have is asked with
-/// no old settings.
+/// Whether a resource may have these settings. A resource that is still to be made has no old ones.
+/// Whether it exists, and whether a topic's name is legal, is for the controller to know.
 ///
 /// Of a broker's settings only those that change are judged, each by itself: others may have been
 /// stored by another version.
@@ -173,7 +173,7 @@ pub fn validate(
     new: &Settings,
 ) -> Result<(), Refusal> {
     match resource {
-        Resource::Topic => topic::validate(node, old, new),
+        Resource::Topic => topic::validate(node, name, old, new),
         Resource::Group => group::validate(node, name, new),
         Resource::ClientMetrics => metrics::validate(name, new),
         Resource::Broker => validate_broker(name, old, new),
@@ -213,9 +213,9 @@ pub fn validate_on_broker(
 ) -> Result<(), Refusal> {
     validate_broker(name, old, new)?;
     let (after, _) = if name.is_empty() {
-        node.with_dynamic(new, node.this_broker())
+        node.with_dynamic_as_is(new, node.this_broker())
     } else {
-        node.with_dynamic(node.all_brokers(), new)
+        node.with_dynamic_as_is(node.all_brokers(), new)
     };
     if let Err(faults) = BrokerConfig::new(&after)
         && let Some(first) = faults.0.into_iter().next()

@@ -169,6 +169,34 @@ impl NodeSettings {
         Ok(listed.map(describe).collect())
     }
 
+    /// A topic as the answer to its creation shows it: values and sources, without synonyms. Unlike
+    /// [`NodeSettings::describe_topic`] a value from `log.roll.hours` and the like has its layer as
+    /// source.
+    ///
+    /// # Errors
+    /// A setting that this version does not understand.
+    pub fn describe_created_topic(&self, topic: &Settings) -> Result<Vec<Described>, ConfigError> {
+        let mut described = self.describe_topic(topic)?;
+        for key in &mut described {
+            key.synonyms = Vec::new();
+            let synonyms = TOPIC.get(&key.name).map_or(&[][..], |known| known.synonyms);
+            let origin = synonyms
+                .iter()
+                .filter_map(|synonym| self.get(synonym.name))
+                .find(|resolved| resolved.value.is_some())
+                .map_or(Origin::Default, |resolved| resolved.origin);
+            if !topic.contains_key(&key.name) {
+                key.source = match origin {
+                    Origin::Default => ConfigSource::Default,
+                    Origin::File(_) => ConfigSource::StaticBroker,
+                    Origin::AllBrokers => ConfigSource::DynamicDefaultBroker,
+                    Origin::ThisBroker => ConfigSource::DynamicBroker,
+                };
+            }
+        }
+        Ok(described)
+    }
+
     /// A group with these settings of its own.
     ///
     /// # Errors
@@ -285,52 +313,16 @@ fn source_of(synonyms: &[SynonymValue]) -> ConfigSource {
     synonyms.first().map_or(ConfigSource::Default, |synonym| synonym.source)
 }
 
-/// The names that count for a broker key: its family, or for a listener's own key also the key
-/// that it overrides.
+/// The names that count for a broker key: its family if it has one, and for a listener's own key
+/// also the key that it overrides.
 fn family(name: &str) -> Vec<&str> {
-    if let Some(key) = BROKER.get(name).filter(|key| {
-        // `log.flush.scheduler.interval.ms` stands in for another key but has no stand-in itself,
-        // so its entry has no family.
-        !key.synonyms.is_empty()
-    }) {
-        return key.synonyms.iter().map(|synonym| synonym.name).collect();
+    match (BROKER.get(name).map_or(&[][..], |key| key.synonyms), listener_override(name)) {
+        ([], None) => vec![name],
+        ([], Some(Some(key))) => vec![name, key.name],
+        // `listener.name.LISTENER.` and something that is not known.
+        ([], Some(None)) => [name].into_iter().chain(name.splitn(4, '.').nth(3)).collect(),
+        (family, _) => family.iter().map(|synonym| synonym.name).collect(),
     }
-    match listener_override(name) {
-        Some(Some(key)) => vec![name, key.name],
-        Some(None) => match name.splitn(4, '.').nth(3) {
-            Some(base) => vec![name, base],
-            None => vec![name],
-        },
-        None => vec![name],
-    }
-}
-
-/// A topic as the answer to its creation shows it: values and sources, without synonyms. Unlike
-/// [`NodeSettings::describe_topic`] a value from `log.roll.hours` and the like has its layer as
-/// source.
-pub fn describe_created_topic(
-    node: &NodeSettings,
-    topic: &Settings,
-) -> Result<Vec<Described>, ConfigError> {
-    let mut described = node.describe_topic(topic)?;
-    for key in &mut described {
-        key.synonyms = Vec::new();
-        let synonyms = TOPIC.get(&key.name).map_or(&[][..], |known| known.synonyms);
-        let origin = synonyms
-            .iter()
-            .filter_map(|synonym| node.get(synonym.name))
-            .find(|resolved| resolved.value.is_some())
-            .map_or(Origin::Default, |resolved| resolved.origin);
-        if !topic.contains_key(&key.name) {
-            key.source = match origin {
-                Origin::Default => ConfigSource::Default,
-                Origin::File(_) => ConfigSource::StaticBroker,
-                Origin::AllBrokers => ConfigSource::DynamicDefaultBroker,
-                Origin::ThisBroker => ConfigSource::DynamicBroker,
-            };
-        }
-    }
-    Ok(described)
 }
 
 #[cfg(test)]

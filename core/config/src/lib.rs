@@ -27,6 +27,7 @@ pub mod keys;
 mod listener;
 mod properties;
 mod provider;
+mod reference;
 mod resource;
 mod settings;
 mod suggest;
@@ -40,14 +41,13 @@ pub use broker::{
     BrokerConfig, FetchLimits, Groups, Listeners, Liveness, LogUpkeep, MetadataLog, NewTopics,
     Offsets, Quorum, Replication, Roles, Sockets,
 };
-pub use describe::{
-    ConfigSource, Described, SynonymValue, describe_client_metrics, describe_created_topic,
-};
+pub use describe::{ConfigSource, Described, SynonymValue, describe_client_metrics};
 pub use error::{ConfigError, ConfigErrors, HIDDEN, Located};
 pub use key::{ConfigKey, DefaultValue, Effect, Importance, Kind, Scope, Synonym, Visibility};
 pub use listener::{Listener, SecurityProtocol};
 pub use properties::{Properties, PropertiesError, Property, Repeated};
 pub use provider::{NoProviders, ProviderHost};
+pub use reference::reference_page;
 pub use resource::Resource;
 pub use settings::{NodeSettings, Origin, Resolved, Settings, Warning};
 pub use topic::{

@@ -153,8 +153,21 @@ impl NodeSettings {
     }
 
     /// The same file under other dynamic layers: those of all brokers, and of this one. Values
-    /// that cannot be used are left out and reported.
+    /// that cannot be used are left out and reported; assignment intervals of groups are brought
+    /// within the bounds of the file.
     pub fn with_dynamic(
+        &self,
+        all_brokers: &Settings,
+        this_broker: &Settings,
+    ) -> (Self, Vec<Warning>) {
+        let (mut settings, warnings) = self.with_dynamic_as_is(all_brokers, this_broker);
+        settings.clamp();
+        settings.evaluate_valid();
+        (settings, warnings)
+    }
+
+    /// The same without the bounds, to see whether a change keeps them.
+    pub(crate) fn with_dynamic_as_is(
         &self,
         all_brokers: &Settings,
         this_broker: &Settings,
@@ -174,10 +187,14 @@ impl NodeSettings {
         let this_broker = usable(this_broker, true);
         let mut settings = Self { all_brokers, this_broker, ..self.clone() };
         settings.effective = settings.merged();
-        settings.clamp();
-        let faults = settings.evaluate();
-        assert!(faults.is_empty(), "only valid values were merged, but {faults:?}");
+        settings.evaluate_valid();
         (settings, warnings)
+    }
+
+    /// Parses every known key, after only valid values were merged.
+    fn evaluate_valid(&mut self) {
+        let faults = self.evaluate();
+        assert!(faults.is_empty(), "only valid values were merged, but {faults:?}");
     }
 
     /// The layers one over the other.
@@ -484,4 +501,4 @@ fn is_per_broker(name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

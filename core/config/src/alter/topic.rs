@@ -6,7 +6,16 @@ use crate::settings::{NodeSettings, Settings};
 use crate::topic::TopicValues;
 
 /// Judges the settings of a topic together with what it inherits.
-pub(super) fn validate(node: &NodeSettings, old: &Settings, new: &Settings) -> Result<(), Refusal> {
+pub(super) fn validate(
+    node: &NodeSettings,
+    name: &str,
+    old: &Settings,
+    new: &Settings,
+) -> Result<(), Refusal> {
+    if name.is_empty() {
+        let rule = "must not be empty: topics have no defaults of their own";
+        return Err(Refusal::request(ConfigError::conflict("topic", name, rule)));
+    }
     let values = TopicValues::resolve(node, new).map_err(Refusal::config)?;
     check(node, old, &values).map_err(Refusal::config)
 }

@@ -22,7 +22,7 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
         synonyms(&[same("log.index.size.max.bytes")]), used;
 
     /// Size of a segment, below the limit of the public key; for tests.
-    "internal.segment.bytes": Int, internal;
+    "internal.segment.bytes": Int, internal, used;
 
     /// After how many bytes of records an index gets an entry.
     "index.interval.bytes": Int = 4096, at_least(0), synonyms(&[same("log.index.interval.bytes")]),

@@ -23,7 +23,7 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
 
     /// The security protocol between brokers, when no listener name is given for it.
     "security.inter.broker.protocol": String = "PLAINTEXT",
-        one_of(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]);
+        one_of(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]), used;
 
     /// Listeners that open before authorisation is ready; by default those of the controller.
     "early.start.listeners": List, any_list_or_null, high;

@@ -32,7 +32,7 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
 
     /// Names of the providers that replace `${name:path:key}` in values; each needs
     /// `config.providers.NAME.class`.
-    "config.providers": List = "", any_list, low, cluster_wide;
+    "config.providers": List = "", any_list, low, cluster_wide, used;
 
     /// Threads for housekeeping work.
     "background.threads": Int = 10, at_least(1), high, cluster_wide;

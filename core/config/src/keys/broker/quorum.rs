@@ -77,7 +77,7 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     "metadata.max.idle.interval.ms": Int = 500, at_least(0), low, used;
 
     /// Size of a metadata log segment, below the limit of the public key; for tests.
-    "internal.metadata.log.segment.bytes": Int, low, internal;
+    "internal.metadata.log.segment.bytes": Int, low, internal, used;
 
     /// The largest batch in the metadata log; for tests.
     "internal.metadata.max.batch.size.in.bytes": Int = 8_388_608, low, internal;
