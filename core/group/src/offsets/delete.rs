@@ -1,0 +1,162 @@
+//! Offsets that go before their time: OffsetDelete by an administrator, and those of topics that
+//! are no more.
+
+use std::collections::BTreeSet;
+
+use dohle_base::{ErrorCode, Now, Str, TopicId};
+use dohle_protocol::api::{
+    offset_delete_request::{OffsetDeleteRequest, OffsetDeleteRequestTopic},
+    offset_delete_response::{
+        OffsetDeleteResponse, OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
+    },
+};
+
+use super::tombstone;
+use crate::{
+    Caller, Effect, Group, GroupDecision, GroupMachine, GroupRecord, Reply,
+    classic::GroupState,
+    expire::RECORDS_PER_TICK,
+    session::{Purge, Session, Soft, Timer},
+};
+
+/// Decides on an OffsetDelete.
+pub(crate) fn delete(
+    machine: &GroupMachine,
+    session: &Session,
+    caller: &Caller,
+    request: &OffsetDeleteRequest,
+) -> GroupDecision {
+    let mut decision = GroupDecision::default();
+    let response = match subscriptions(machine, session, &request.group_id) {
+        Err(error_code) => OffsetDeleteResponse { error_code, ..OffsetDeleteResponse::default() },
+        Ok(subscribed) => {
+            let topics = request.topics.iter().map(|topic| {
+                let error = if subscribed.contains(&topic.name) {
+                    ErrorCode::GROUP_SUBSCRIBED_TO_TOPIC
+                } else {
+                    let records = tombstones(machine, &request.group_id, topic);
+                    decision.records.extend(records);
+                    ErrorCode::NONE
+                };
+                answered(topic, error)
+            });
+            OffsetDeleteResponse { topics: topics.collect(), ..OffsetDeleteResponse::default() }
+        }
+    };
+    let reply = Reply::OffsetDelete(response);
+    decision.effects.push(Effect::Reply { token: caller.token, reply });
+    decision
+}
+
+/// Which topics a group reads, as far as the coordinator can know.
+enum Subscribed {
+    To(BTreeSet<Str>),
+    ToUnknown,
+}
+
+impl Subscribed {
+    fn contains(&self, topic: &Str) -> bool {
+        match self {
+            Self::To(topics) => topics.contains(topic),
+            Self::ToUnknown => true,
+        }
+    }
+}
+
+fn subscriptions(
+    machine: &GroupMachine,
+    session: &Session,
+    group_id: &Str,
+) -> Result<Subscribed, ErrorCode> {
+    if group_id.is_empty() {
+        return Err(ErrorCode::INVALID_GROUP_ID);
+    }
+    match machine.group(group_id) {
+        None => Err(ErrorCode::GROUP_ID_NOT_FOUND),
+        Some(Group::Modern(group)) if group.members.is_empty() => Ok(Subscribed::To([].into())),
+        // What its members read is in records that only their protocol understands.
+        Some(Group::Modern(_)) => Ok(Subscribed::ToUnknown),
+        Some(Group::Classic(_)) => {
+            let Some(live) = machine.peek(session, group_id) else {
+                return Err(ErrorCode::GROUP_ID_NOT_FOUND);
+            };
+            if live.state != GroupState::Empty && !live.is_consumer() {
+                return Err(ErrorCode::NON_EMPTY_GROUP);
+            }
+            Ok(match live.subscribed_topics() {
+                Some(topics) => Subscribed::To(topics),
+                None if live.is_consumer() => Subscribed::ToUnknown,
+                None => Subscribed::To([].into()),
+            })
+        }
+    }
+}
+
+fn tombstones(
+    machine: &GroupMachine,
+    group_id: &Str,
+    topic: &OffsetDeleteRequestTopic,
+) -> Vec<GroupRecord> {
+    let offsets = machine.offsets();
+    topic
+        .partitions
+        .iter()
+        .map(|partition| partition.partition_index)
+        .filter(|id| {
+            offsets.committed(group_id, &topic.name, *id).is_some()
+                || offsets.is_pending(group_id, &topic.name, *id)
+        })
+        .map(|id| tombstone(group_id, &topic.name, id))
+        .collect()
+}
+
+fn answered(topic: &OffsetDeleteRequestTopic, error_code: ErrorCode) -> OffsetDeleteResponseTopic {
+    let partitions = topic.partitions.iter().map(|partition| OffsetDeleteResponsePartition {
+        partition_index: partition.partition_index,
+        error_code,
+    });
+    OffsetDeleteResponseTopic { name: topic.name.clone(), partitions: partitions.collect() }
+}
+
+/// Topics were deleted: their offsets go in portions that fit a batch, with the next ticks.
+pub(crate) fn purge_topics(
+    session: &Session,
+    now: Now,
+    mut topics: Vec<(Str, TopicId)>,
+) -> GroupDecision {
+    if let Some(purge) = &session.purge {
+        topics.extend(purge.topics.iter().cloned());
+    }
+    let purge = Purge { topics, after: None };
+    let soft = vec![Soft::Purge(Some(purge)), Soft::Arm(Timer::Purge, now.instant)];
+    GroupDecision { soft, ..GroupDecision::default() }
+}
+
+/// The next portion of a purge.
+pub(crate) fn purge(machine: &GroupMachine, session: &Session) -> GroupDecision {
+    let mut decision = GroupDecision::default();
+    if let Some(purge) = &session.purge {
+        for group_id in machine.offsets().groups_after(purge.after.as_ref()) {
+            let records = deleted(machine, group_id, &purge.topics);
+            decision.records.extend(records);
+            if decision.records.len() >= RECORDS_PER_TICK {
+                let rest = Purge { after: Some(group_id.clone()), ..purge.clone() };
+                decision.soft.push(Soft::Purge(Some(rest)));
+                return decision;
+            }
+        }
+    }
+    decision.soft.extend([Soft::Purge(None), Soft::Disarm(Timer::Purge)]);
+    decision
+}
+
+/// Offsets of a group for topics that are gone. One whose id is not known goes with the name.
+fn deleted(machine: &GroupMachine, group_id: &Str, topics: &[(Str, TopicId)]) -> Vec<GroupRecord> {
+    let mut records = Vec::new();
+    for (topic, topic_id) in topics {
+        let is_meant = |meant| meant == TopicId::ZERO || meant == *topic_id;
+        let partitions = machine.offsets().partitions_of(group_id, topic, is_meant);
+        records.extend(partitions.into_iter().map(|id| tombstone(group_id, topic, id)));
+    }
+    records
+}
