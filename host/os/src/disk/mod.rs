@@ -1,0 +1,151 @@
+//! The real disk: positioned reads and writes, so that a file has no cursor to share.
+//!
+//! A call that a signal interrupts is made again. Files are synced by `fdatasync`, which includes
+//! the size; directories by `fsync`.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, IoSlice},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::fs::FileExt,
+    },
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use dohle_log::{
+    Disk, DiskFile, IoError,
+    disk::{DirEntry, OpenMode, Operation},
+};
+use rustix::io::{Errno, pwritev, retry_on_intr};
+
+/// The most parts of a write. Source: `IOV_MAX` of Linux.
+const PARTS_MAX: usize = 1024;
+
+/// The file system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OsDisk;
+
+/// An open file. Clones share it; `as_fd` is for `sendfile`.
+#[derive(Clone, Debug)]
+pub struct OsFile {
+    open: Arc<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    file: File,
+    path: PathBuf,
+}
+
+impl OsFile {
+    fn failed(&self, operation: Operation) -> impl FnOnce(io::Error) -> IoError {
+        move |error| IoError::new(operation, &self.open.path, &error)
+    }
+}
+
+impl AsFd for OsFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.open.file.as_fd()
+    }
+}
+
+fn failed(operation: Operation, path: &Path) -> impl FnOnce(io::Error) -> IoError {
+    move |error| {
+        // A file in the place of a directory: what was meant is not there.
+        let error = match error.kind() {
+            io::ErrorKind::NotADirectory => io::ErrorKind::NotFound.into(),
+            _ => error,
+        };
+        IoError::new(operation, path, &error)
+    }
+}
+
+impl Disk for OsDisk {
+    type File = OsFile;
+
+    fn open(&self, path: &Path, mode: OpenMode) -> Result<OsFile, IoError> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(mode != OpenMode::Read).create(mode == OpenMode::Create);
+        let file = options.truncate(false).open(path).map_err(failed(Operation::Open, path))?;
+        Ok(OsFile { open: Arc::new(Open { file, path: path.to_owned() }) })
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<(), IoError> {
+        fs::rename(from, to).map_err(failed(Operation::Rename, from))
+    }
+
+    fn remove(&self, path: &Path) -> Result<(), IoError> {
+        fs::remove_file(path).map_err(failed(Operation::Remove, path))
+    }
+
+    fn remove_dir(&self, path: &Path) -> Result<(), IoError> {
+        fs::remove_dir(path).map_err(failed(Operation::Remove, path))
+    }
+
+    fn create_dir(&self, path: &Path) -> Result<(), IoError> {
+        fs::create_dir(path).map_err(failed(Operation::CreateDir, path))
+    }
+
+    fn list(&self, dir: &Path) -> Result<Vec<DirEntry>, IoError> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(dir).map_err(failed(Operation::List, dir))? {
+            let entry = entry.map_err(failed(Operation::List, dir))?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let mut kind = entry.file_type().map_err(failed(Operation::List, dir))?;
+            if kind.is_symlink() {
+                // A partition may have been moved elsewhere by hand.
+                kind = match fs::metadata(entry.path()) {
+                    Ok(metadata) => metadata.file_type(),
+                    Err(_) => kind,
+                };
+            }
+            entries.push(DirEntry { name, is_dir: kind.is_dir() });
+        }
+        entries.sort();
+        Ok(entries)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> Result<(), IoError> {
+        let file = File::open(dir).map_err(failed(Operation::SyncDir, dir))?;
+        file.sync_all().map_err(failed(Operation::SyncDir, dir))
+    }
+}
+
+impl DiskFile for OsFile {
+    fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<usize, IoError> {
+        loop {
+            match self.open.file.read_at(buffer, position) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => return result.map_err(self.failed(Operation::Read)),
+            }
+        }
+    }
+
+    fn write_at(&self, buffers: &[IoSlice<'_>], position: u64) -> Result<usize, IoError> {
+        let buffers = buffers.get(..PARTS_MAX).unwrap_or(buffers);
+        let written = retry_on_intr(|| pwritev(&self.open.file, buffers, position));
+        written.map_err(|errno: Errno| self.failed(Operation::Write)(errno.into()))
+    }
+
+    fn size(&self) -> Result<u64, IoError> {
+        let metadata = self.open.file.metadata().map_err(self.failed(Operation::Size))?;
+        Ok(metadata.len())
+    }
+
+    fn truncate(&self, size: u64) -> Result<(), IoError> {
+        self.open.file.set_len(size).map_err(self.failed(Operation::Truncate))
+    }
+
+    fn sync(&self) -> Result<(), IoError> {
+        self.open.file.sync_data().map_err(self.failed(Operation::Sync))
+    }
+
+    fn path(&self) -> &Path {
+        &self.open.path
+    }
+}

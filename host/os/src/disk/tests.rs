@@ -1,0 +1,43 @@
+//! The file system is a disk, and says what went wrong in its own numbers.
+
+use std::{fs, os::unix::fs::symlink};
+
+use super::*;
+
+#[test]
+fn the_file_system_is_a_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    dohle_log::conformance::check(&OsDisk, dir.path());
+}
+
+#[test]
+fn errors_carry_the_path_and_the_systems_number() {
+    let error = OsDisk.open(Path::new("/no/such"), OpenMode::Create).unwrap_err();
+    assert_eq!((error.errno, error.path.as_path()), (Some(2), Path::new("/no/such")));
+    let full = OsDisk.open(Path::new("/dev/full"), OpenMode::Write).unwrap();
+    let error = full.write_at(&[IoSlice::new(b"x")], 0).unwrap_err();
+    assert!(error.is_full());
+    assert_eq!(error.to_string(), "write /dev/full: no storage space (errno 28)");
+}
+
+#[test]
+fn a_link_to_a_directory_is_a_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("real")).unwrap();
+    symlink(dir.path().join("real"), dir.path().join("link")).unwrap();
+    symlink(dir.path().join("gone"), dir.path().join("dangling")).unwrap();
+    let listed = OsDisk.list(dir.path()).unwrap();
+    let listed = listed.iter().map(|entry| (entry.name.as_str(), entry.is_dir)).collect::<Vec<_>>();
+    assert_eq!(listed, [("dangling", false), ("link", true), ("real", true)]);
+}
+
+#[test]
+fn a_handle_can_be_sent_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = OsDisk.open(&dir.path().join("f"), OpenMode::Create).unwrap();
+    file.write_all_at(&mut [IoSlice::new(b"hello")], 0).unwrap();
+    let target = OsDisk.open(&dir.path().join("g"), OpenMode::Create).unwrap();
+    let mut position = 1;
+    let sent = rustix::fs::sendfile(target.as_fd(), file.as_fd(), Some(&mut position), 3).unwrap();
+    assert_eq!((sent, position, target.size().unwrap()), (3, 4, 3));
+}
