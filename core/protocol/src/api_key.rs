@@ -2,6 +2,9 @@
 //!
 //! Filled from the schemas of the requests, so that there is one place where a version is written.
 
+#[cfg(test)]
+mod tests;
+
 macro_rules! api_keys {
     ($($name:ident = $key:literal, $first:literal, $last:literal, $advertised:literal, $flexible:expr,
         $broker:literal, $controller:literal, $unstable:literal, $forwardable:literal, $cluster:literal;)*) => {

@@ -16,6 +16,9 @@ use crate::{
     api::{request_header::RequestHeader, response_header::ResponseHeader},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// The start of every request, readable whatever its API and version are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestPrefix {

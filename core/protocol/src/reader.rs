@@ -17,6 +17,9 @@ use dohle_base::Str;
 
 use crate::{DecodeError, Fault, RecordSet, message::Part, scalar::Scalar};
 
+#[cfg(test)]
+mod tests;
+
 /// The most elements of an array. Source: Kafka 4.4's decoders refuse more.
 pub const MAX_ELEMENTS: usize = 1_000_000;
 /// The most tagged fields of one struct. Source: Kafka 4.4's decoders refuse more.

@@ -13,7 +13,7 @@ pub struct Schema {
     pub key: Option<i16>,
     /// The versions that exist.
     pub versions: Versions,
-    /// Those with compact forms and tagged fields.
+    /// Those with compact forms and tagged fields, as declared; they may begin before `versions`.
     pub flexible: Option<Versions>,
     /// For a request: whether brokers serve it.
     pub on_broker: bool,

@@ -8,6 +8,9 @@ use dohle_base::Str;
 
 use crate::{EncodeError, RecordSet, message::Part, reader::MAX_STRING, scalar::Scalar};
 
+#[cfg(test)]
+mod tests;
+
 /// A place in the buffer where bytes belong that stay in their file until they are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Splice {

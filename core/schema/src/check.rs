@@ -10,14 +10,36 @@ use crate::{
     model::{Field, Kind, Message, Room, Struct, Type, Versions},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// Checks all messages and fills in `reach` of every struct.
 pub(crate) fn check(messages: &mut [Message]) -> Result<(), SchemaError> {
     let mut seen = Seen::default();
-    for message in messages {
+    for message in messages.iter_mut() {
         seen.check(message).map_err(|fault| message.place.error(fault))?;
         reach(message)?;
         for structure in &message.structs {
             check_struct(message, structure)?;
+        }
+    }
+    check_answers(messages)
+}
+
+/// Every request is answered by the response of that name, in the same versions.
+fn check_answers(messages: &[Message]) -> Result<(), SchemaError> {
+    for message in messages {
+        let Some(api) = &message.api else { continue };
+        let name = format!("{}Response", api.name);
+        let answered = message.name == format!("{}Request", api.name)
+            && messages.iter().any(|answer| {
+                answer.kind == Kind::Response
+                    && answer.name == name
+                    && answer.versions == message.versions
+            });
+        if !answered {
+            let fault = Fault::Incomplete("a request needs a response of its name and versions");
+            return Err(message.place.error(fault));
         }
     }
     Ok(())

@@ -1,5 +1,8 @@
 //! A schema as data: what the parser fills, the checks complete and the emitter reads.
 
+#[cfg(test)]
+mod tests;
+
 /// An inclusive range of versions; `last` is [`Versions::OPEN`] for `3+`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Versions {
@@ -65,7 +68,7 @@ pub(crate) struct Message {
     pub(crate) api: Option<Api>,
     pub(crate) id: Option<i16>,
     pub(crate) versions: Versions,
-    /// The flexible versions, already cut to those of the message.
+    /// The flexible versions as declared: they may begin before those of the message.
     pub(crate) flexible: Option<Versions>,
     /// The message itself first, then every struct of it, outer before inner.
     pub(crate) structs: Vec<Struct>,

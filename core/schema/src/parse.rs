@@ -9,6 +9,9 @@ use crate::{
     },
 };
 
+#[cfg(test)]
+mod tests;
+
 /// The messages of one file, in its order.
 pub(crate) fn parse(source: &Source) -> Result<Vec<Message>, SchemaError> {
     let mut parser = Parser { messages: Vec::new(), open: Vec::new(), docs: Vec::new() };
@@ -184,8 +187,7 @@ fn message(words: &mut Words, docs: Vec<String>, place: &Place) -> Result<Messag
         }
     }
     let versions = range.ok_or(Fault::Missing("versions"))?;
-    let flexible =
-        flexible.ok_or(Fault::Missing("flexible"))?.and_then(|range| range.meet(versions));
+    let flexible = flexible.ok_or(Fault::Missing("flexible"))?;
     Ok(Message {
         place: place.clone(),
         docs,

@@ -21,6 +21,9 @@ use super::{
 };
 use crate::{DecodeError, EncodeError, Fault, Reader, Writer};
 
+#[cfg(test)]
+mod tests;
+
 /// The version of the frame around metadata records. Source: interop facts A.11.
 const FRAME_VERSION: u32 = 1;
 
