@@ -14,18 +14,25 @@
 //! that are not valid, which another version may have stored, are passed over with a warning, as
 //! Kafka does: a node must be able to start in spite of them.
 
+mod access;
+mod dynamic;
+mod warning;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use dohle_base::Str;
 
 use crate::check::{parse_checked, parse_checked_for};
-use crate::error::{ConfigError, ConfigErrors, HIDDEN, Located, Suggestion, shown};
-use crate::key::{ConfigKey, Scope, Visibility};
-use crate::keys::{self, BROKER, broker_key, listener_override};
+use crate::error::{ConfigError, ConfigErrors, Located};
+use crate::key::{DefaultValue, Visibility};
+use crate::keys::{BROKER, listener_override};
 use crate::properties::{Properties, Property};
 use crate::provider::{ProviderHost, Providers};
 use crate::value::Value;
+
+pub(crate) use dynamic::dynamic_fault;
+pub use warning::Warning;
 
 /// Names and values as they were written, of one resource.
 pub type Settings = BTreeMap<Str, Str>;
@@ -51,55 +58,6 @@ impl fmt::Display for Origin {
             Self::File(line) => write!(f, "line {line}"),
             Self::AllBrokers => f.write_str("dynamic, all brokers"),
             Self::ThisBroker => f.write_str("dynamic, this broker"),
-        }
-    }
-}
-
-/// Something that an operator should know, though the node can run.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Warning {
-    /// Neither Kafka nor Dohle knows the key.
-    UnknownKey {
-        /// The key.
-        key: Str,
-        /// Where it was set.
-        line: u32,
-        /// What may have been meant.
-        nearest: Option<&'static str>,
-    },
-    /// The key was set twice in one file.
-    SetTwice {
-        /// The key.
-        key: Str,
-        /// The line that does not count.
-        line: u32,
-        /// The line that does.
-        winner: u32,
-    },
-    /// The key can only be set while running.
-    NotInFile {
-        /// The key.
-        key: Str,
-        /// Where it was set.
-        line: u32,
-    },
-    /// A dynamic value that cannot be used; the weaker layer counts.
-    Ignored(ConfigError),
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownKey { key, line, nearest } => {
-                write!(f, "line {line}: {key} is not a known key{}", Suggestion(*nearest))
-            }
-            Self::SetTwice { key, line, winner } => {
-                write!(f, "line {line}: {key} is set again on line {winner}, which counts")
-            }
-            Self::NotInFile { key, line } => {
-                write!(f, "line {line}: {key} can only be set while the broker runs")
-            }
-            Self::Ignored(error) => write!(f, "dynamic setting ignored: {error}"),
         }
     }
 }
@@ -136,7 +94,7 @@ impl NodeSettings {
         properties: &Properties,
         host: &dyn ProviderHost,
     ) -> Result<(Self, Vec<Warning>), ConfigErrors> {
-        let warnings = warnings(properties);
+        let warnings = warning::warnings(properties);
         let mut file = resolved(properties, host)?;
         alias_node_id(&mut file);
         let mut settings = Self {
@@ -251,7 +209,7 @@ impl NodeSettings {
                         continue;
                     }
                 },
-                None if key.default == crate::key::DefaultValue::Required => {
+                None if key.default == DefaultValue::Required => {
                     faults.push(ConfigError::Missing { key: key.name.into() });
                     continue;
                 }
@@ -281,168 +239,6 @@ impl NodeSettings {
     }
 }
 
-/// What the settings are worth.
-impl NodeSettings {
-    /// The value of a broker key, with its origin. None for a name that is no broker key.
-    pub fn get(&self, name: &str) -> Option<&Resolved> {
-        self.values.get(name)
-    }
-
-    /// All broker keys with their values and origins, by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static ConfigKey, &Resolved)> {
-        BROKER.iter().filter_map(|key| Some((key, self.values.get(key.name)?)))
-    }
-
-    /// Everything that is set in some layer, as text with its origin, by name; keys that are not
-    /// known, and those with a `listener.name.` prefix, among it.
-    pub fn set(&self) -> impl Iterator<Item = (&str, &str, Origin)> {
-        self.effective.iter().map(|(name, (text, origin))| (name.as_str(), text.as_str(), *origin))
-    }
-
-    /// The text of one name in some layer.
-    pub fn text_of(&self, name: &str) -> Option<&str> {
-        self.effective.get(name).map(|(text, _)| text.as_str())
-    }
-
-    /// The text of a broker key for messages and listings: secrets hidden, null as `null`.
-    pub fn shown(&self, name: &str) -> Str {
-        let Some(value) = self.get(name).and_then(|resolved| resolved.value.as_ref()) else {
-            return "null".into();
-        };
-        let is_secret = BROKER.get(name).is_none_or(ConfigKey::is_sensitive);
-        if is_secret { HIDDEN.into() } else { value.to_text() }
-    }
-
-    /// Whether some layer sets the name.
-    pub fn is_set(&self, name: &str) -> bool {
-        self.effective.contains_key(name)
-    }
-
-    /// The layer of one origin, by name: raw text, for synonyms.
-    pub(crate) fn layered(&self, name: &str) -> [Option<&str>; 3] {
-        [
-            self.this_broker.get(name).map(Str::as_str),
-            self.all_brokers.get(name).map(Str::as_str),
-            self.file.get(name).map(|p| p.value.as_str()),
-        ]
-    }
-
-    /// The dynamic settings of all brokers.
-    pub fn all_brokers(&self) -> &Settings {
-        &self.all_brokers
-    }
-
-    /// The dynamic settings of this broker.
-    pub fn this_broker(&self) -> &Settings {
-        &self.this_broker
-    }
-
-    fn value(&self, name: &str) -> Option<&Value> {
-        match self.values.get(name) {
-            Some(resolved) => resolved.value.as_ref(),
-            None => panic!("{name} is not a key of brokers"),
-        }
-    }
-
-    /// A BOOLEAN key.
-    ///
-    /// # Panics
-    /// These accessors panic for a name that is not in the table or has another type, and those of
-    /// values that cannot be null for one that is.
-    pub fn boolean(&self, name: &str) -> bool {
-        match self.value(name) {
-            Some(Value::Boolean(b)) => *b,
-            other => panic!("{name} is {other:?}, not a BOOLEAN"),
-        }
-    }
-
-    /// A LONG, INT or SHORT key.
-    pub fn long(&self, name: &str) -> i64 {
-        self.long_or_null(name).unwrap_or_else(|| panic!("{name} is null"))
-    }
-
-    /// A LONG, INT or SHORT key that may be absent.
-    pub fn long_or_null(&self, name: &str) -> Option<i64> {
-        match self.value(name) {
-            None => None,
-            Some(Value::Integer(i)) => Some(*i),
-            other => panic!("{name} is {other:?}, not an integer"),
-        }
-    }
-
-    /// An INT or SHORT key.
-    pub fn int(&self, name: &str) -> i32 {
-        i32::try_from(self.long(name)).unwrap_or_else(|_| panic!("{name} is not an INT"))
-    }
-
-    /// A DOUBLE key.
-    pub fn double(&self, name: &str) -> f64 {
-        match self.value(name) {
-            Some(Value::Double(d)) => *d,
-            other => panic!("{name} is {other:?}, not a DOUBLE"),
-        }
-    }
-
-    /// A STRING, CLASS or PASSWORD key.
-    pub fn text(&self, name: &str) -> &str {
-        self.text_or_null(name).unwrap_or_else(|| panic!("{name} is null"))
-    }
-
-    /// A STRING, CLASS or PASSWORD key that may be absent.
-    pub fn text_or_null(&self, name: &str) -> Option<&str> {
-        match self.value(name) {
-            None => None,
-            Some(Value::Text(s)) => Some(s),
-            other => panic!("{name} is {other:?}, not text"),
-        }
-    }
-
-    /// A LIST key.
-    pub fn list(&self, name: &str) -> &[Str] {
-        self.list_or_null(name).unwrap_or_else(|| panic!("{name} is null"))
-    }
-
-    /// A LIST key that may be absent.
-    pub fn list_or_null(&self, name: &str) -> Option<&[Str]> {
-        match self.value(name) {
-            None => None,
-            Some(Value::List(items)) => Some(items),
-            other => panic!("{name} is {other:?}, not a LIST"),
-        }
-    }
-}
-
-/// What is odd about a file.
-fn warnings(properties: &Properties) -> Vec<Warning> {
-    let twice = properties.repeated().iter().map(|repeated| Warning::SetTwice {
-        key: repeated.key.clone(),
-        line: repeated.line,
-        winner: repeated.winner,
-    });
-    let odd = properties.iter().filter_map(|(name, Property { line, .. })| {
-        let (key, line) = (name.clone(), *line);
-        match BROKER.get(name) {
-            Some(known) if known.visibility == Visibility::DynamicOnly => {
-                Some(Warning::NotInFile { key, line })
-            }
-            Some(_) => None,
-            None if is_of_a_plugin(name) => None,
-            None => Some(Warning::UnknownKey { key, line, nearest: BROKER.nearest(name) }),
-        }
-    });
-    twice.chain(odd).collect()
-}
-
-/// Names that are not in Kafka's table and mean something all the same: settings of providers, of
-/// the standard authorizer, of storage plugins, and of single listeners.
-fn is_of_a_plugin(name: &str) -> bool {
-    const NAMES: &[&str] = &["super.users", "allow.everyone.if.no.acl.found"];
-    const PREFIXES: &[&str] = &["config.providers.", "rlmm.config.", "rsm.config."];
-    NAMES.contains(&name)
-        || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-        || matches!(listener_override(name), Some(Some(_)))
-}
-
 /// The file with its variables replaced.
 fn resolved(
     properties: &Properties,
@@ -468,35 +264,6 @@ fn alias_node_id(file: &mut BTreeMap<Str, Property>) {
             let derived = Property { value: property.value.clone(), line: property.line };
             file.insert(other.into(), derived);
         }
-    }
-}
-
-/// Why a stored dynamic value cannot be used.
-pub(crate) fn dynamic_fault(name: &str, text: &str, per_broker: bool) -> Option<ConfigError> {
-    let fault = |rule| {
-        let value = broker_key(name).map_or(text, |key| shown(key, text));
-        Some(ConfigError::conflict(name, value, rule))
-    };
-    if BROKER.get(name).is_some_and(|key| key.scope == Scope::ReadOnly) {
-        return fault("cannot be changed while the broker runs");
-    }
-    if keys::STORES.contains(&name) {
-        return fault("can be changed for single listeners only, with the prefix listener.name.");
-    }
-    if !per_broker && is_per_broker(name) {
-        return fault("can be changed for single brokers only");
-    }
-    parse_checked_for(name, broker_key(name)?, text).err()
-}
-
-/// Whether a dynamic setting must name its broker. Settings of single listeners must, except for
-/// connection limits and threads.
-fn is_per_broker(name: &str) -> bool {
-    const FOR_ALL: &[&str] =
-        &["max.connections", "max.connection.creation.rate", "num.network.threads"];
-    match listener_override(name) {
-        Some(of_listener) => of_listener.is_none_or(|key| !FOR_ALL.contains(&key.name)),
-        None => BROKER.get(name).is_some_and(|key| key.scope == Scope::PerBroker),
     }
 }
 

@@ -2,6 +2,7 @@
 //! Method: a minimal configuration for each pair of roles, and one change at a time.
 
 use super::*;
+use crate::listener::{Listener, SecurityProtocol};
 use crate::properties::Properties;
 use crate::provider::NoProviders;
 

@@ -30,31 +30,34 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
 
     /// After how many records the log is synced to disk.
     "flush.messages": Long = i64::MAX, at_least(1),
-        synonyms(&[same("log.flush.interval.messages")]), used;
+        synonyms(&[same("log.flush.interval.messages")]);
 
     /// After how long a log with new records is synced to disk.
     "flush.ms": Long = i64::MAX, at_least(0),
-        synonyms(&[same("log.flush.interval.ms"), same("log.flush.scheduler.interval.ms")]), used;
+        synonyms(&[same("log.flush.interval.ms"), same("log.flush.scheduler.interval.ms")]);
 
     /// Whether a new segment's file gets its full size at once.
-    "preallocate": Boolean = false, synonyms(&[same("log.preallocate")]), used;
+    "preallocate": Boolean = false, synonyms(&[same("log.preallocate")]);
 
     /// How long records are kept; -1 means for ever.
     "retention.ms": Long = 604_800_000, at_least(-1),
-        synonyms(&[same("log.retention.ms"), minutes("log.retention.minutes"), hours("log.retention.hours")]),
-        used;
+        synonyms(&[
+            same("log.retention.ms"),
+            minutes("log.retention.minutes"),
+            hours("log.retention.hours")
+        ]);
 
     /// How many bytes of a partition are kept; -1 means no limit.
-    "retention.bytes": Long = -1, synonyms(&[same("log.retention.bytes")]), used;
+    "retention.bytes": Long = -1, synonyms(&[same("log.retention.bytes")]);
 
     /// What happens to old records: `delete` removes segments, `compact` keeps the latest record of
     /// each key.
     "cleanup.policy": List = "delete", list_of(&["compact", "delete"]),
-        synonyms(&[same("log.cleanup.policy")]), used;
+        synonyms(&[same("log.cleanup.policy")]);
 
     /// How long a deleted segment's files stay on disk, renamed.
     "file.delete.delay.ms": Long = 60_000, at_least(0),
-        synonyms(&[same("log.segment.delete.delay.ms")]), used;
+        synonyms(&[same("log.segment.delete.delay.ms")]);
 
     /// How long tombstones and transaction markers stay readable in a compacted log.
     "delete.retention.ms": Long = 86_400_000, at_least(0),
@@ -77,7 +80,7 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
 
     /// The largest size of one record once it is decompressed.
     "max.decompressed.message.bytes": Int = 2_147_483_639, between(1, 2_147_483_639),
-        synonyms(&[same("max.decompressed.message.bytes")]);
+        synonyms(&[same("max.decompressed.message.bytes")]), used;
 
     /// How batches are stored: recompressed with this codec, or as the producer sent them.
     "compression.type": String = "producer",

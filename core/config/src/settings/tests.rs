@@ -2,6 +2,7 @@
 //! fault and its line.
 
 use super::*;
+use crate::error::HIDDEN;
 use crate::provider::NoProviders;
 
 const MINIMAL: &str = "\

@@ -27,14 +27,14 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     "log.cleaner.backoff.ms": Long = 15_000, at_least(0), cluster_wide;
 
     /// Which share of a log must be uncleaned before it is worth a pass.
-    "log.cleaner.min.cleanable.ratio": Double = 0.5, share(0.0, 1.0), cluster_wide, used;
+    "log.cleaner.min.cleanable.ratio": Double = 0.5, share(0.0, 1.0), cluster_wide;
 
     /// How long tombstones and transaction markers stay readable in a compacted log.
-    "log.cleaner.delete.retention.ms": Long = 86_400_000, at_least(0), cluster_wide, used;
+    "log.cleaner.delete.retention.ms": Long = 86_400_000, at_least(0), cluster_wide;
 
     /// How long a record stays uncompacted at least.
-    "log.cleaner.min.compaction.lag.ms": Long = 0, at_least(0), cluster_wide, used;
+    "log.cleaner.min.compaction.lag.ms": Long = 0, at_least(0), cluster_wide;
 
     /// How long a record stays uncompacted at most.
-    "log.cleaner.max.compaction.lag.ms": Long = i64::MAX, at_least(1), cluster_wide, used;
+    "log.cleaner.max.compaction.lag.ms": Long = i64::MAX, at_least(1), cluster_wide;
 };

@@ -35,7 +35,7 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     "offsets.topic.compression.codec": Int = 0, high, used;
 
     /// How many bytes are read at once when a coordinator loads a partition of offsets.
-    "offsets.load.buffer.size": Int = 5_242_880, at_least(1), high, used;
+    "offsets.load.buffer.size": Int = 5_242_880, at_least(1), high;
 
     /// How long a write of the coordinator waits for its replicas.
     "offsets.commit.timeout.ms": Int = 5000, at_least(1), high, used;

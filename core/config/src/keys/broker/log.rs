@@ -45,27 +45,27 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     "log.roll.jitter.hours": Int = 0, at_least(0), high, synonyms(ROLL_JITTER), used;
 
     /// How long records are kept, -1 for ever; `log.retention.minutes` if absent.
-    "log.retention.ms": Long, high, cluster_wide, synonyms(RETENTION), used;
+    "log.retention.ms": Long, high, cluster_wide, synonyms(RETENTION);
 
     /// How long records are kept, in minutes; `log.retention.ms` goes before it,
     /// `log.retention.hours` stands in for it.
-    "log.retention.minutes": Int, high, synonyms(RETENTION), used;
+    "log.retention.minutes": Int, high, synonyms(RETENTION);
 
     /// How long records are kept, in hours; the other two units go before it.
-    "log.retention.hours": Int = 168, high, synonyms(RETENTION), used;
+    "log.retention.hours": Int = 168, high, synonyms(RETENTION);
 
     /// How many bytes of a partition are kept; -1 means no limit.
-    "log.retention.bytes": Long = -1, high, cluster_wide, used;
+    "log.retention.bytes": Long = -1, high, cluster_wide;
 
     /// How often logs are searched for segments that may be deleted.
-    "log.retention.check.interval.ms": Long = 300_000, at_least(1), used;
+    "log.retention.check.interval.ms": Long = 300_000, at_least(1);
 
     /// What happens to old records: `delete` removes segments, `compact` keeps the latest record of
     /// each key.
-    "log.cleanup.policy": List = "delete", list_of(&["compact", "delete"]), cluster_wide, used;
+    "log.cleanup.policy": List = "delete", list_of(&["compact", "delete"]), cluster_wide;
 
     /// How long a deleted segment's files stay on disk, renamed.
-    "log.segment.delete.delay.ms": Long = 60_000, at_least(0), high, cluster_wide, used;
+    "log.segment.delete.delay.ms": Long = 60_000, at_least(0), high, cluster_wide;
 
     /// The largest size of an offset or time index.
     "log.index.size.max.bytes": Int = 10_485_760, at_least(4), cluster_wide, used;
@@ -74,23 +74,23 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     "log.index.interval.bytes": Int = 4096, at_least(0), cluster_wide, used;
 
     /// After how many records a log is synced to disk.
-    "log.flush.interval.messages": Long = i64::MAX, at_least(1), high, cluster_wide, used;
+    "log.flush.interval.messages": Long = i64::MAX, at_least(1), high, cluster_wide;
 
     /// After how long a log with new records is synced to disk; `log.flush.scheduler.interval.ms`
     /// if absent.
-    "log.flush.interval.ms": Long, high, cluster_wide, synonyms(FLUSH), used;
+    "log.flush.interval.ms": Long, high, cluster_wide, synonyms(FLUSH);
 
     /// How often logs are searched for ones that must be synced.
     "log.flush.scheduler.interval.ms": Long = i64::MAX, high;
 
     /// How often the offsets up to which logs are synced are written down for recovery.
-    "log.flush.offset.checkpoint.interval.ms": Int = 60_000, at_least(0), high, used;
+    "log.flush.offset.checkpoint.interval.ms": Int = 60_000, at_least(0), high;
 
     /// How often the start offsets of logs are written down.
-    "log.flush.start.offset.checkpoint.interval.ms": Int = 60_000, at_least(0), high, used;
+    "log.flush.start.offset.checkpoint.interval.ms": Int = 60_000, at_least(0), high;
 
     /// Whether a new segment's file gets its full size at once.
-    "log.preallocate": Boolean = false, cluster_wide, used;
+    "log.preallocate": Boolean = false, cluster_wide;
 
     /// Whether a record carries the time of its producer or of its arrival.
     "log.message.timestamp.type": String = "CreateTime", one_of(&["CreateTime", "LogAppendTime"]),
@@ -118,7 +118,8 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     "message.max.bytes": Int = 1_048_588, at_least(0), high, cluster_wide, used;
 
     /// The largest size of one record once it is decompressed.
-    "max.decompressed.message.bytes": Int = 2_147_483_639, between(1, 2_147_483_639), cluster_wide;
+    "max.decompressed.message.bytes": Int = 2_147_483_639, between(1, 2_147_483_639),
+        cluster_wide, used;
 
     /// How batches are stored: recompressed with this codec, or as the producer sent them.
     "compression.type": String = "producer",

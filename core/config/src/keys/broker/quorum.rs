@@ -13,7 +13,7 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     "controller.quorum.voters": List = "", voters, high, used;
 
     /// Whether a controller that is no voter yet asks to become one.
-    "controller.quorum.auto.join.enable": Boolean = false, low, used;
+    "controller.quorum.auto.join.enable": Boolean = false, low;
 
     /// How long a candidate waits for votes before it starts over.
     "controller.quorum.election.timeout.ms": Int = 1000, at_least(0), high, used;
@@ -67,10 +67,10 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     "metadata.log.max.snapshot.interval.ms": Long = 3_600_000, at_least(0), high, used;
 
     /// How many bytes of metadata log and snapshots are kept; the latest snapshot always stays.
-    "metadata.max.retention.bytes": Long = 104_857_600, high, used;
+    "metadata.max.retention.bytes": Long = 104_857_600, high;
 
     /// How long metadata log segments and snapshots are kept; the latest snapshot always stays.
-    "metadata.max.retention.ms": Long = 604_800_000, high, used;
+    "metadata.max.retention.ms": Long = 604_800_000, high;
 
     /// How often the active controller appends an empty record when nothing else happens; 0 means
     /// never.
