@@ -12,8 +12,9 @@
 //!      └──────▶ failed     the socket or a file failed
 //! ```
 //!
-//! Reading stops while a bound is exceeded (answers that wait, answers not taken by the peer); the
-//! peer then feels it through TCP.
+//! While a connection waits for its last answers it still reads, and forgets what it reads: only so
+//! does it notice that the peer has left. Otherwise reading stops while a bound is exceeded (answers
+//! that wait, answers that the peer does not take); the peer then feels it through TCP.
 
 mod answers;
 mod idle;
@@ -111,6 +112,10 @@ impl<H: Handler> Connection<H> {
                 tracing::debug!(connection, %peer, "closed because it was idle");
                 self.thread.counters.expired();
             }
+            End::Failed(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                // No peer can cause this: the log took bytes away that an answer had promised.
+                tracing::warn!(connection, %peer, "closed: a file is shorter than an answer says");
+            }
             End::Failed(error) => tracing::debug!(connection, %peer, %error, "failed"),
         }
     }
@@ -135,10 +140,15 @@ impl<H: Handler> Connection<H> {
                 cx.waker().wake_by_ref();
                 break;
             }
-            if !self.may_handle() {
+            if self.input_end.is_some() {
                 break;
             }
-            if self.input.is_ready() {
+            if self.is_finishing() {
+                // Read on, to notice when the peer leaves, and to leave nothing unread behind.
+                self.input.discard();
+            } else if !self.may_handle() {
+                break;
+            } else if self.input.is_ready() {
                 continue;
             }
             match self.input.poll_read(cx, &mut self.stream) {
@@ -203,18 +213,21 @@ impl<H: Handler> Connection<H> {
     /// Whether another request may be read and handled.
     fn may_handle(&self) -> bool {
         self.input_end.is_none()
-            && !self.answers.is_sealed()
-            && !self.thread.is_draining()
+            && !self.is_finishing()
             && self.answers.has_room()
             && self.answers.memory_bytes() + self.output.memory_bytes() < OUTPUT_BYTES_MAX
+    }
+
+    /// Whether only answers already owed are still to be sent.
+    fn is_finishing(&self) -> bool {
+        self.answers.is_sealed() || self.thread.is_draining()
     }
 
     fn end(&mut self) -> Option<End> {
         if !self.output.is_empty() {
             return None;
         }
-        let finishing = self.answers.is_sealed() || self.thread.is_draining();
-        if finishing && self.answers.is_empty() {
+        if self.is_finishing() && self.answers.is_empty() {
             return Some(End::Answered);
         }
         self.input_end.take()
@@ -223,7 +236,8 @@ impl<H: Handler> Connection<H> {
     /// Closes without losing the last answers: a socket that is closed while it holds unread bytes
     /// is reset, and a reset discards what the peer has not been sent yet.
     async fn linger(&mut self) {
-        let mut scratch = [0; 4096];
+        // On the heap, because what lives across an await is part of every connection's task.
+        let mut scratch = vec![0; 4096];
         // Without unread bytes a plain close is enough, and the common case.
         if !matches!(self.stream.try_read(&mut scratch), Ok(1..)) {
             return;

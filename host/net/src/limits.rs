@@ -50,10 +50,14 @@ pub(crate) const WRITE_PIECES_MAX: usize = 256;
 
 /// File ranges up to this size are read and copied into the vectored write; longer ones are sent
 /// with `sendfile`.
-pub(crate) const FILE_COPIED_MAX: usize = 16 * 1024;
+///
+/// Measured on loopback, CPU of the server: one 4 KiB range in an answer costs about 15 % less
+/// copied when one request is in flight and 5 % more when eight are; at 16 KiB sendfile is 25 %
+/// cheaper with eight in flight, at 64 KiB always.
+pub(crate) const FILE_COPIED_MAX: usize = 4 * 1024;
 
 /// Size of a thread's buffer for copied file ranges.
-pub(crate) const SCRATCH_BYTES: usize = 128 * 1024;
+pub(crate) const SCRATCH_BYTES: usize = 64 * 1024;
 
 /// Most bytes of one `sendfile`, so that one fetch does not hold a thread for long.
 pub(crate) const SENDFILE_MAX: usize = 1024 * 1024;

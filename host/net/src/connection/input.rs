@@ -86,6 +86,13 @@ impl Input {
         pin!(stream.read_buf(&mut limited)).poll(cx)
     }
 
+    /// Forgets everything received and not handed out.
+    pub(crate) fn discard(&mut self) {
+        if let Some(buffer) = &mut self.buffer {
+            buffer.bytes.clear();
+        }
+    }
+
     /// Parts with the buffer at the end of a turn, as far as no unfinished frame needs it.
     pub(crate) fn settle(&mut self) {
         let Some(mut buffer) = self.buffer.take() else { return };
