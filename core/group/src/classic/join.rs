@@ -41,26 +41,15 @@ pub(crate) fn join(
     fresh_id: Uuid,
 ) -> GroupDecision {
     let waiter = JoinWaiter { token: caller.token, version: caller.api_version };
-    let refuse = |error| {
-        let response = fit_join(join_failure(&request.member_id, error), waiter.version);
-        GroupDecision::effect(Effect::Reply { token: waiter.token, reply: Reply::Join(response) })
+    let known = match check(machine, session, &request) {
+        Ok(known) => known,
+        Err((member_id, error)) => {
+            let response = fit_join(join_failure(&member_id, error), waiter.version);
+            let reply = Reply::Join(response);
+            return GroupDecision::effect(Effect::Reply { token: waiter.token, reply });
+        }
     };
-    let settings = session.settings();
-    let session_timeouts = settings.session_timeout_min_ms..=settings.session_timeout_max_ms;
-    if request.group_id.is_empty() {
-        return refuse(ErrorCode::INVALID_GROUP_ID);
-    }
-    if !session_timeouts.contains(&request.session_timeout_ms) {
-        return refuse(ErrorCode::INVALID_SESSION_TIMEOUT);
-    }
     let group_id = request.group_id.clone();
-    let known = match machine.group(&group_id) {
-        Some(Group::Modern(_)) => return refuse(ErrorCode::INCONSISTENT_GROUP_PROTOCOL),
-        stored => stored.is_some(),
-    };
-    if !known && !request.member_id.is_empty() {
-        return refuse(ErrorCode::UNKNOWN_MEMBER_ID);
-    }
     let live = machine.live(session, &group_id).unwrap_or_default();
     let mut draft = Draft::new(session, now, group_id, live);
     let new_id = member_id(&caller.client_id, request.group_instance_id.as_ref(), fresh_id);
@@ -74,6 +63,29 @@ pub(crate) fn join(
         draft.record_birth(waiter);
     }
     draft.finish()
+}
+
+/// Whether the group is known; else whom to tell what is wrong with the request.
+fn check(
+    machine: &GroupMachine,
+    session: &Session,
+    request: &JoinGroupRequest,
+) -> Result<bool, (Str, ErrorCode)> {
+    let settings = session.settings();
+    let session_timeouts = settings.session_timeout_min_ms..=settings.session_timeout_max_ms;
+    let refuse = |error| Err((request.member_id.clone(), error));
+    if request.group_id.is_empty() {
+        return refuse(ErrorCode::INVALID_GROUP_ID);
+    }
+    if !session_timeouts.contains(&request.session_timeout_ms) {
+        return refuse(ErrorCode::INVALID_SESSION_TIMEOUT);
+    }
+    match machine.group(&request.group_id) {
+        Some(Group::Modern(_)) => Err((Str::default(), ErrorCode::INCONSISTENT_GROUP_PROTOCOL)),
+        Some(Group::Classic(_)) => Ok(true),
+        None if request.member_id.is_empty() => Ok(false),
+        None => refuse(ErrorCode::UNKNOWN_MEMBER_ID),
+    }
 }
 
 /// The id of a new member: telling, and unique.

@@ -2,12 +2,13 @@
 //!
 //! Method: each file in `testdata` is a list of commands, each followed by `----` and everything
 //! that came of it: records logged, answers given, at which time. `UPDATE=1` rewrites the files.
-//! Each record goes through its bytes and back, and after every command a second machine that only
+//! Each record goes through its bytes and back, each answer through those of its version, and after every command a second machine that only
 //! replays the log must be equal to the first.
 
 mod script;
 mod show;
 mod stage;
+mod wire;
 
 use std::{fmt::Write as _, fs, path::Path};
 

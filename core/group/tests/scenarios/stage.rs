@@ -1,11 +1,11 @@
 //! A coordinator on a log that is always committed, with a clock that moves when told.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use dohle_base::{Instant, Now, Offset, PartitionId, ProducerId, Str, Timestamp, TopicId, Uuid};
 use dohle_group::{
-    Caller, Command, Effect, GroupMachine, GroupRecord, GroupSettings, KeyValue, ReplyToken,
+    Caller, Command, Effect, GroupMachine, GroupRecord, GroupSettings, KeyValue, Reply, ReplyToken,
 };
 use dohle_machine::{Journal, Rejected, Runtime};
 use dohle_protocol::{
@@ -25,7 +25,7 @@ use dohle_protocol::{
     records::group::{offset_commit_key::OffsetCommitKey, offset_commit_value::OffsetCommitValue},
 };
 
-use crate::{script::Words, show};
+use crate::{script::Words, show, wire};
 
 /// The wall clock starts here, so that times in stories are short.
 const WALL_START_MS: i64 = 1_000_000;
@@ -39,6 +39,8 @@ pub(crate) struct Stage {
     settings: GroupSettings,
     now_ms: u64,
     requests: u64,
+    /// The versions of requests, by token.
+    versions: BTreeMap<ReplyToken, i16>,
 }
 
 /// The log as bytes, and control batches as what they say.
@@ -104,6 +106,7 @@ impl Stage {
             settings: GroupSettings::default(),
             now_ms: 0,
             requests: 0,
+            versions: BTreeMap::new(),
         };
         stage.load();
         stage
@@ -182,12 +185,15 @@ impl Stage {
     fn wait(&mut self, ms: u64) -> Vec<String> {
         let end = self.now_ms + ms;
         let mut outcome = Vec::new();
+        let mut ticks = 0;
         while let Some(deadline) = self.runtime.deadline() {
             let due_ms = deadline.since(Instant::default()).as_millis() as u64;
             if due_ms > end {
                 break;
             }
             self.now_ms = self.now_ms.max(due_ms);
+            ticks += 1;
+            assert!(ticks < 10_000, "time does not pass");
             let before = self.log.stored.len();
             let result = self.runtime.tick(self.now(), &mut self.log);
             let lines = self.outcome(before, result);
@@ -212,7 +218,7 @@ impl Stage {
         if let Err(rejected) = result {
             let error = dohle_base::ErrorCode::COORDINATOR_NOT_AVAILABLE;
             let replies = rejected.effects.into_iter().map(|effect| effect.fail(error));
-            return replies.map(|(token, reply)| show::reply(token, &reply)).collect();
+            return replies.map(|(token, reply)| self.told(token, &reply)).collect();
         }
         let mut lines: Vec<String> = self.log.stored[log_before..]
             .iter()
@@ -221,10 +227,16 @@ impl Stage {
         self.runtime.handle_high_watermark(self.runtime.applied_end());
         while let Some(effect) = self.runtime.poll_effect() {
             if let Effect::Reply { token, reply } = effect {
-                lines.push(show::reply(token, &reply));
+                lines.push(self.told(token, &reply));
             }
         }
         lines
+    }
+
+    /// An answer in one line, which the version of the request must be able to carry.
+    fn told(&self, token: ReplyToken, reply: &Reply) -> String {
+        wire::assert_fits(reply, self.versions[&token]);
+        show::reply(token, reply)
     }
 
     /// Puts a record into the log that another coordinator wrote, before a restart reads it.
@@ -263,6 +275,7 @@ impl Stage {
             client_id: words.take("client").unwrap_or("c".to_owned()).into(),
             client_host: Str::from("/h"),
         };
+        self.versions.insert(caller.token, caller.api_version);
         let group_id: Str = words.objects.first().cloned().unwrap_or_default().into();
         Ok(match words.verb.as_str() {
             "join" => Command::Join {
