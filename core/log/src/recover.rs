@@ -213,9 +213,7 @@ impl<D: Disk> Log<D> {
                 return Err(Corruption::new(&path, 0, reason).into());
             }
             self.producers.advance(base);
-            if index + 2 >= self.segments.len() {
-                self.write_snapshot()?;
-            }
+            self.write_snapshot()?;
             let (end, damage) = self.scan_segment(index)?;
             expected = end;
             if let Some((position, reason)) = damage {
@@ -266,12 +264,11 @@ impl<D: Disk> Log<D> {
             if head.leader_epoch > self.epochs.latest() {
                 self.epochs.assign(EpochStart { epoch: head.leader_epoch, start: head.base });
             }
-            if let Some(ended) = self.producers.apply_entry(&entry) {
-                if !ended.committed {
-                    let path = dir.file(base, FileKind::TxnIndex);
-                    txn_index::append(&dir.disk, &path, &ended.aborted())?;
-                    segment.has_aborts = true;
-                }
+            let ended = self.producers.apply_entry(&entry);
+            if let Some(ended) = ended.filter(|ended| !ended.committed) {
+                let path = dir.file(base, FileKind::TxnIndex);
+                txn_index::append(&dir.disk, &path, &ended.aborted())?;
+                segment.has_aborts = true;
             }
         }
     }
@@ -371,8 +368,11 @@ impl<D: Disk> Log<D> {
             checkpoint::write_epochs(&self.dir.disk, self.dir.path(), self.epochs.entries())?;
         }
         self.sweep_snapshots()?;
+        if !how.clean {
+            self.write_snapshot()?;
+        }
         self.producers.expire(now, self.config.producer_expiration_ms);
-        if !how.clean { Ok(self.write_snapshot()?) } else { Ok(()) }
+        Ok(())
     }
 
     fn assign_scanned_epochs(&mut self) -> Result<(), LogError> {
@@ -383,8 +383,9 @@ impl<D: Disk> Log<D> {
     /// log.
     fn sweep_snapshots(&mut self) -> Result<(), LogError> {
         let bases = self.segments.iter().map(|segment| segment.base).collect::<BTreeSet<_>>();
-        let (start, end) = (self.log_start, self.log_end);
-        self.remove_snapshots(|offset| offset > end || offset < start)?;
+        let first = bases.first().copied().unwrap_or(self.log_end);
+        let end = self.log_end;
+        self.remove_snapshots(|offset| offset > end || offset < first)?;
         let last = self.snapshots.last().copied();
         Ok(self.remove_snapshots(|offset| !bases.contains(&offset) && Some(offset) != last)?)
     }

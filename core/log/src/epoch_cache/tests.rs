@@ -46,18 +46,18 @@ fn an_offset_has_the_epoch_that_covers_it() {
 
 #[test]
 fn a_new_epoch_drops_what_cannot_be_true_beside_it() {
-    let rows: [((i32, i64), &[(i32, i64)]); 6] = [
-        ((5, 30), &[(2, 10), (4, 20), (5, 30)]),
-        ((4, 25), &[(2, 10), (4, 20)]),
-        ((4, 15), &[(2, 10), (4, 15)]),
-        ((5, 20), &[(2, 10), (5, 20)]),
-        ((3, 12), &[(2, 10), (3, 12)]),
-        ((1, 5), &[(1, 5)]),
+    let rows = [
+        ((5, 30), vec![(2, 10), (4, 20), (5, 30)]),
+        ((4, 25), vec![(2, 10), (4, 20)]),
+        ((4, 15), vec![(2, 10), (4, 15)]),
+        ((5, 20), vec![(2, 10), (5, 20)]),
+        ((3, 12), vec![(2, 10), (3, 12)]),
+        ((1, 5), vec![(1, 5)]),
     ];
     for (assigned, expected) in rows {
         let mut cache = cache(&[(2, 10), (4, 20)]);
         let changed = cache.assign(entry(assigned));
-        assert_eq!(cache.entries(), expected.iter().copied().map(entry).collect::<Vec<_>>());
+        assert_eq!(cache.entries(), expected.into_iter().map(entry).collect::<Vec<_>>());
         assert_eq!(changed, assigned != (4, 25));
     }
     assert!(!EpochCache::default().assign(entry((-1, 0))));

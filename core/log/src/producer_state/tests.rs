@@ -209,9 +209,10 @@ proptest! {
         }
         if let Ok(states) = snapshot::decode(&bytes) {
             for state in states {
-                let _ = (state.next_sequence(), state.batches().iter().map(|b| {
-                    (b.base_sequence(), b.base_offset())
-                }).count());
+                let _ = state.next_sequence();
+                for batch in state.batches() {
+                    let _ = (batch.base_sequence(), batch.base_offset());
+                }
             }
         }
     }
