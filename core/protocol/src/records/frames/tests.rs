@@ -10,6 +10,12 @@ use super::super::{
         consumer_group_metadata_value::ConsumerGroupMetadataValue,
         offset_commit_key::OffsetCommitKey, offset_commit_value::OffsetCommitValue,
     },
+    log::{
+        RemoteLogRecord,
+        remote_partition_delete_metadata_record::{
+            RemotePartitionDeleteMetadataRecord, TopicIdPartitionEntry,
+        },
+    },
     metadata::{
         MetadataRecord, feature_level_record::FeatureLevelRecord, no_op_record::NoOpRecord,
         partition_change_record::PartitionChangeRecord, topic_record::TopicRecord,
@@ -152,4 +158,22 @@ fn every_type_of_the_recorded_table_is_known() {
     assert_eq!(GroupRecordKey::TYPES, GroupRecordValue::TYPES);
     assert_eq!(GroupRecordKey::TYPES.len(), 22);
     assert_eq!(TransactionRecordKey::TYPES, [0]);
+}
+
+#[test]
+fn remote_log_metadata_has_the_bytes_that_kafka_wrote() {
+    let record = RemotePartitionDeleteMetadataRecord {
+        topic_id_partition: TopicIdPartitionEntry {
+            name: "t".into(),
+            id: ID,
+            partition: PartitionId(3),
+        },
+        broker_id: BrokerId(5),
+        event_timestamp_ms: 1_700_000_000_000,
+        remote_partition_delete_state: 0,
+    };
+    let bytes = "01 02 00 02 74 0123456789abcdef1032547698badcfe 00000003 00 00000005 0000018bcfe56800 00 00";
+    let record = RemoteLogRecord::from(record);
+    assert_eq!(record.to_bytes(0), Ok(hex(bytes)));
+    assert_eq!(RemoteLogRecord::decode(hex(bytes)), Ok((record, 0)));
 }
