@@ -43,6 +43,8 @@ pub(crate) enum Ask<'a> {
     Silence,
     /// The same bytes, then the end.
     Last(&'a [u8]),
+    /// The same bytes, after so many milliseconds, then the end.
+    LastAfter(u16, &'a [u8]),
     /// An answer that never comes.
     Never,
     /// So many bytes of the value 7.
@@ -98,6 +100,13 @@ impl Handler for Obedient {
                 Reply::later(async move {
                     tokio::time::sleep(time).await;
                     Outcome::Response(answer(&frame))
+                })
+            }
+            b'z' if frame.len() >= 2 => {
+                let time = Duration::from_millis(frame.get_u16().into());
+                Reply::later(async move {
+                    tokio::time::sleep(time).await;
+                    Outcome::Last(answer(&frame))
                 })
             }
             b'n' => {
@@ -156,6 +165,7 @@ impl Ask<'_> {
         match self {
             Self::Echo(bytes) => tagged(b'e', bytes),
             Self::After(ms, bytes) => tagged(b'a', &[&ms.to_be_bytes(), *bytes].concat()),
+            Self::LastAfter(ms, bytes) => tagged(b'z', &[&ms.to_be_bytes(), *bytes].concat()),
             Self::Silence => tagged(b's', &[]),
             Self::Last(bytes) => tagged(b'x', bytes),
             Self::Never => tagged(b'n', &[]),

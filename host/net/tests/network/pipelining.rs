@@ -68,6 +68,18 @@ fn a_last_answer_ends_the_connection_behind_the_earlier_ones() {
 }
 
 #[test]
+fn what_was_handled_behind_a_last_answer_is_not_sent() {
+    let service = Service::start(Options::default());
+    let mut peer = service.peer();
+    let asks = [Ask::LastAfter(30, b"last"), Ask::Echo(b"known before it"), Ask::Never];
+    peer.send_bytes(&asks.iter().flat_map(Ask::framed).collect::<Vec<_>>());
+    assert_eq!(peer.receive(), b"last");
+    assert!(peer.is_closed());
+    assert_eq!(service.handled(), 3);
+    eventually("nobody waits any more", || service.seen.abandoned.load(SeqCst) == 1);
+}
+
+#[test]
 fn closing_sends_the_earlier_answers_first_and_loses_none_to_a_reset() {
     let service = Service::start(Options::default());
     let mut peer = service.peer();

@@ -108,14 +108,16 @@ fn a_claimed_length_allocates_nothing() {
 fn a_large_frame_grows_with_its_bytes() {
     let mut input = input(&Rc::default());
     let frame = framed(&vec![9; 20 * 1024 * 1024]);
+    let stream = [&frame[..], &framed(b"the next frame")].concat();
     let mut arrived = 0;
     while arrived < frame.len() {
         assert_eq!(input.next_frame(), Ok(None));
-        arrived += read(&mut input, &frame[arrived..]);
+        arrived += read(&mut input, &stream[arrived..]);
         let bound = WINDOW_BYTES + GROWTH_FACTOR * arrived;
         assert!(size(&input) <= bound, "{} for {arrived} bytes", size(&input));
         input.settle();
     }
+    assert_eq!(arrived, frame.len(), "the next frame gets a buffer of its own size");
     assert_eq!(input.next_frame().expect("a good length"), Some(Bytes::from(frame).slice(4..)));
 }
 
