@@ -1,7 +1,17 @@
 //! `meta.properties`: which node and which cluster a log directory belongs to.
 //!
-//! Version 1 is written. Version 0 comes from times of ZooKeeper and has `broker.id` in the place of
-//! `node.id`. Source: interop A.2.
+//! | key          | version 0       | version 1                                              |
+//! |--------------|-----------------|--------------------------------------------------------|
+//! | version      | 0, or not there | 1                                                      |
+//! | cluster.id   | optional        | required                                               |
+//! | broker.id    | optional        | –                                                      |
+//! | node.id      | –               | required                                               |
+//! | directory.id | optional        | optional; always there once 3.7 or later has started   |
+//!
+//! Version 0 comes from times of ZooKeeper; it is read, and written again as version 1 if it says
+//! all that this requires. Source: interop A.2.
+//!
+//! Not here: files. Whoever has the disk reads and replaces them.
 
 use bytes::Bytes;
 use dohle_base::{BrokerId, Str, Uuid};
@@ -109,15 +119,21 @@ impl MetaProperties {
         }
     }
 
-    /// The file, version 1.
+    /// Which version of the file can say this: 1 if nothing is absent that it requires.
+    pub fn version(&self) -> i32 {
+        i32::from(self.cluster_id.is_some() && self.node_id.is_some())
+    }
+
+    /// The file.
     pub fn to_file(&self) -> Bytes {
         let mut properties = Properties::default();
-        properties.insert("version", "1");
+        properties.insert("version", self.version().to_string());
         if let Some(id) = &self.cluster_id {
             properties.insert("cluster.id", id.clone());
         }
         if let Some(id) = self.node_id {
-            properties.insert("node.id", id.to_string());
+            let key = if self.version() == 0 { "broker.id" } else { "node.id" };
+            properties.insert(key, id.to_string());
         }
         if let Some(id) = self.directory_id {
             properties.insert("directory.id", id.to_string());

@@ -24,8 +24,17 @@ fn kafkas_file_is_read_and_ours_read_again() {
 #[test]
 fn version_0_may_lack_everything() {
     let parsed = MetaProperties::parse(b"broker.id=3\n").unwrap();
-    assert_eq!((parsed.node_id, parsed.cluster_id), (Some(BrokerId(3)), None));
+    assert_eq!((parsed.node_id, &parsed.cluster_id), (Some(BrokerId(3)), &None));
+    assert_eq!(MetaProperties::parse(&parsed.to_file()), Ok(parsed));
     assert!(MetaProperties::parse(b"").unwrap().node_id.is_none());
+}
+
+#[test]
+fn what_is_written_is_pure_ascii_that_java_reads() {
+    let file = directory("some: cluster = ü", 7, 200).to_file();
+    let expected = "#\ncluster.id=some\\: cluster \\= \\u00FC\ndirectory.id=AAAAAAAAAAAAAAAAAAAAyA\n\
+                    node.id=7\nversion=1\n";
+    assert_eq!(std::str::from_utf8(&file), Ok(expected));
 }
 
 #[test]
