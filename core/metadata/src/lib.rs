@@ -41,7 +41,7 @@ pub use feature_table::{
 };
 pub use features::{FeatureLevels, UnsupportedLevel};
 pub use image::{MetadataImage, ScramKey};
-pub use meta_properties::{MetaProperties, MetaPropertiesError, check_directories};
+pub use meta_properties::{MetaProperties, MetaPropertiesError, Misfit, check_directories};
 pub use metadata_version::MetadataVersion;
 pub use partition::{LeaderRecovery, Partition};
 pub use quotas::QuotaEntity;

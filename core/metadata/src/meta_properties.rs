@@ -142,37 +142,48 @@ impl MetaProperties {
     }
 }
 
-/// Checks that all readable directories of a node belong together, and returns the cluster id; none
-/// if no directory names one.
+/// A directory that does not belong to the node, or not to the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// Which of the directories that were given.
+    pub index: usize,
+    /// `OtherCluster`, `OtherNode` or `DuplicateDirectory`.
+    pub fault: MetaPropertiesError,
+}
+
+/// Checks that directories belong to a node, to one cluster (to `cluster_id`, if it is known) and
+/// are distinct. Returns the cluster; none if nobody names one.
 ///
 /// # Errors
-/// `OtherCluster`, `OtherNode`, `DuplicateDirectory`.
-pub fn check_directories(
+/// The first directory that does not fit.
+pub fn check_directories<'a>(
     node_id: BrokerId,
-    directories: &[MetaProperties],
-) -> Result<Option<Str>, MetaPropertiesError> {
-    let mut cluster_id: Option<Str> = None;
+    cluster_id: Option<&'a Str>,
+    directories: impl IntoIterator<Item = &'a MetaProperties>,
+) -> Result<Option<&'a Str>, Misfit> {
+    let mut known_cluster = cluster_id;
     let mut directory_ids = Vec::new();
-    for directory in directories {
+    for (index, directory) in directories.into_iter().enumerate() {
+        let misfit = |fault| Err(Misfit { index, fault });
         if let Some(got) = directory.node_id.filter(|got| *got != node_id) {
-            return Err(MetaPropertiesError::OtherNode { expected: node_id, got });
+            return misfit(MetaPropertiesError::OtherNode { expected: node_id, got });
         }
-        match (&cluster_id, &directory.cluster_id) {
+        match (known_cluster, &directory.cluster_id) {
             (Some(expected), Some(got)) if expected != got => {
                 let (expected, got) = (expected.clone(), got.clone());
-                return Err(MetaPropertiesError::OtherCluster { expected, got });
+                return misfit(MetaPropertiesError::OtherCluster { expected, got });
             }
-            (None, Some(_)) => cluster_id.clone_from(&directory.cluster_id),
+            (None, Some(got)) => known_cluster = Some(got),
             _ => {}
         }
         if let Some(id) = directory.directory_id {
             if directory_ids.contains(&id) {
-                return Err(MetaPropertiesError::DuplicateDirectory { id });
+                return misfit(MetaPropertiesError::DuplicateDirectory { id });
             }
             directory_ids.push(id);
         }
     }
-    Ok(cluster_id)
+    Ok(known_cluster)
 }
 
 #[cfg(test)]

@@ -58,7 +58,11 @@ fn other_files_are_refused() {
 fn directories_must_belong_together() {
     let node = BrokerId(1);
     let good = [directory("c", 1, 200), directory("c", 1, 201)];
-    assert_eq!(check_directories(node, &good), Ok(Some("c".into())));
+    let (c, d) = (Str::from("c"), Str::from("d"));
+    assert_eq!(check_directories(node, None, &good), Ok(Some(&c)));
+    assert_eq!(check_directories(node, Some(&c), &good), Ok(Some(&c)));
+    let other = check_directories(node, Some(&d), &good).unwrap_err();
+    assert_eq!((other.index, other.fault.to_string().as_str()), (0, "cluster.id is c, expected d"));
     let cases = [
         (directory("d", 1, 201), "cluster.id is d, expected c"),
         (directory("c", 2, 201), "node.id is 2, configured is 1"),
@@ -68,7 +72,7 @@ fn directories_must_belong_together() {
         ),
     ];
     for (second, error) in cases {
-        let both = [directory("c", 1, 200), second];
-        assert_eq!(check_directories(node, &both).unwrap_err().to_string(), error);
+        let misfit = check_directories(node, None, &[directory("c", 1, 200), second]).unwrap_err();
+        assert_eq!((misfit.index, misfit.fault.to_string().as_str()), (1, error));
     }
 }
