@@ -88,6 +88,23 @@ pub enum Command {
 }
 
 impl Command {
+    /// Who waits for an answer; none for an event.
+    pub fn token(&self) -> Option<ReplyToken> {
+        match self {
+            Self::Configure(_) | Self::Loaded | Self::Unloaded | Self::TopicsDeleted(_) => None,
+            Self::Join { caller, .. }
+            | Self::Sync(caller, _)
+            | Self::Heartbeat(caller, _)
+            | Self::Leave(caller, _)
+            | Self::OffsetCommit(caller, _)
+            | Self::OffsetFetch { caller, .. }
+            | Self::OffsetDelete(caller, _)
+            | Self::DescribeGroups(caller, _)
+            | Self::ListGroups { caller, .. }
+            | Self::DeleteGroups(caller, _) => Some(caller.token),
+        }
+    }
+
     /// The answer that a request gets when there is no coordinator to ask: NOT_COORDINATOR,
     /// COORDINATOR_LOAD_IN_PROGRESS, an authorization that failed. None for an event.
     pub fn refuse(&self, error_code: ErrorCode) -> Option<(ReplyToken, Reply)> {

@@ -99,6 +99,11 @@ impl<D: Disk> Log<D> {
         self.segments.len()
     }
 
+    /// The first offset of the first segment, which may lie before the log's start.
+    pub fn first_base_offset(&self) -> Offset {
+        self.segments.first().map_or(self.log_start, |segment| segment.base)
+    }
+
     /// The first offset of the segment that is written.
     pub fn active_base_offset(&self) -> Offset {
         self.active().base

@@ -1,4 +1,10 @@
-//! Under construction.
-#![allow(missing_docs)]
+//! One partition and its replicas, pure: what is committed, who waits for it, and what a consumer's
+//! fetch session remembers.
+//!
+//! Not here: the wire, locks, clocks, and the decision who leads.
+
 pub mod fetch_session;
+mod leader;
 pub mod wait;
+
+pub use leader::{Found, Isolation, Leader, Read, Standing};

@@ -1,1 +1,34 @@
-//! Under construction.
+//! The broker: one file per API key in `api/`, the registry of partitions, and the drivers that give
+//! the cores a disk, a clock and a thread.
+//!
+//! ```text
+//!   host/net ──frame──▶ dispatch ──▶ api/* ──▶ partitions                 (on the network thread)
+//!                                      ├─────▶ coordinator ──▶ partitions  (its own thread)
+//!                                      └─────▶ controller ──▶ publisher    (its own thread)
+//! ```
+//!
+//! Not here: sockets, the life of the process, and rules that a core could know.
+
+mod api;
+mod authorize;
+mod broker;
+mod controller;
+mod coordinator;
+mod dispatch;
+mod log_dirs;
+mod metadata;
+mod partition;
+mod partitions;
+mod producer_ids;
+mod publisher;
+mod storage;
+mod topic_config;
+mod topic_names;
+
+pub use broker::{Broker, ListenerKind, Parts};
+pub use controller::{ControllerHandle, ControllerInbox, Driver, DriverError, FilesError, MetadataFiles};
+pub use coordinator::Coordinator;
+pub use dispatch::Dispatcher;
+pub use log_dirs::{LogDir, LogDirError};
+pub use metadata::Published;
+pub use publisher::Publisher;

@@ -38,11 +38,16 @@ pub struct OsFile {
 
 #[derive(Debug)]
 struct Open {
-    file: File,
+    file: Arc<File>,
     path: PathBuf,
 }
 
 impl OsFile {
+    /// The file itself, to be sent from by whoever holds it.
+    pub fn shared(&self) -> Arc<File> {
+        Arc::clone(&self.open.file)
+    }
+
     fn failed(&self, operation: Operation) -> impl FnOnce(io::Error) -> IoError {
         move |error| IoError::new(operation, &self.open.path, &error)
     }
@@ -72,7 +77,7 @@ impl Disk for OsDisk {
         let mut options = OpenOptions::new();
         options.read(true).write(mode != OpenMode::Read).create(mode == OpenMode::Create);
         let file = options.truncate(false).open(path).map_err(failed(Operation::Open, path))?;
-        Ok(OsFile { open: Arc::new(Open { file, path: path.to_owned() }) })
+        Ok(OsFile { open: Arc::new(Open { file: Arc::new(file), path: path.to_owned() }) })
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), IoError> {

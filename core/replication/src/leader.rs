@@ -1,0 +1,212 @@
+//! A partition as its leader sees it: the log, how far it is committed, and who waits for more.
+//!
+//! ```text
+//!   log start ──▶ … committed … ──▶ last stable offset ──▶ high watermark ──▶ log end
+//!                 (read committed)   (an open transaction)  (read uncommitted)  (followers)
+//! ```
+//!
+//! The high watermark is what every in-sync replica has. There is one replica so far, the leader, so it
+//! is the log's end; followers will hold it back.
+//!
+//! Not here: which broker leads (core/controller), locks, and what the file ranges are sent by.
+
+use dohle_base::{LeaderEpoch, Offset, Timestamp};
+use dohle_log::{
+    AbortedTransaction, AppendError, Appended, Log, LogError, Origin, ReadError, ReadRange, Slice,
+    disk::Disk,
+};
+
+use crate::wait::Waiting;
+
+/// What a reader may see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Isolation {
+    /// All that is committed by replication.
+    #[default]
+    ReadUncommitted,
+    /// Of that, what no open transaction can take back.
+    ReadCommitted,
+}
+
+/// What to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// The first record wanted.
+    pub from: Offset,
+    /// At most this many bytes.
+    pub size_max: usize,
+    /// Whether to give the first batch even if it is larger.
+    pub at_least_one: bool,
+    /// What may be seen.
+    pub isolation: Isolation,
+}
+
+/// Where the offsets of a partition stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The first offset there is.
+    pub log_start: Offset,
+    /// The end of what read-committed consumers may see.
+    pub last_stable: Offset,
+    /// The end of what is committed.
+    pub high_watermark: Offset,
+    /// The end of the log.
+    pub log_end: Offset,
+}
+
+/// What was read.
+#[derive(Clone, Debug)]
+pub struct Found<F> {
+    /// The records, where they lie; none if there is nothing to see yet.
+    pub slice: Option<Slice<F>>,
+    /// Transactions that a read-committed consumer must leave out, by first offset.
+    pub aborted: Vec<AbortedTransaction>,
+    /// Where the offsets stood.
+    pub standing: Standing,
+}
+
+/// The partition, led here.
+pub struct Leader<D: Disk> {
+    log: Log<D>,
+    epoch: LeaderEpoch,
+    high_watermark: Offset,
+    waiting: Waiting,
+}
+
+impl<D: Disk> Leader<D> {
+    /// Leads the partition in `epoch` from its log's end on.
+    ///
+    /// # Errors
+    /// The disk could not take the epoch.
+    pub fn new(mut log: Log<D>, epoch: LeaderEpoch) -> Result<Self, LogError> {
+        if epoch > log.latest_epoch() {
+            log.begin_leader_epoch(epoch)?;
+        }
+        let high_watermark = log.log_end_offset();
+        Ok(Self { log, epoch, high_watermark, waiting: Waiting::default() })
+    }
+
+    /// Leads in a later epoch.
+    ///
+    /// # Errors
+    /// The disk could not take the epoch; the old one goes on.
+    pub fn begin_epoch(&mut self, epoch: LeaderEpoch) -> Result<(), LogError> {
+        if epoch > self.epoch {
+            self.log.begin_leader_epoch(epoch)?;
+            self.epoch = epoch;
+            self.waiting.interrupt();
+        }
+        Ok(())
+    }
+
+    /// The epoch in which this replica leads.
+    pub fn epoch(&self) -> LeaderEpoch {
+        self.epoch
+    }
+
+    /// The log, to look at.
+    pub fn log(&self) -> &Log<D> {
+        &self.log
+    }
+
+    /// The log, for upkeep and look-ups that open files. Whoever changes where it ends must not.
+    pub fn log_mut(&mut self) -> &mut Log<D> {
+        &mut self.log
+    }
+
+    /// Those who wait for more.
+    pub fn waiting(&mut self) -> &mut Waiting {
+        &mut self.waiting
+    }
+
+    /// Appends batches and wakes whom they satisfy.
+    ///
+    /// # Errors
+    /// As [`Log::append_as_leader`].
+    pub fn append(
+        &mut self,
+        batches: &[u8],
+        origin: Origin,
+        now: Timestamp,
+    ) -> Result<Appended, AppendError> {
+        let appended = self.log.append_as_leader(batches, self.epoch, origin, now)?;
+        self.advance(appended.size);
+        Ok(appended)
+    }
+
+    /// Every in-sync replica has what was appended: with one replica, at once.
+    fn advance(&mut self, size: usize) {
+        self.high_watermark = self.log.log_end_offset();
+        self.waiting.arrived(i64::try_from(size).unwrap_or(i64::MAX));
+    }
+
+    /// Where the offsets stand.
+    pub fn standing(&mut self) -> Standing {
+        Standing {
+            log_start: self.log.log_start_offset(),
+            last_stable: self.log.last_stable_offset(self.high_watermark),
+            high_watermark: self.high_watermark,
+            log_end: self.log.log_end_offset(),
+        }
+    }
+
+    /// Finds records.
+    ///
+    /// # Errors
+    /// As [`Log::read`]; an offset behind the high watermark is out of range too.
+    pub fn read(&mut self, read: Read) -> Result<Found<D::File>, ReadError> {
+        let standing = self.standing();
+        let up_to = match read.isolation {
+            Isolation::ReadUncommitted => standing.high_watermark,
+            Isolation::ReadCommitted => standing.last_stable,
+        };
+        let range = ReadRange {
+            from: read.from,
+            up_to,
+            size_max: read.size_max,
+            at_least_one: read.at_least_one,
+        };
+        let slice = self.log.read(range)?;
+        let aborted = match read.isolation {
+            Isolation::ReadCommitted if slice.is_some() => {
+                let mut aborted = self.log.aborted_transactions(read.from, up_to)?;
+                aborted.sort_by_key(|transaction| transaction.first_offset);
+                aborted
+            }
+            _ => Vec::new(),
+        };
+        Ok(Found { slice, aborted, standing })
+    }
+
+    /// Drops what lies before `offset`, which must not lie behind the high watermark.
+    ///
+    /// # Errors
+    /// `OutOfRange`, or the disk failed.
+    pub fn delete_records(&mut self, offset: Offset) -> Result<Offset, ReadError> {
+        let (start, end) = (self.log.log_start_offset(), self.high_watermark);
+        if offset > end || offset < Offset::ZERO {
+            return Err(ReadError::OutOfRange { offset, start, end });
+        }
+        if offset > start {
+            self.log.advance_log_start(offset)?;
+            self.waiting.interrupt();
+        }
+        Ok(self.log.log_start_offset())
+    }
+
+    /// Gives the log back, when this replica leads no longer. Whoever waits looks again.
+    pub fn into_log(mut self) -> Log<D> {
+        self.waiting.interrupt();
+        self.log
+    }
+}
+
+impl<D: Disk> std::fmt::Debug for Leader<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Leader")
+            .field("dir", &self.log.dir())
+            .field("epoch", &self.epoch)
+            .field("high_watermark", &self.high_watermark)
+            .finish_non_exhaustive()
+    }
+}

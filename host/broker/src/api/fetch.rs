@@ -1,0 +1,403 @@
+//! Fetch (1): reads batches, and waits for them.
+//!
+//! Versions: 4 has isolation; 7 sessions (KIP-227); 9 leader epochs; 11 racks; 12 the last fetched
+//! epoch, answered by a diverging one; 13 names topics by id; 15 moves the replica's id; 16 tells the
+//! new leader (KIP-951). Replicas cannot fetch yet: there are no followers.
+//!
+//! Record bytes never pass through here: an answer names ranges of segment files.
+//! Authorises: Read on the topics.
+
+use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+
+use dohle_base::{BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionId, Str, TopicId};
+use dohle_net::Part;
+use dohle_protocol::{
+    RecordSet,
+    api::{
+        fetch_request::FetchRequest,
+        fetch_response::{
+            AbortedTransaction, EpochEndOffset, FetchResponse, FetchableTopicResponse,
+            LeaderIdAndEpoch, NodeEndpoint, PartitionData,
+        },
+    },
+};
+use dohle_replication::{
+    Found, Isolation, Leader, Read, Standing,
+    fetch_session::{FetchPlan, PartitionNews, SessionCache, SessionRequest, WantedPartition},
+    wait::{Satisfied, Wait},
+};
+
+use super::{Answer, Body, Call, Endpoint};
+use crate::{Broker, metadata::Published, partition::Partition, storage};
+use dohle_os::{OsDisk, OsFile};
+
+/// From here on topics come as ids.
+const TOPIC_ID_VERSION: i16 = 13;
+const READ_COMMITTED: i8 = 1;
+
+pub(crate) struct Fetch;
+
+impl Endpoint for Fetch {
+    type Request = FetchRequest;
+    const VERSIONS: RangeInclusive<i16> = 4..=18;
+
+    fn handle(call: Call<'_>, request: FetchRequest) -> Answer<FetchResponse> {
+        let is_replica = request.replica_id.0 >= 0 || request.replica_state.replica_id.0 >= 0;
+        if is_replica {
+            return Answer::now(refusal(ErrorCode::UNSUPPORTED_VERSION));
+        }
+        let terms = Terms::of(call, &request);
+        let now = call.broker.clock.now().instant;
+        let plan = call.broker.sessions().begin(now, session_request(call.version, request));
+        let plan = match plan {
+            Ok(plan) => plan,
+            Err(error) => return Answer::now(refusal(error)),
+        };
+        let mut serving = Serving { broker: Arc::clone(call.broker), terms, plan };
+        let first = serving.read();
+        if first.is_ready(&serving.terms) {
+            return Answer::Now(serving.answer(first));
+        }
+        Answer::Later(Box::pin(async move {
+            let last = serving.wait(first).await;
+            serving.answer(last)
+        }))
+    }
+}
+
+fn refusal(error_code: ErrorCode) -> FetchResponse {
+    FetchResponse { error_code, ..FetchResponse::default() }
+}
+
+/// What the request says beside the partitions.
+struct Terms {
+    listener: Arc<str>,
+    wait: Duration,
+    size_min: i64,
+    size_max: usize,
+    isolation: Isolation,
+}
+
+impl Terms {
+    fn of(call: Call<'_>, request: &FetchRequest) -> Self {
+        let bytes = |bytes: i32| usize::try_from(bytes).unwrap_or(0);
+        let limit = bytes(call.broker.config.fetch.bytes_max);
+        Self {
+            listener: Arc::clone(&call.connection.listener_name),
+            wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
+            size_min: i64::from(request.min_bytes.min(request.max_bytes)),
+            size_max: bytes(request.max_bytes).min(limit),
+            isolation: match request.isolation_level {
+                READ_COMMITTED => Isolation::ReadCommitted,
+                _ => Isolation::ReadUncommitted,
+            },
+        }
+    }
+}
+
+fn session_request(version: i16, request: FetchRequest) -> SessionRequest {
+    let mut wanted = Vec::new();
+    for topic in request.topics {
+        for partition in topic.partitions {
+            wanted.push(WantedPartition {
+                topic_id: topic.topic_id,
+                topic: topic.topic.clone(),
+                partition: partition.partition,
+                fetch_offset: partition.fetch_offset,
+                max_bytes: partition.partition_max_bytes,
+                current_leader_epoch: partition.current_leader_epoch,
+                last_fetched_epoch: LeaderEpoch(partition.last_fetched_epoch),
+            });
+        }
+    }
+    let mut forgotten = Vec::new();
+    for topic in request.forgotten_topics_data {
+        let partitions = topic.partitions.iter();
+        forgotten.extend(partitions.map(|index| (topic.topic_id, topic.topic.clone(), *index)));
+    }
+    SessionRequest {
+        id: request.session_id,
+        epoch: request.session_epoch,
+        by_topic_id: version >= TOPIC_ID_VERSION,
+        wanted,
+        forgotten,
+    }
+}
+
+/// What was found in one partition.
+struct Finding {
+    data: PartitionData,
+    slice: Option<dohle_log::Slice<OsFile>>,
+    /// Where more would come from.
+    partition: Option<Arc<Partition>>,
+}
+
+/// What was found in all of them.
+struct Findings {
+    of_partitions: Vec<Finding>,
+    size: i64,
+    /// Something must be told at once, whatever the size.
+    is_urgent: bool,
+}
+
+impl Findings {
+    fn is_ready(&self, terms: &Terms) -> bool {
+        self.is_urgent
+            || self.size >= terms.size_min
+            || terms.wait.is_zero()
+            || self.of_partitions.is_empty()
+    }
+}
+
+/// One request on its way.
+struct Serving {
+    broker: Arc<Broker>,
+    terms: Terms,
+    plan: FetchPlan,
+}
+
+impl Serving {
+    /// Reads what is there: each partition up to its own limit, all of them up to that of the
+    /// request, but the first batch whole.
+    fn read(&mut self) -> Findings {
+        let published = self.broker.metadata();
+        let mut left = self.terms.size_max;
+        let mut findings = Findings { of_partitions: Vec::new(), size: 0, is_urgent: false };
+        for wanted in &self.plan.partitions {
+            let finding = self.read_partition(&published, wanted, left, findings.size == 0);
+            let size = finding.slice.as_ref().map_or(0, |slice| slice.size);
+            left = left.saturating_sub(size);
+            findings.size += i64::try_from(size).unwrap_or(i64::MAX);
+            findings.is_urgent |= finding.data.error_code.is_error()
+                || finding.data.diverging_epoch != EpochEndOffset::default();
+            findings.of_partitions.push(finding);
+        }
+        findings
+    }
+
+    fn read_partition(
+        &self,
+        published: &Published,
+        wanted: &WantedPartition,
+        left: usize,
+        is_first: bool,
+    ) -> Finding {
+        let topics = &published.image.topics;
+        let by_id = wanted.topic_id != TopicId::ZERO;
+        let topic = if by_id { topics.get(wanted.topic_id) } else { topics.named(&wanted.topic) };
+        let Some(topic) = topic else {
+            return failed(wanted.partition, match by_id {
+                true => ErrorCode::UNKNOWN_TOPIC_ID,
+                false => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+            });
+        };
+        let Some(partition) = self.broker.partitions.get(topic.id, wanted.partition) else {
+            return match topic.partitions.get(&wanted.partition) {
+                Some(known) => led_elsewhere(wanted.partition, known),
+                None => failed(wanted.partition, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
+            };
+        };
+        let size_max = left.min(usize::try_from(wanted.max_bytes).unwrap_or(0));
+        let read = Read {
+            from: wanted.fetch_offset,
+            size_max,
+            at_least_one: is_first,
+            isolation: self.terms.isolation,
+        };
+        let result = partition.with_leader_in(wanted.current_leader_epoch, |leader| {
+            read_leader(leader, wanted, read, &partition)
+        });
+        match result {
+            Ok(mut finding) => {
+                finding.partition = Some(partition);
+                finding
+            }
+            Err(error) => match topic.partitions.get(&wanted.partition) {
+                Some(known) if error != ErrorCode::KAFKA_STORAGE_ERROR => {
+                    let mut finding = led_elsewhere(wanted.partition, known);
+                    finding.data.error_code = error;
+                    finding
+                }
+                _ => failed(wanted.partition, error),
+            },
+        }
+    }
+
+    /// Waits until enough has arrived or the time is over, and reads again.
+    async fn wait(&mut self, mut findings: Findings) -> Findings {
+        let deadline = tokio::time::Instant::now() + self.terms.wait;
+        loop {
+            let wait = Wait::new(self.terms.size_min - findings.size);
+            for partition in findings.of_partitions.iter().filter_map(|f| f.partition.as_ref()) {
+                // A partition that is led no longer is found so by the next read.
+                let _ = partition.with_leader(|leader| leader.waiting().park(&wait));
+            }
+            // What arrived between the read and the parking was not counted: look again.
+            let again = self.read();
+            if again.is_ready(&self.terms) {
+                return again;
+            }
+            let is_over = tokio::time::timeout_at(deadline, Satisfied(wait)).await.is_err();
+            findings = self.read();
+            if is_over || findings.is_ready(&self.terms) {
+                return findings;
+            }
+        }
+    }
+
+    fn answer(&self, findings: Findings) -> Body<FetchResponse> {
+        let news: Vec<PartitionNews> = findings.of_partitions.iter().map(news_of).collect();
+        let now = self.broker.clock.now().instant;
+        let shape = self.broker.sessions().finish(now, &self.plan, &news);
+        let mut response =
+            FetchResponse { session_id: shape.session_id, ..FetchResponse::default() };
+        let mut ranges = Vec::new();
+        let partitions = self.plan.partitions.iter().zip(findings.of_partitions);
+        for ((wanted, mut finding), included) in partitions.zip(shape.included) {
+            if !included {
+                continue;
+            }
+            finding.data.records = Some(records(finding.slice, &mut ranges));
+            topic_entry(&mut response.responses, wanted.topic_id, &wanted.topic)
+                .partitions
+                .push(finding.data);
+        }
+        response.node_endpoints = self.endpoints(&response.responses);
+        Body { message: response, ranges }
+    }
+
+    /// Where the leaders are that the answer names.
+    fn endpoints(&self, topics: &[FetchableTopicResponse]) -> Vec<NodeEndpoint> {
+        let named = topics.iter().flat_map(|topic| &topic.partitions);
+        let mut leaders: Vec<BrokerId> = named.map(|p| p.current_leader.leader_id).collect();
+        leaders.retain(|leader| leader.0 >= 0);
+        if leaders.is_empty() {
+            return Vec::new();
+        }
+        leaders.sort_unstable();
+        leaders.dedup();
+        let published = self.broker.metadata();
+        let endpoints = leaders.into_iter().filter_map(|leader| {
+            let broker = published.image.broker(leader)?;
+            let at = broker.listener(&self.terms.listener)?;
+            Some(NodeEndpoint {
+                node_id: leader,
+                host: at.host.clone(),
+                port: i32::from(at.port),
+                rack: broker.rack.clone(),
+            })
+        });
+        endpoints.collect()
+    }
+}
+
+fn read_leader(
+    leader: &mut Leader<OsDisk>,
+    wanted: &WantedPartition,
+    read: Read,
+    partition: &Partition,
+) -> Finding {
+    if let Some(diverging) = diverging_epoch(leader, wanted) {
+        let standing = leader.standing();
+        let data = PartitionData { diverging_epoch: diverging, ..told(wanted.partition, standing) };
+        return Finding { data, slice: None, partition: None };
+    }
+    match leader.read(read) {
+        Ok(Found { slice, aborted, standing }) => {
+            let aborted = aborted.iter().map(|transaction| AbortedTransaction {
+                producer_id: transaction.producer_id,
+                first_offset: transaction.first_offset,
+            });
+            let aborted_transactions = match read.isolation {
+                Isolation::ReadCommitted => Some(aborted.collect()),
+                Isolation::ReadUncommitted => None,
+            };
+            let data = PartitionData { aborted_transactions, ..told(wanted.partition, standing) };
+            Finding { data, slice, partition: None }
+        }
+        Err(error) => failed(wanted.partition, storage::read_error(&error, partition)),
+    }
+}
+
+/// Where the client's log and ours part, if they do (KIP-320, KIP-595).
+fn diverging_epoch(leader: &Leader<OsDisk>, wanted: &WantedPartition) -> Option<EpochEndOffset> {
+    if wanted.last_fetched_epoch == LeaderEpoch::NONE {
+        return None;
+    }
+    let end = leader.log().epoch_end_offset(wanted.last_fetched_epoch);
+    if end.epoch == LeaderEpoch::NONE || end.end.0 < 0 {
+        return None;
+    }
+    (end.epoch < wanted.last_fetched_epoch || end.end < wanted.fetch_offset)
+        .then_some(EpochEndOffset { epoch: end.epoch.0, end_offset: end.end })
+}
+
+fn told(partition_index: PartitionId, standing: Standing) -> PartitionData {
+    PartitionData {
+        partition_index,
+        high_watermark: standing.high_watermark,
+        last_stable_offset: standing.last_stable,
+        log_start_offset: standing.log_start,
+        ..PartitionData::default()
+    }
+}
+
+fn failed(partition_index: PartitionId, error_code: ErrorCode) -> Finding {
+    let data = PartitionData {
+        partition_index,
+        error_code,
+        high_watermark: Offset(-1),
+        ..PartitionData::default()
+    };
+    Finding { data, slice: None, partition: None }
+}
+
+fn led_elsewhere(partition_index: PartitionId, known: &dohle_metadata::Partition) -> Finding {
+    let mut finding = failed(partition_index, ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    finding.data.current_leader =
+        LeaderIdAndEpoch { leader_id: known.leader, leader_epoch: known.leader_epoch };
+    finding
+}
+
+fn news_of(finding: &Finding) -> PartitionNews {
+    PartitionNews {
+        error: finding.data.error_code,
+        high_watermark: finding.data.high_watermark,
+        log_start_offset: finding.data.log_start_offset,
+        has_records: finding.slice.is_some(),
+        has_advice: finding.data.diverging_epoch != EpochEndOffset::default(),
+    }
+}
+
+/// The place of a slice in the answer. Nothing is told as no bytes: old clients do not take null.
+fn records(slice: Option<dohle_log::Slice<OsFile>>, ranges: &mut Vec<Part>) -> RecordSet {
+    let Some(slice) = slice else { return RecordSet::Bytes(bytes::Bytes::new()) };
+    let len = u32::try_from(slice.size).expect("a slice lies in one segment, below 2 GiB");
+    let token = u32::try_from(ranges.len()).expect("a request has fewer partitions");
+    ranges.push(Part::File { file: slice.file.shared(), position: slice.position, len });
+    RecordSet::Spliced { len, token }
+}
+
+/// The entry of a topic: partitions of one topic that follow one another share it.
+fn topic_entry<'a>(
+    topics: &'a mut Vec<FetchableTopicResponse>,
+    topic_id: TopicId,
+    name: &Str,
+) -> &'a mut FetchableTopicResponse {
+    let is_last = topics.last().is_some_and(|t| t.topic_id == topic_id && t.topic == *name);
+    if !is_last {
+        topics.push(FetchableTopicResponse {
+            topic: name.clone(),
+            topic_id,
+            ..FetchableTopicResponse::default()
+        });
+    }
+    topics.last_mut().expect("just made sure of it")
+}
+
+/// Sessions are used only here.
+impl Broker {
+    fn sessions(&self) -> std::sync::MutexGuard<'_, SessionCache> {
+        self.fetch_sessions.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

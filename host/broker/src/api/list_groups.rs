@@ -1,0 +1,65 @@
+//! ListGroups (16): the groups that this node coordinates.
+//!
+//! Versions: 4 filters by state, 5 by type. Authorises: Describe on the cluster or on each group.
+
+use std::{ops::RangeInclusive, sync::Arc};
+
+use dohle_base::{ErrorCode, PartitionId};
+use dohle_group::{Command, Reply};
+use dohle_protocol::api::{
+    list_groups_request::ListGroupsRequest, list_groups_response::ListGroupsResponse,
+};
+
+use super::{Answer, Call, Endpoint};
+use crate::topic_names::CONSUMER_OFFSETS;
+
+/// The types there are, as clients write them. Source: Kafka 4.4.
+const TYPES: [&str; 4] = ["consumer", "classic", "share", "streams"];
+
+pub(crate) struct ListGroups;
+
+impl Endpoint for ListGroups {
+    type Request = ListGroupsRequest;
+    const VERSIONS: RangeInclusive<i16> = 0..=5;
+
+    fn handle(call: Call<'_>, request: ListGroupsRequest) -> Answer<ListGroupsResponse> {
+        let known = |name: &str| TYPES.iter().any(|known| known.eq_ignore_ascii_case(name));
+        if !request.types_filter.iter().all(|name| known(name)) {
+            return Answer::now(ListGroupsResponse {
+                error_code: ErrorCode::INVALID_REQUEST,
+                ..ListGroupsResponse::default()
+            });
+        }
+        let commands: Vec<(PartitionId, Command)> = led_partitions(call)
+            .map(|partition| {
+                let command = Command::ListGroups {
+                    caller: call.caller(),
+                    states: request.states_filter.clone(),
+                    types: request.types_filter.clone(),
+                };
+                (partition, command)
+            })
+            .collect();
+        let broker = Arc::clone(call.broker);
+        Answer::later(async move {
+            let mut response = ListGroupsResponse::default();
+            for (partition, command) in commands {
+                if let Reply::ListGroups(groups) = broker.coordinator.ask(partition, command).await
+                {
+                    response.groups.extend(groups);
+                }
+            }
+            response
+        })
+    }
+}
+
+fn led_partitions(call: Call<'_>) -> impl Iterator<Item = PartitionId> {
+    let published = call.broker.metadata();
+    let topic = published.image.topics.named(CONSUMER_OFFSETS);
+    let led = topic.map_or(Vec::new(), |topic| {
+        let led = topic.partitions.iter().filter(|(_, p)| p.leader == call.broker.node_id);
+        led.map(|(index, _)| *index).collect()
+    });
+    led.into_iter()
+}

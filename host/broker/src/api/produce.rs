@@ -1,0 +1,200 @@
+//! Produce (0): appends batches.
+//!
+//! Versions: 3 has batches of magic 2, transactions; 5 tells the log start; 8 tells which records are
+//! wrong (KIP-467); 10 the new leader (KIP-951); 13 names topics by id. Older clients need to be told
+//! that 0 is served, see `api_versions`. Transactions are not built: a transactional id is refused.
+//! Authorises: Write on the topics.
+
+use std::ops::RangeInclusive;
+
+use dohle_base::{ErrorCode, LeaderEpoch, Now, Offset, TopicId};
+use dohle_log::{AppendError, Origin};
+use dohle_protocol::{
+    RecordSet,
+    api::{
+        produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData},
+        produce_response::{
+            BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
+            ProduceResponse, TopicProduceResponse,
+        },
+    },
+};
+
+use super::{Answer, Call, Endpoint};
+use crate::{metadata::Published, storage, topic_names};
+
+/// From here on topics come as ids.
+const TOPIC_ID_VERSION: i16 = 13;
+
+pub(crate) struct Produce;
+
+impl Endpoint for Produce {
+    type Request = ProduceRequest;
+    const VERSIONS: RangeInclusive<i16> = 3..=13;
+
+    fn handle(call: Call<'_>, request: ProduceRequest) -> Answer<ProduceResponse> {
+        let published = call.broker.metadata();
+        let refusal = refusal_of_all(&request);
+        let append = Append { call, published: &published, now: call.broker.clock.now() };
+        let mut response = ProduceResponse::default();
+        let mut has_error = false;
+        for topic in &request.topic_data {
+            let topic = match refusal {
+                Some(error) => refuse_topic(topic, error),
+                None => append.topic(topic),
+            };
+            has_error |= topic.partition_responses.iter().any(|p| p.error_code.is_error());
+            response.responses.push(topic);
+        }
+        if request.acks == 0 {
+            // The only way to tell a producer that expects no answer.
+            return if has_error { Answer::Close } else { Answer::Silent };
+        }
+        response.node_endpoints = append.endpoints(&response.responses);
+        Answer::now(response)
+    }
+}
+
+/// The error that all partitions get, whatever is in them.
+fn refusal_of_all(request: &ProduceRequest) -> Option<ErrorCode> {
+    if !(-1..=1).contains(&request.acks) {
+        return Some(ErrorCode::INVALID_REQUIRED_ACKS);
+    }
+    // Nobody here can end a transaction.
+    request.transactional_id.is_some().then_some(ErrorCode::INVALID_TXN_STATE)
+}
+
+fn refuse_topic(topic: &TopicProduceData, error: ErrorCode) -> TopicProduceResponse {
+    let partitions = topic.partition_data.iter().map(|data| refused(data, error));
+    TopicProduceResponse {
+        name: topic.name.clone(),
+        topic_id: topic.topic_id,
+        partition_responses: partitions.collect(),
+    }
+}
+
+fn refused(data: &PartitionProduceData, error_code: ErrorCode) -> PartitionProduceResponse {
+    PartitionProduceResponse {
+        index: data.index,
+        error_code,
+        base_offset: Offset(-1),
+        ..PartitionProduceResponse::default()
+    }
+}
+
+struct Append<'a> {
+    call: Call<'a>,
+    published: &'a Published,
+    now: Now,
+}
+
+impl Append<'_> {
+    fn topic(&self, topic: &TopicProduceData) -> TopicProduceResponse {
+        let by_id = self.call.version >= TOPIC_ID_VERSION;
+        let topics = &self.published.image.topics;
+        let known = if by_id { topics.get(topic.topic_id) } else { topics.named(&topic.name) };
+        let Some(known) = known else {
+            let error = match by_id {
+                true => ErrorCode::UNKNOWN_TOPIC_ID,
+                false if topic_names::is_valid(&topic.name) => {
+                    ErrorCode::UNKNOWN_TOPIC_OR_PARTITION
+                }
+                false => ErrorCode::INVALID_TOPIC_EXCEPTION,
+            };
+            return refuse_topic(topic, error);
+        };
+        if topic_names::is_internal(&known.name) && !is_admin_client(&self.call) {
+            return refuse_topic(topic, ErrorCode::INVALID_TOPIC_EXCEPTION);
+        }
+        let partitions = topic.partition_data.iter().map(|data| self.partition(known.id, data));
+        TopicProduceResponse {
+            name: topic.name.clone(),
+            topic_id: topic.topic_id,
+            partition_responses: partitions.collect(),
+        }
+    }
+
+    fn partition(&self, topic: TopicId, data: &PartitionProduceData) -> PartitionProduceResponse {
+        let Some(partition) = self.call.broker.partitions.get(topic, data.index) else {
+            return self.not_here(topic, data);
+        };
+        let batch = match &data.records {
+            Some(RecordSet::Bytes(batch)) => batch,
+            _ => return refused(data, ErrorCode::INVALID_RECORD),
+        };
+        let appended =
+            partition.with_leader(|leader| leader.append(batch, Origin::Client, self.now.wall));
+        match appended {
+            Ok(Ok(appended)) => PartitionProduceResponse {
+                index: data.index,
+                base_offset: appended.base_offset,
+                log_append_time_ms: appended.log_append_time.0,
+                log_start_offset: appended.log_start_offset,
+                ..PartitionProduceResponse::default()
+            },
+            Ok(Err(error)) => explained(data, &error, storage::append_error(&error, &partition)),
+            Err(ErrorCode::NOT_LEADER_OR_FOLLOWER) => self.not_here(topic, data),
+            Err(error) => refused(data, error),
+        }
+    }
+
+    /// A partition that this node does not lead, with who does.
+    fn not_here(&self, topic: TopicId, data: &PartitionProduceData) -> PartitionProduceResponse {
+        let Some(partition) = self.published.image.topics.partition(topic, data.index) else {
+            return refused(data, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+        };
+        PartitionProduceResponse {
+            current_leader: LeaderIdAndEpoch {
+                leader_id: partition.leader,
+                leader_epoch: LeaderEpoch(partition.leader_epoch.0),
+            },
+            ..refused(data, ErrorCode::NOT_LEADER_OR_FOLLOWER)
+        }
+    }
+
+    /// Where the leaders are that the answer names.
+    fn endpoints(&self, topics: &[TopicProduceResponse]) -> Vec<NodeEndpoint> {
+        let mut endpoints: Vec<NodeEndpoint> = Vec::new();
+        for partition in topics.iter().flat_map(|topic| &topic.partition_responses) {
+            let leader = partition.current_leader.leader_id;
+            if leader.0 < 0 || endpoints.iter().any(|endpoint| endpoint.node_id == leader) {
+                continue;
+            }
+            let Some(broker) = self.published.image.broker(leader) else { continue };
+            let Some(at) = broker.listener(&self.call.connection.listener_name) else { continue };
+            endpoints.push(NodeEndpoint {
+                node_id: leader,
+                host: at.host.clone(),
+                port: i32::from(at.port),
+                rack: broker.rack.clone(),
+            });
+        }
+        endpoints
+    }
+}
+
+/// Kafka's own tools may repair internal topics by this name. Source: Kafka 4.4.
+fn is_admin_client(call: &Call<'_>) -> bool {
+    call.client_id.is_some_and(|id| id == "__admin_client")
+}
+
+/// An error of the batch, in words too; and the record that is to blame, where it is known (KIP-467).
+fn explained(
+    data: &PartitionProduceData,
+    error: &AppendError,
+    code: ErrorCode,
+) -> PartitionProduceResponse {
+    let record_errors = match error {
+        AppendError::NoKey { index } => vec![BatchIndexAndErrorMessage {
+            batch_index: i32::try_from(*index).unwrap_or(i32::MAX),
+            batch_index_error_message: Some("a compacted topic needs keys".into()),
+        }],
+        _ => Vec::new(),
+    };
+    let is_told = !matches!(error, AppendError::Log(_));
+    PartitionProduceResponse {
+        record_errors,
+        error_message: is_told.then(|| error.to_string().into()),
+        ..refused(data, code)
+    }
+}

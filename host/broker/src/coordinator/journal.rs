@@ -1,0 +1,37 @@
+//! A partition of `__consumer_offsets` as the log under a group machine.
+
+use dohle_base::{ErrorCode, Now, Offset};
+use dohle_group::GroupRecord;
+use dohle_machine::Journal;
+use dohle_records::{BatchBuilder, BatchSpec, NewRecord};
+
+use dohle_log::Origin;
+
+use crate::partition::Partition;
+
+/// Appends the records of one decision as one batch.
+pub(super) struct OffsetsJournal<'a> {
+    pub(super) partition: &'a Partition,
+    pub(super) now: Now,
+}
+
+impl Journal<GroupRecord> for OffsetsJournal<'_> {
+    type Error = ErrorCode;
+
+    fn append(&mut self, records: &[GroupRecord]) -> Result<Offset, ErrorCode> {
+        let mut batch = BatchBuilder::new(BatchSpec::default());
+        for record in records {
+            let encoded = record.encode().map_err(|_| ErrorCode::UNKNOWN_SERVER_ERROR)?;
+            let pair = encoded.ok_or(ErrorCode::UNKNOWN_SERVER_ERROR)?;
+            let record = NewRecord {
+                timestamp: self.now.wall,
+                key: Some(&pair.key),
+                value: pair.value.as_deref(),
+                headers: &[],
+            };
+            batch.append(&record).map_err(|_| ErrorCode::RECORD_LIST_TOO_LARGE)?;
+        }
+        let appended = self.partition.append(&batch.finish(), Origin::Coordinator, self.now.wall)?;
+        Ok(appended.base_offset)
+    }
+}

@@ -1,0 +1,296 @@
+//! The driver of the group coordinators: one thread that owns the machine of every partition of
+//! `__consumer_offsets` that this node leads.
+//!
+//! ```text
+//!   handler ──Ask──▶ inbox ──▶ Runtime<GroupMachine> ──append──▶ partition
+//!      ▲                              │
+//!      └────────── oneshot ◀──────────┘ once the high watermark has passed
+//! ```
+//!
+//! The thread sleeps while nobody asks and no timer of a group is due.
+//! Not here: what a group is (core/group), and which partition a group belongs to (the handlers).
+
+mod journal;
+mod load;
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use dohle_base::{ErrorCode, Instant, PartitionId, Str, TopicId};
+use dohle_group::{Command, Effect, GroupMachine, GroupSettings, Reply, ReplyToken, append_error};
+use dohle_machine::{Rejected, Runtime};
+use dohle_os::Clock;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info};
+
+use crate::partition::Partition;
+use journal::OffsetsJournal;
+
+/// How many requests may wait for the coordinator thread before senders wait themselves.
+const INBOX_MAX: usize = 1_024;
+
+/// How many events are handled before replies that are due leave.
+const EVENTS_PER_ROUND: usize = 128;
+
+/// How long a machine rests whose log refused what its timers wanted to write.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What reaches the coordinator thread.
+enum Event {
+    /// A request, for the group's partition.
+    Ask { partition: PartitionId, token: ReplyToken, command: Command, reply: oneshot::Sender<Reply> },
+    /// This node leads the partition from now on.
+    Elected(Arc<Partition>),
+    /// This node no longer leads it, or it is gone.
+    Resigned(PartitionId),
+    /// Topics were deleted.
+    TopicsDeleted(Vec<(Str, TopicId)>),
+    /// End of the thread.
+    Stop,
+}
+
+/// Reaches the coordinator thread.
+pub struct Coordinator {
+    inbox: mpsc::Sender<Event>,
+    next_token: AtomicU64,
+}
+
+impl Coordinator {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system has no thread or runtime to give.
+    pub fn start(settings: GroupSettings, clock: Clock) -> io::Result<(Self, JoinHandle<()>)> {
+        let (inbox, events) = mpsc::channel(INBOX_MAX);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let worker = Worker { settings, clock, led: BTreeMap::new() };
+        let thread = std::thread::Builder::new()
+            .name("coordinator".to_owned())
+            .spawn(move || runtime.block_on(worker.run(events)))?;
+        Ok((Self { inbox, next_token: AtomicU64::new(0) }, thread))
+    }
+
+    /// A name for whoever waits for an answer.
+    pub fn token(&self) -> ReplyToken {
+        ReplyToken(self.next_token.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Asks the coordinator of `partition` and waits for the answer.
+    ///
+    /// # Panics
+    /// When the command is an event: nobody answers those.
+    pub async fn ask(&self, partition: PartitionId, command: Command) -> Reply {
+        let token = command.token().expect("a request has somebody who waits");
+        let (reply, answer) = oneshot::channel();
+        let event = Event::Ask { partition, token, command, reply };
+        match self.inbox.send(event).await {
+            Ok(()) => match answer.await {
+                Ok(reply) => reply,
+                // The thread answers all before it ends; only a panic comes here. The connection
+                // closes with the node.
+                Err(_) => std::future::pending().await,
+            },
+            Err(mpsc::error::SendError(Event::Ask { command, .. })) => {
+                let refusal = command.refuse(ErrorCode::COORDINATOR_NOT_AVAILABLE);
+                refusal.expect("a request has an answer").1
+            }
+            Err(_) => unreachable!("what was sent comes back"),
+        }
+    }
+
+    /// Tells that this node leads a partition of `__consumer_offsets`.
+    pub fn elected(&self, partition: Arc<Partition>) {
+        self.tell(Event::Elected(partition));
+    }
+
+    /// Tells that this node does not lead it any longer.
+    pub fn resigned(&self, partition: PartitionId) {
+        self.tell(Event::Resigned(partition));
+    }
+
+    /// Tells that topics were deleted, and their offsets with them.
+    pub fn topics_deleted(&self, topics: Vec<(Str, TopicId)>) {
+        self.tell(Event::TopicsDeleted(topics));
+    }
+
+    /// Ends the thread, once it has answered what reached it before.
+    pub fn stop(&self) {
+        self.tell(Event::Stop);
+    }
+
+    /// From threads that may block: the controller's and the main one.
+    fn tell(&self, event: Event) {
+        // Fails only when the thread has ended, and then there is nobody to tell.
+        let _ = self.inbox.blocking_send(event);
+    }
+}
+
+/// One partition that this node leads.
+struct Led {
+    partition: Arc<Partition>,
+    runtime: Runtime<GroupMachine>,
+    waiting: BTreeMap<ReplyToken, oneshot::Sender<Reply>>,
+    /// Not ticked before: its log refused.
+    resting_until: Option<Instant>,
+}
+
+struct Worker {
+    settings: GroupSettings,
+    clock: Clock,
+    led: BTreeMap<PartitionId, Led>,
+}
+
+impl Worker {
+    async fn run(mut self, mut events: mpsc::Receiver<Event>) {
+        loop {
+            let event = match self.deadline() {
+                None => events.recv().await,
+                Some(deadline) => {
+                    let wait = deadline.since(self.clock.now().instant);
+                    match tokio::time::timeout(wait, events.recv()).await {
+                        Ok(event) => event,
+                        Err(_) => {
+                            self.tick();
+                            continue;
+                        }
+                    }
+                }
+            };
+            let mut next = event;
+            for _ in 0..EVENTS_PER_ROUND {
+                match next {
+                    None | Some(Event::Stop) => return self.resign_all(),
+                    Some(event) => self.handle(event),
+                }
+                let Ok(event) = events.try_recv() else { break };
+                next = Some(event);
+            }
+            self.tick();
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.led.values().filter_map(Led::deadline).min()
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Ask { partition, token, command, reply } => {
+                let Some(led) = self.led.get_mut(&partition) else {
+                    if let Some((_, refusal)) = command.refuse(ErrorCode::NOT_COORDINATOR) {
+                        let _ = reply.send(refusal); // The client may have left.
+                    }
+                    return;
+                };
+                led.waiting.insert(token, reply);
+                led.handle(&self.clock, command);
+            }
+            Event::Elected(partition) => self.elect(partition),
+            Event::Resigned(partition) => {
+                if let Some(led) = self.led.remove(&partition) {
+                    led.resign(&self.clock);
+                }
+            }
+            Event::TopicsDeleted(topics) => {
+                for led in self.led.values_mut() {
+                    led.handle(&self.clock, Command::TopicsDeleted(topics.clone()));
+                }
+            }
+            Event::Stop => {}
+        }
+    }
+
+    fn elect(&mut self, partition: Arc<Partition>) {
+        let index = partition.index();
+        match load::load(&partition) {
+            Ok(runtime) => {
+                let waiting = BTreeMap::new();
+                let mut led = Led { partition, runtime, waiting, resting_until: None };
+                led.handle(&self.clock, Command::Configure(self.settings.clone()));
+                led.handle(&self.clock, Command::Loaded);
+                self.led.insert(index, led);
+            }
+            // Its groups have no coordinator until the partition is repaired; all others go on.
+            Err(reason) => error!(%index, "offsets partition not loaded: {reason}"),
+        }
+    }
+
+    fn tick(&mut self) {
+        for led in self.led.values_mut() {
+            led.tick(&self.clock);
+        }
+    }
+
+    fn resign_all(self) {
+        let count = self.led.len();
+        for led in self.led.into_values() {
+            led.resign(&self.clock);
+        }
+        info!(partitions = count, "group coordinator stopped");
+    }
+}
+
+impl Led {
+    fn deadline(&self) -> Option<Instant> {
+        let deadline = self.runtime.deadline()?;
+        Some(self.resting_until.map_or(deadline, |until| deadline.max(until)))
+    }
+
+    fn handle(&mut self, clock: &Clock, command: Command) {
+        let now = clock.now();
+        let mut journal = OffsetsJournal { partition: &self.partition, now };
+        let result = self.runtime.handle(now, command, &mut journal);
+        self.settle(result);
+    }
+
+    /// One bounded portion of what is due. The worker comes back while more is.
+    fn tick(&mut self, clock: &Clock) {
+        let now = clock.now();
+        if self.deadline().is_none_or(|deadline| deadline > now.instant) {
+            return;
+        }
+        let mut journal = OffsetsJournal { partition: &self.partition, now };
+        let result = self.runtime.tick(now, &mut journal);
+        self.resting_until = result.is_err().then(|| now.instant + RETRY_AFTER);
+        self.settle(result);
+    }
+
+    fn settle(&mut self, result: Result<(), Rejected<Effect, ErrorCode>>) {
+        if let Err(Rejected { error, effects }) = result {
+            for effect in effects {
+                let (token, reply) = effect.fail(append_error(error));
+                self.answer(token, reply);
+            }
+        }
+        self.runtime.handle_high_watermark(self.partition.high_watermark());
+        while let Some(effect) = self.runtime.poll_effect() {
+            match effect {
+                Effect::Reply { token, reply } => self.answer(token, reply),
+                Effect::ParkedJoin { .. } => {}
+            }
+        }
+    }
+
+    fn answer(&mut self, token: ReplyToken, reply: Reply) {
+        if let Some(waiting) = self.waiting.remove(&token) {
+            let _ = waiting.send(reply); // The client may have left.
+        }
+    }
+
+    fn resign(mut self, clock: &Clock) {
+        self.handle(clock, Command::Unloaded);
+        let held: Vec<Effect> = self.runtime.resign().collect();
+        for effect in held {
+            let (token, reply) = effect.fail(ErrorCode::NOT_COORDINATOR);
+            self.answer(token, reply);
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! Makes the node what the metadata says: partitions opened, led, deleted and configured, and the
+//! image shown to requests.
+//!
+//! Runs on the controller's thread. What an image promises is there before the image is shown, and
+//! what it no longer has is taken away after.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use dohle_base::{PartitionId, Rng, Str};
+use dohle_config::Resource;
+use dohle_log::{Disk, DirRole, IoError, Log, LogError, PartitionDir, partition_metadata};
+use dohle_metadata::{ConfigResource, MetadataDelta, Topic, TopicDelta};
+use dohle_os::OsDisk;
+use dohle_replication::Leader;
+use tracing::{error, info, warn};
+
+use crate::{
+    Broker,
+    log_dirs::LogDir,
+    metadata::Published,
+    partition::{Partition, State},
+    topic_config,
+    topic_names::CONSUMER_OFFSETS,
+};
+
+/// Publishes images to a broker.
+pub struct Publisher {
+    broker: Arc<Broker>,
+    rng: Rng,
+}
+
+impl Publisher {
+    /// A publisher; `rng` spreads the ages at which segments are closed, and names what is deleted.
+    pub fn new(broker: Arc<Broker>, rng: Rng) -> Self {
+        Self { broker, rng }
+    }
+
+    /// Makes the node what `new` says.
+    pub fn publish(&mut self, new: Published) {
+        let old = self.broker.metadata();
+        let delta = MetadataDelta::between(&old.image, &new.image);
+        if delta.is_empty() {
+            self.broker.show(new);
+            return;
+        }
+        if self.has_broker_settings(&delta) {
+            self.broker.take_settings(&new.image);
+        }
+        // Deleted first: a topic that was made again has the name of the one that is gone.
+        for topic in &delta.deleted {
+            self.delete(topic);
+        }
+        for topic in &delta.created {
+            let indexes = topic.partitions.keys().copied().collect();
+            self.open(&new, topic, indexes);
+        }
+        for topic in &delta.changed {
+            self.change(&new, topic);
+        }
+        self.configure(&delta, &new);
+        let deleted: Vec<_> =
+            delta.deleted.iter().map(|topic| (topic.name.clone(), topic.id)).collect();
+        self.broker.show(new);
+        if !deleted.is_empty() {
+            self.broker.coordinator.topics_deleted(deleted);
+        }
+    }
+
+    fn has_broker_settings(&self, delta: &MetadataDelta) -> bool {
+        delta.configs.iter().any(|resource| resource.resource() == Some(Resource::Broker))
+    }
+
+    /// Opens and leads partitions of a topic that this node has replicas of.
+    fn open(&mut self, new: &Published, topic: &Topic, indexes: Vec<PartitionId>) {
+        let config = topic_config::resolve(&self.broker.settings(), &new.image, &topic.name);
+        let mut opened = Vec::with_capacity(indexes.len());
+        for index in indexes {
+            let Some(partition) = topic.partitions.get(&index) else { continue };
+            if !partition.replicas.contains(&self.broker.node_id) {
+                continue;
+            }
+            let Some(dir) = self.directory_of(topic, index, partition) else { continue };
+            let expiration = self.broker.config.producer_id_expiration_ms;
+            let log_config = topic_config::log_config(&config, expiration, &mut self.rng);
+            let log = open_log(&dir, topic, index, log_config, self.broker.clock.now().wall);
+            let state = match log {
+                Ok(log) if partition.leader == self.broker.node_id => {
+                    led(log, partition.leader_epoch, &topic.name, index)
+                }
+                Ok(_) => State::NotLed,
+                Err(error) => {
+                    error!(topic = %topic.name, %index, "partition offline: {error}");
+                    State::Offline
+                }
+            };
+            opened.push(Partition::new(topic.name.clone(), topic.id, index, dir.id, state));
+        }
+        self.broker.partitions.insert(opened.iter().cloned());
+        if topic.name == CONSUMER_OFFSETS {
+            for partition in opened.into_iter().filter(|partition| partition.is_led()) {
+                self.broker.coordinator.elected(partition);
+            }
+        }
+    }
+
+    /// The directory that a partition lies in, or belongs in.
+    fn directory_of(
+        &self,
+        topic: &Topic,
+        index: PartitionId,
+        partition: &dohle_metadata::Partition,
+    ) -> Option<Arc<LogDir>> {
+        let dirs = &self.broker.log_dirs;
+        let assigned = partition.directory(self.broker.node_id);
+        if let Some(dir) = dirs.iter().find(|dir| Some(dir.id) == assigned) {
+            return Some(Arc::clone(dir));
+        }
+        let name = PartitionDir::current(&topic.name, index).name(dohle_base::Uuid::ZERO);
+        let present = dirs.iter().find(|dir| dir.path.join(&name).is_dir());
+        present.or_else(|| dirs.first()).map(Arc::clone)
+    }
+
+    fn change(&mut self, new: &Published, delta: &TopicDelta) {
+        let topic = &delta.topic;
+        let (there, added): (Vec<_>, Vec<_>) = delta
+            .partitions
+            .iter()
+            .partition(|partition| self.broker.partitions.get(topic.id, partition.id).is_some());
+        self.open(new, topic, added.iter().map(|partition| partition.id).collect());
+        for change in there {
+            let Some(partition) = self.broker.partitions.get(topic.id, change.id) else { continue };
+            let epoch = change.after.leader_epoch;
+            let led = partition.with_leader(|leader| leader.begin_epoch(epoch));
+            if let Ok(Err(error)) = led {
+                error!(%partition, "leader epoch {epoch} not noted: {error}");
+                *partition.state() = State::Offline;
+            }
+        }
+    }
+
+    fn configure(&mut self, delta: &MetadataDelta, new: &Published) {
+        let all = self.has_broker_settings(delta);
+        let named: BTreeSet<&Str> =
+            delta.configs.iter().filter(|resource| is_topic(resource)).map(|r| &r.name).collect();
+        if !all && named.is_empty() {
+            return;
+        }
+        for partition in self.broker.partitions.all() {
+            if all || named.contains(partition.topic()) {
+                let settings = self.broker.settings();
+                let config = topic_config::resolve(&settings, &new.image, partition.topic());
+                let expiration = self.broker.config.producer_id_expiration_ms;
+                let config = topic_config::log_config(&config, expiration, &mut self.rng);
+                // One that is offline takes it when it is opened again.
+                let _ = partition.with_leader(|leader| leader.log_mut().set_config(config));
+            }
+        }
+    }
+
+    fn delete(&mut self, topic: &Topic) {
+        for index in topic.partitions.keys() {
+            let Some(partition) = self.broker.partitions.remove(topic.id, *index) else { continue };
+            if topic.name == CONSUMER_OFFSETS {
+                self.broker.coordinator.resigned(*index);
+            }
+            let state = std::mem::replace(&mut *partition.state(), State::NotLed);
+            if let State::Led(leader) = state {
+                drop(leader.into_log());
+            }
+            let dirs = self.broker.log_dirs.iter();
+            for dir in dirs.filter(|dir| dir.id == partition.directory()) {
+                if let Err(error) = remove(dir, topic, *index, &mut self.rng) {
+                    warn!(%partition, "its files stay until the next start: {error}");
+                }
+            }
+        }
+        info!(topic = %topic.name, id = %topic.id, "topic deleted");
+    }
+}
+
+fn is_topic(resource: &ConfigResource) -> bool {
+    resource.resource() == Some(Resource::Topic)
+}
+
+fn led(
+    log: Log<OsDisk>,
+    epoch: dohle_base::LeaderEpoch,
+    topic: &Str,
+    index: PartitionId,
+) -> State {
+    match Leader::new(log, epoch) {
+        Ok(leader) => State::Led(Box::new(leader)),
+        Err(error) => {
+            error!(%topic, %index, "partition offline: {error}");
+            State::Offline
+        }
+    }
+}
+
+/// Why a partition's log is not opened.
+#[derive(Debug, thiserror::Error)]
+enum OpenError {
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error("its directory belongs to the topic with id {found}")]
+    OtherTopic { found: dohle_base::TopicId },
+    #[error(transparent)]
+    SideFile(#[from] checkpoint::SideFileError),
+    #[error(transparent)]
+    Io(#[from] IoError),
+}
+
+use dohle_log::checkpoint;
+
+fn open_log(
+    dir: &LogDir,
+    topic: &Topic,
+    index: PartitionId,
+    config: dohle_log::LogConfig,
+    now: dohle_base::Timestamp,
+) -> Result<Log<OsDisk>, OpenError> {
+    let name = PartitionDir::current(&topic.name, index).name(dohle_base::Uuid::ZERO);
+    let path = dir.path.join(name);
+    let is_there = path.is_dir();
+    let written = if is_there { partition_metadata::read(dir.disk(), &path)? } else { None };
+    if let Some(found) = written.filter(|found| *found != topic.id) {
+        return Err(OpenError::OtherTopic { found });
+    }
+    // A directory that is not there yet holds nothing that could be torn.
+    let mut how = dir.how_to_open(&topic.name, index);
+    if !is_there {
+        how = dohle_log::OpenLog { clean: true, ..dohle_log::OpenLog::default() };
+    }
+    let log = Log::open(dir.disk().clone(), path.clone(), config, how, now)?;
+    if let Some(cut) = &log.recovery().cut {
+        warn!(
+            topic = %topic.name, %index, file = %cut.path.display(), position = cut.position,
+            size = cut.size, "torn end cut off: {}", cut.reason
+        );
+    }
+    if written.is_none() {
+        partition_metadata::write(dir.disk(), &path, topic.id)?;
+    }
+    Ok(log)
+}
+
+/// Takes the partition's directory out of the way in one step, then removes what is in it.
+fn remove(dir: &LogDir, topic: &Topic, index: PartitionId, rng: &mut Rng) -> Result<(), IoError> {
+    let disk = dir.disk();
+    let current = PartitionDir::current(&topic.name, index);
+    let deleted = PartitionDir { role: DirRole::Deleted, ..current.clone() };
+    let unique = dohle_base::Uuid::random(rng);
+    let path = dir.path.join(deleted.name(unique));
+    disk.rename(&dir.path.join(current.name(unique)), &path)?;
+    disk.sync_dir(&dir.path)?;
+    remove_dir(disk, &path)
+}
+
+/// Removes a directory of files.
+pub(crate) fn remove_dir(disk: &OsDisk, path: &std::path::Path) -> Result<(), IoError> {
+    for entry in disk.list(path)? {
+        disk.remove(&path.join(&entry.name))?;
+    }
+    disk.remove_dir(path)
+}

@@ -1,0 +1,50 @@
+//! What clients are told when a log refuses or fails: the one conversion from `dohle_log`'s errors.
+
+use dohle_base::ErrorCode;
+use dohle_log::{AppendError, LogError, ProducerError, ReadError};
+use tracing::error;
+
+use crate::partition::Partition;
+
+/// The code for a refused or failed append.
+pub(crate) fn append_error(error: &AppendError, partition: &Partition) -> ErrorCode {
+    match error {
+        AppendError::Batch(error) if error.is_corruption() => ErrorCode::CORRUPT_MESSAGE,
+        AppendError::Batch(_) | AppendError::Control(_) | AppendError::Empty => {
+            ErrorCode::INVALID_RECORD
+        }
+        AppendError::TooLarge { .. } => ErrorCode::MESSAGE_TOO_LARGE,
+        AppendError::LargerThanSegment { .. } => ErrorCode::RECORD_LIST_TOO_LARGE,
+        AppendError::Timestamp { .. } => ErrorCode::INVALID_TIMESTAMP,
+        AppendError::NoKey { .. } => ErrorCode::INVALID_RECORD,
+        AppendError::Producer(error) => producer_error(*error),
+        AppendError::OutOfOrder { .. } | AppendError::StaleLeaderEpoch { .. } => {
+            error!(%partition, "an append that the leader must not see: {error}");
+            ErrorCode::UNKNOWN_SERVER_ERROR
+        }
+        AppendError::Log(error) => log_error(error, partition),
+    }
+}
+
+/// The code for a refused or failed read.
+pub(crate) fn read_error(error: &ReadError, partition: &Partition) -> ErrorCode {
+    match error {
+        ReadError::OutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE,
+        ReadError::Log(error) => log_error(error, partition),
+    }
+}
+
+/// The code for a disk that failed, or data that is damaged. The log says what and where.
+pub(crate) fn log_error(error: &LogError, partition: &Partition) -> ErrorCode {
+    error!(%partition, "{error}");
+    ErrorCode::KAFKA_STORAGE_ERROR
+}
+
+fn producer_error(error: ProducerError) -> ErrorCode {
+    match error {
+        ProducerError::StaleEpoch { .. } => ErrorCode::INVALID_PRODUCER_EPOCH,
+        ProducerError::OutOfSequence { .. } => ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
+        ProducerError::NotInTransaction { .. } => ErrorCode::INVALID_TXN_STATE,
+        ProducerError::StaleCoordinator { .. } => ErrorCode::TRANSACTION_COORDINATOR_FENCED,
+    }
+}
