@@ -1,0 +1,102 @@
+//! From listeners in the configuration to addresses: names resolved, ports chosen, and what is told to
+//! others.
+
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+
+use dohle_base::Str;
+use dohle_config::{BrokerConfig, Listener, SecurityProtocol};
+use dohle_metadata::Listener as Registered;
+
+/// Why a listener cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AddressError {
+    /// The listener speaks what is not built yet.
+    #[error("listener {listener}: {protocol} is not supported yet, only PLAINTEXT is")]
+    Protocol {
+        /// The listener.
+        listener: Str,
+        /// What it was to speak.
+        protocol: &'static str,
+    },
+    /// The host has no address.
+    #[error("listener {listener}: {host} cannot be resolved: {source}")]
+    Host {
+        /// The listener.
+        listener: Str,
+        /// The host.
+        host: Str,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+/// A listener of this node, with its port known.
+#[derive(Clone, Debug)]
+pub(crate) struct Bound {
+    pub(crate) listener: Listener,
+    pub(crate) address: SocketAddr,
+    pub(crate) is_controller: bool,
+}
+
+/// The listeners of the node. A port of 0 is replaced by one that is free now.
+pub(crate) fn bound(config: &BrokerConfig) -> Result<Vec<Bound>, AddressError> {
+    let listeners = &config.listeners;
+    listeners
+        .bound
+        .iter()
+        .map(|listener| {
+            if listener.protocol != SecurityProtocol::Plaintext {
+                return Err(AddressError::Protocol {
+                    listener: listener.name.clone(),
+                    protocol: listener.protocol.name(),
+                });
+            }
+            let mut address = resolve(listener)?;
+            if address.port() == 0 {
+                address.set_port(free_port(address).unwrap_or(0));
+            }
+            let is_controller = listeners.is_controller(listener);
+            let listener = Listener { port: address.port(), ..listener.clone() };
+            Ok(Bound { listener, address, is_controller })
+        })
+        .collect()
+}
+
+fn resolve(listener: &Listener) -> Result<SocketAddr, AddressError> {
+    let host = listener.host.as_deref().unwrap_or("0.0.0.0");
+    let failed = |source| AddressError::Host {
+        listener: listener.name.clone(),
+        host: host.into(),
+        source,
+    };
+    let mut found = (host, listener.port).to_socket_addrs().map_err(failed)?;
+    found.next().ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))
+}
+
+/// A port that nobody listens on. Whoever takes it before we do makes our start fail, and says so.
+fn free_port(address: SocketAddr) -> std::io::Result<u16> {
+    Ok(TcpListener::bind(address)?.local_addr()?.port())
+}
+
+/// What others are told about listeners: hosts and ports left out are those that are bound.
+pub(crate) fn advertised(told: &[Listener], bound: &[Bound]) -> Vec<Registered> {
+    told.iter()
+        .map(|listener| {
+            let at = bound.iter().find(|bound| bound.listener.name == listener.name);
+            let port = match listener.port {
+                0 => at.map_or(0, |at| at.address.port()),
+                port => port,
+            };
+            let host = listener.host.clone().unwrap_or_else(|| {
+                at.filter(|at| !at.address.ip().is_unspecified())
+                    .map_or_else(|| "localhost".into(), |at| at.address.ip().to_string().into())
+            });
+            Registered {
+                name: listener.name.clone(),
+                host,
+                port,
+                security_protocol: listener.protocol.code(),
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,319 @@
+//! A node from its configuration to serving, and back.
+//!
+//! ```text
+//! start   directories ─▶ locks ─▶ metadata log ─▶ lead ─▶ register ─▶ open partitions ─▶ listen
+//! stop    stop listening ─▶ answers that are owed ─▶ coordinators ─▶ controller ─▶ logs closed, locks
+//! ```
+//!
+//! Nothing is served before everything is there, so a client that can connect can work.
+
+use std::{net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
+
+use dohle_base::{BrokerId, Rng, Str, Uuid};
+use dohle_broker::{
+    Broker, ControllerHandle, Coordinator, Dispatcher, Driver, DriverError, FilesError,
+    ListenerKind, LogDir, LogDirError, MetadataFiles, Parts, Publisher,
+};
+use dohle_config::{BrokerConfig, NodeSettings};
+use dohle_controller::{NodeConfig, NodeLoader, OpenError, Settings, SnapshotPolicy};
+use dohle_group::GroupSettings;
+use dohle_metadata::{Listener as Registered, supported_features};
+use dohle_net::{ListenerSpec, Options, Server, StartError as NetError};
+use dohle_os::{Clock, OsDisk};
+use dohle_protocol::api::broker_registration_request::{
+    BrokerRegistrationRequest, Feature, Listener as RegisteredListener,
+};
+use dohle_raft::{Endpoint, ReplicaKey, VoterSet};
+use tracing::warn;
+
+use crate::{
+    AddressError, DirectoriesError,
+    addresses::{self, Bound},
+    directories,
+};
+
+/// Why a node does not start. Nothing is left locked or listening.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The roles are not those of a combined node.
+    #[error("process.roles: only broker,controller (a node that is both) is supported yet")]
+    Roles,
+    /// A setting that would have to change what the node does, and does not yet.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The directories are not formatted, or not this node's.
+    #[error(transparent)]
+    Directories(#[from] DirectoriesError),
+    /// A directory is in use, or cannot be read.
+    #[error(transparent)]
+    LogDir(#[from] LogDirError),
+    /// A listener cannot be used.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// A port is taken, or the system has no threads to give.
+    #[error("{error}{}", source_of(error))]
+    Net {
+        /// What went wrong.
+        #[from]
+        error: NetError,
+    },
+    /// The metadata cannot be read.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// The metadata does not fit together.
+    #[error(transparent)]
+    Metadata(#[from] OpenError),
+    /// The controller did not let the broker in.
+    #[error(transparent)]
+    Driver(#[from] DriverError),
+    /// The system has no thread or no entropy to give.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+fn source_of(error: &NetError) -> String {
+    std::error::Error::source(error).map_or(String::new(), |source| format!(": {source}"))
+}
+
+/// A node that serves.
+pub struct Node {
+    server: Server,
+    broker: Arc<Broker>,
+    controller: JoinHandle<()>,
+    coordinator: JoinHandle<()>,
+}
+
+impl Node {
+    /// Starts a combined node on formatted directories.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(settings: NodeSettings, config: BrokerConfig) -> Result<Self, StartError> {
+        if !(config.roles.broker && config.roles.controller) {
+            return Err(StartError::Roles);
+        }
+        if let Some(unsupported) = settings.unsupported().first() {
+            return Err(StartError::Unsupported(unsupported.to_string()));
+        }
+        let bound = addresses::bound(&config)?;
+        let mut rng = dohle_os::seeded_rng()?;
+        let disk = OsDisk;
+        let clock = Clock::start();
+        let found = directories::read(&config, &disk, &mut rng)?;
+        let mut log_dirs = Vec::new();
+        for (path, id) in found.logs {
+            log_dirs.push(Arc::new(LogDir::open(id, path, disk)?));
+        }
+        let me = Identity {
+            node_id: config.node_id,
+            cluster_id: found.cluster_id,
+            metadata_directory: found.metadata,
+            incarnation_id: Uuid::random(&mut rng),
+        };
+
+        let mut files = MetadataFiles::open(&config.metadata_log, disk, clock.now().wall)?;
+        let node_config = node_config(&me, &settings, &config, &bound, rng.next_u64());
+        let mut loader = NodeLoader::new(node_config, files.quorum_state()?.as_deref())?;
+        files.load(&mut loader)?;
+        let mut driver = Driver::new(loader.start(clock.now())?, files, clock.clone());
+        driver.boot(registration(&me, &config, &bound, &log_dirs))?;
+
+        let (controller, inbox) = ControllerHandle::new();
+        let (coordinator, coordinator_thread) =
+            Coordinator::start(group_settings(&config), clock.clone())?;
+        let broker = Broker::new(Parts {
+            node_id: me.node_id,
+            cluster_id: me.cluster_id,
+            listeners: bound.iter().map(kind).collect(),
+            log_dirs,
+            controller,
+            coordinator,
+            clock,
+            rng: Rng::from_seed(rng.next_u64()),
+            settings,
+            config,
+        });
+        let mut publisher = Publisher::new(Arc::clone(&broker), rng);
+        driver.publish(&mut publisher);
+        let controller = driver.start(inbox, publisher, Arc::clone(&broker))?;
+
+        let handlers = Arc::clone(&broker);
+        let server = Server::start(options(&broker.config), specs(&bound), move |_| {
+            Dispatcher::new(Arc::clone(&handlers))
+        });
+        match server {
+            Ok(server) => Ok(Self { server, broker, controller, coordinator: coordinator_thread }),
+            Err(error) => {
+                stop(&broker, controller, coordinator_thread);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The listeners by name, with the addresses that they are bound to.
+    pub fn addresses(&self) -> impl Iterator<Item = (&str, SocketAddr)> {
+        self.server.listeners().iter().map(|listener| (&*listener.name, listener.address))
+    }
+
+    /// The cluster that the node belongs to.
+    pub fn cluster_id(&self) -> &Str {
+        &self.broker.cluster_id
+    }
+
+    /// Stops cleanly: what was acknowledged is durable, and the next start reads no log.
+    pub fn shutdown(self) {
+        self.server.shutdown(Broker::STOP_GRACE);
+        stop(&self.broker, self.controller, self.coordinator);
+    }
+}
+
+fn stop(broker: &Broker, controller: JoinHandle<()>, coordinator: JoinHandle<()>) {
+    broker.coordinator.stop();
+    broker.controller.stop();
+    for (name, thread) in [("coordinator", coordinator), ("controller", controller)] {
+        if thread.join().is_err() {
+            warn!("the {name}'s thread had panicked");
+        }
+    }
+    let partitions = broker.partitions.all();
+    for dir in &broker.log_dirs {
+        dir.close(&partitions, broker.epoch());
+    }
+}
+
+/// Who the node is.
+struct Identity {
+    node_id: BrokerId,
+    cluster_id: Str,
+    metadata_directory: Uuid,
+    incarnation_id: Uuid,
+}
+
+fn kind(bound: &Bound) -> ListenerKind {
+    if bound.is_controller { ListenerKind::Controller } else { ListenerKind::Broker }
+}
+
+fn node_config(
+    me: &Identity,
+    settings: &NodeSettings,
+    config: &BrokerConfig,
+    bound: &[Bound],
+    seed: u64,
+) -> NodeConfig {
+    let listeners = addresses::advertised(&config.listeners.advertised_controller, bound);
+    let endpoints = listeners.iter().map(|listener: &Registered| Endpoint {
+        listener: listener.name.clone(),
+        host: listener.host.clone(),
+        port: listener.port,
+    });
+    let default_listener = config.listeners.controller_names.first().cloned().unwrap_or_default();
+    let static_voters = config.quorum.voters.iter().map(|voter| {
+        let endpoint = Endpoint {
+            listener: default_listener.clone(),
+            host: voter.address.host.clone(),
+            port: voter.address.port,
+        };
+        (voter.id, dohle_raft::Voter::of_this_software(Uuid::ZERO, vec![endpoint]))
+    });
+    let interval = u64::try_from(config.metadata_log.snapshot_ms).ok().filter(|ms| *ms > 0);
+    NodeConfig {
+        raft: dohle_raft::Config {
+            own: ReplicaKey::new(me.node_id, me.metadata_directory),
+            endpoints: endpoints.collect(),
+            static_voters: static_voters.collect::<VoterSet>(),
+        },
+        settings: Settings {
+            node_id: me.node_id,
+            cluster_id: me.cluster_id.clone(),
+            node: settings.clone(),
+        },
+        incarnation_id: me.incarnation_id,
+        listeners,
+        snapshots: SnapshotPolicy {
+            bytes_max: u64::try_from(config.metadata_log.snapshot_bytes).unwrap_or(u64::MAX),
+            interval: interval.map(Duration::from_millis),
+        },
+        seed,
+    }
+}
+
+fn registration(
+    me: &Identity,
+    config: &BrokerConfig,
+    bound: &[Bound],
+    log_dirs: &[Arc<LogDir>],
+) -> BrokerRegistrationRequest {
+    let listeners = addresses::advertised(&config.listeners.advertised, bound);
+    let features = supported_features();
+    let mut ids: Vec<Uuid> = log_dirs.iter().map(|dir| dir.id).collect();
+    ids.sort_unstable();
+    // Unclean unless all directories say the same of one stop.
+    let mut epochs: Vec<i64> = log_dirs.iter().map(|dir| dir.previous_broker_epoch()).collect();
+    epochs.dedup();
+    BrokerRegistrationRequest {
+        broker_id: me.node_id,
+        cluster_id: me.cluster_id.clone(),
+        incarnation_id: me.incarnation_id,
+        listeners: listeners
+            .into_iter()
+            .map(|listener| RegisteredListener {
+                name: listener.name,
+                host: listener.host,
+                port: listener.port,
+                security_protocol: listener.security_protocol,
+            })
+            .collect(),
+        features: features
+            .map(|feature| Feature {
+                name: feature.name.into(),
+                min_supported_version: feature.min,
+                max_supported_version: feature.max,
+            })
+            .collect(),
+        rack: config.rack.clone(),
+        is_migrating_zk_broker: false,
+        log_dirs: ids,
+        previous_broker_epoch: if let [epoch] = epochs[..] { epoch } else { -1 },
+    }
+}
+
+fn group_settings(config: &BrokerConfig) -> GroupSettings {
+    let groups = &config.groups;
+    let unsigned = |value: i32| usize::try_from(value).unwrap_or(0);
+    GroupSettings {
+        session_timeout_min_ms: groups.session_timeout_ms_min,
+        session_timeout_max_ms: groups.session_timeout_ms_max,
+        initial_rebalance_delay_ms: groups.initial_rebalance_delay_ms,
+        group_size_max: unsigned(groups.members_max),
+        offset_metadata_units_max: unsigned(config.offsets.metadata_bytes_max),
+        offsets_retention_ms: config.offsets.retention_ms,
+        offsets_retention_check_interval_ms: config.offsets.retention_check_interval_ms,
+    }
+}
+
+fn specs(bound: &[Bound]) -> Vec<ListenerSpec> {
+    let spec = |bound: &Bound| ListenerSpec {
+        name: bound.listener.name.to_string(),
+        address: bound.address,
+    };
+    bound.iter().map(spec).collect()
+}
+
+/// Kafka starts three network threads for each listener and eight for requests; here one thread does
+/// both, so more of them than cores only cost.
+fn options(config: &BrokerConfig) -> Options {
+    let sockets = &config.sockets;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let unsigned = |value: i32| usize::try_from(value).unwrap_or(0);
+    Options {
+        threads: unsigned(sockets.network_threads).clamp(1, cores),
+        send_buffer_bytes: sockets.send_buffer_bytes.map(|bytes| bytes as usize),
+        receive_buffer_bytes: sockets.receive_buffer_bytes.map(|bytes| bytes as usize),
+        backlog: u32::try_from(sockets.listen_backlog).unwrap_or(0),
+        request_bytes_max: unsigned(sockets.request_bytes_max),
+        idle_max: u64::try_from(sockets.idle_ms_max).ok().map(Duration::from_millis),
+        connections_max: unsigned(sockets.connections_max),
+        connections_per_ip_max: unsigned(sockets.connections_per_ip_max),
+        ..Options::default()
+    }
+}
