@@ -67,10 +67,18 @@ class ClientError(Failed):
         self.code = code
 
 
+def build(*clients):
+    """Installs what the drivers of these clients need."""
+    for client in clients:
+        command(client, "")
+    # prepares what a client cannot do itself
+    install.java_driver()
+
+
 def command(client, bootstrap):
-    """What starts a client's driver; installs whatever that needs."""
+    """What starts a client's driver."""
     if client == "java":
-        heap = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dslf4j.internal.verbosity=ERROR"]
+        heap = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         quiet = HERE / "java" / "log4j2.yaml"
         return ["java", *heap, f"-Dlog4j2.configurationFile={quiet}", "-cp", install.java_driver(), "Driver", bootstrap]
     if client == "kafkajs":

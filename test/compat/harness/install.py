@@ -2,15 +2,19 @@
 
 One function a thing; each returns where the thing lies. Installed once into `target/compat`: a folder is
 complete when its stamp holds the key of what it was made from (a pin, or the text of the sources), so a
-second call costs nothing and a changed pin installs anew. Nothing here knows a registry's address: pip,
+second call costs nothing and a changed pin installs anew. One installation at a time, also across processes:
+a file lock keeps them apart. Nothing here knows a registry's address: pip,
 npm, go, cargo, Maven and apt are used as the machine has them set up.
 """
 
+import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
@@ -44,17 +48,29 @@ def call(command, log, cwd=None, env=None):
         raise InstallError(f"{' '.join(str(c) for c in command)}: exit {code}; {log}:\n" + "\n".join(tail))
 
 
+@contextmanager
+def alone():
+    """Holds the lock of installations."""
+    TARGET.mkdir(parents=True, exist_ok=True)
+    with open(TARGET / ".lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def once(folder, key, make):
     """Calls `make(folder)` on an empty folder unless its stamp says that it was made for `key`."""
     digest = hashlib.sha256(key.encode()).hexdigest()
     stamp = folder / ".installed"
-    if stamp.exists() and stamp.read_text() == digest:
+    complete = lambda: stamp.exists() and stamp.read_text() == digest
+    if complete():
         return folder
-    print(f"installing {folder.name}", file=sys.stderr, flush=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    make(folder)
-    stamp.write_text(digest)
+    with alone():
+        if not complete():
+            print(f"installing {folder.name}", file=sys.stderr, flush=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            make(folder)
+            stamp.write_text(digest)
     return folder
 
 
@@ -66,6 +82,7 @@ def debian(packages, present):
     """Debian packages, unless `present()` finds them: they live outside `target`, so no stamp is kept."""
     if present():
         return
+    # under the lock of `once` when that calls it, else apt's own lock has to do
     print(f"installing {' '.join(packages)}", file=sys.stderr, flush=True)
     sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
     call([*sudo, "apt-get", "update", "-qq"], log_of("apt-update"))
@@ -74,12 +91,12 @@ def debian(packages, present):
         raise InstallError(f"{packages}: apt-get succeeded, but they cannot be used")
 
 
-def jars(name, artifacts):
+def jars(name, artifacts, more=lambda folder: None):
     """A folder `libs` with Maven artifacts (group:artifact:version) and all that they need at run time."""
     dependency = "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>"
     pom = (
         '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion><groupId>dohle</groupId>'
-        f"<artifactId>compat</artifactId><version>1</version><dependencies>"
+        "<artifactId>compat</artifactId><version>1</version><dependencies>"
         + "".join(dependency.format(*a.split(":")) for a in artifacts)
         + "</dependencies></project>\n"
     )
@@ -88,6 +105,7 @@ def jars(name, artifacts):
         (folder / "pom.xml").write_text(pom)
         copy = ["mvn", "-q", "-B", "-f", folder / "pom.xml", "dependency:copy-dependencies"]
         call([*copy, "-DincludeScope=runtime", f"-DoutputDirectory={folder / 'libs'}"], log_of(name))
+        more(folder)
 
     return once(TARGET / name, pom, make) / "libs"
 
@@ -103,12 +121,6 @@ def kafka_tools():
 
     Returns the folder that serves those suites as KAFKA_PATH: `libs/` and `bin/kafka-*.sh`.
     """
-    libs = jars(
-        f"kafka-tools-{TOOLS}",
-        [f"org.apache.kafka:kafka-tools:{TOOLS}", f"org.apache.kafka:kafka_2.13:{TOOLS}"],
-    )
-    bin_ = libs.parent / "bin"
-    bin_.mkdir(exist_ok=True)
     mains = {
         "topics": "org.apache.kafka.tools.TopicCommand",
         "acls": "org.apache.kafka.tools.AclCommand",
@@ -116,12 +128,18 @@ def kafka_tools():
         "groups": "org.apache.kafka.tools.GroupsCommand",
     }
     java = "exec java -XX:TieredStopAtLevel=1 -Xshare:auto -Xmx256m"
-    for name, main in mains.items():
-        (bin_ / f"kafka-{name}.sh").write_text(f'#!/bin/sh\n{java} -cp "{libs}/*" {main} "$@"\n')
-    (bin_ / "kafka-run-class.sh").write_text(f'#!/bin/sh\nc=$1; shift\n{java} -cp "$CLASSPATH:{libs}/*" "$c" "$@"\n')
-    for script in bin_.iterdir():
-        script.chmod(0o755)
-    return libs.parent
+
+    def programs(folder):
+        bin_, libs = folder / "bin", folder / "libs"
+        bin_.mkdir()
+        for name, main in mains.items():
+            (bin_ / f"kafka-{name}.sh").write_text(f'#!/bin/sh\n{java} -cp "{libs}/*" {main} "$@"\n')
+        (bin_ / "kafka-run-class.sh").write_text(f'#!/bin/sh\nc=$1; shift\n{java} -cp "$CLASSPATH:{libs}/*" "$c" "$@"\n')
+        for script in bin_.iterdir():
+            script.chmod(0o755)
+
+    artifacts = [f"org.apache.kafka:kafka-tools:{TOOLS}", f"org.apache.kafka:kafka_2.13:{TOOLS}"]
+    return jars(f"kafka-tools-{TOOLS}", artifacts, programs).parent
 
 
 def python():
@@ -190,8 +208,6 @@ def crate_source(name, version, folder):
     answer = subprocess.run(
         ["cargo", "metadata", "--format-version", "1"], cwd=fetch, check=True, capture_output=True, text=True
     ).stdout
-    import json
-
     manifest = next(p["manifest_path"] for p in json.loads(answer)["packages"] if p["name"] == name)
     shutil.copytree(Path(manifest).parent, folder, dirs_exist_ok=True)
     call(["chmod", "-R", "u+w", folder], log_of(f"fetch-{name}"))
