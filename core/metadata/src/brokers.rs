@@ -88,12 +88,12 @@ impl Broker {
     }
 
     /// Whether a replica in `directory` can be served: reserved ids stand for any directory but a
-    /// lost one.
+    /// lost one, and a broker that registered no directories is taken to have them all.
     pub fn has_online_directory(&self, directory: Uuid) -> bool {
         match directory {
             Uuid::UNASSIGNED_DIR | Uuid::MIGRATING_DIR => true,
             Uuid::LOST_DIR => false,
-            directory => self.directories.contains(&directory),
+            directory => self.directories.is_empty() || self.directories.contains(&directory),
         }
     }
 

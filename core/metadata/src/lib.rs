@@ -28,9 +28,10 @@ mod record_version;
 mod replay;
 mod snapshot;
 mod state;
+mod topic_name;
 mod topics;
 
-pub use bootstrap::Bootstrap;
+pub use bootstrap::{BadRecord, Bootstrap};
 pub use brokers::{Broker, Controller, Listener, VersionRange};
 pub use configs::{ConfigResource, Configs};
 pub use delta::{MetadataDelta, PartitionDelta, TopicDelta};
@@ -49,4 +50,5 @@ pub use record_version::record_version;
 pub use replay::ReplayError;
 pub use snapshot::snapshot_records;
 pub use state::MetadataState;
+pub use topic_name::{TOPIC_NAME_MAX, TopicNameFault, check_topic_name, topic_names_collide};
 pub use topics::{Topic, Topics};
