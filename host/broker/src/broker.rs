@@ -22,14 +22,8 @@ use dohle_protocol::{
 use dohle_replication::fetch_session::{SessionCache, SessionLimits};
 
 use crate::{
-    controller::ControllerHandle,
-    coordinator::Coordinator,
-    log_dirs::LogDir,
-    metadata::Published,
-    partition::Partition,
-    partitions::Partitions,
-    producer_ids::ProducerIds,
-    topic_config,
+    controller::ControllerHandle, coordinator::Coordinator, log_dirs::LogDir, metadata::Published,
+    partition::Partition, partitions::Partitions, producer_ids::ProducerIds, topic_config,
     topic_names::CONSUMER_OFFSETS,
 };
 
@@ -191,9 +185,7 @@ impl Broker {
             published.image.topics.named(topic).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)?;
         match self.partitions.get(topic.id, index) {
             Some(partition) => Ok(partition),
-            None if topic.partitions.contains_key(&index) => {
-                Err(ErrorCode::NOT_LEADER_OR_FOLLOWER)
-            }
+            None if topic.partitions.contains_key(&index) => Err(ErrorCode::NOT_LEADER_OR_FOLLOWER),
             None => Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION),
         }
     }
@@ -220,7 +212,12 @@ impl Broker {
 
     fn new_topic(&self, name: Str) -> CreatableTopic {
         if name != CONSUMER_OFFSETS {
-            let topic = CreatableTopic { name, num_partitions: -1, replication_factor: -1, ..Default::default() };
+            let topic = CreatableTopic {
+                name,
+                num_partitions: -1,
+                replication_factor: -1,
+                ..Default::default()
+            };
             return topic;
         }
         let offsets = &self.config.offsets;

@@ -10,8 +10,7 @@ use std::{cell::RefCell, sync::Arc};
 use bytes::{Bytes, BytesMut};
 use dohle_net::{ConnectionContext, Handler, Outcome, Part, Reply, Response};
 use dohle_protocol::{
-    ApiKey, Message, Reader, RequestPrefix, Splice, Writer, decode_request_header,
-    encode_response,
+    ApiKey, Message, Reader, RequestPrefix, Splice, Writer, decode_request_header, encode_response,
 };
 use tracing::{debug, error};
 
@@ -97,8 +96,13 @@ impl Dispatcher {
         match E::handle(call, request) {
             Answer::Now(body) => self.send(self.output.take(), key, version, correlation_id, body),
             Answer::Later(body) => Reply::later(async move {
-                let (_, response) =
-                    encode::<ResponseOf<E>>(BytesMut::new(), key, version, correlation_id, body.await);
+                let (_, response) = encode::<ResponseOf<E>>(
+                    BytesMut::new(),
+                    key,
+                    version,
+                    correlation_id,
+                    body.await,
+                );
                 response.map_or(Outcome::Close, Outcome::Response)
             }),
             Answer::Silent => Reply::Nothing,

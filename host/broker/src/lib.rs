@@ -26,7 +26,9 @@ mod topic_config;
 mod topic_names;
 
 pub use broker::{Broker, ListenerKind, Parts};
-pub use controller::{ControllerHandle, ControllerInbox, Driver, DriverError, FilesError, MetadataFiles};
+pub use controller::{
+    ControllerHandle, ControllerInbox, Driver, DriverError, FilesError, MetadataFiles,
+};
 pub use coordinator::Coordinator;
 pub use dispatch::Dispatcher;
 pub use log_dirs::{LogDir, LogDirError};

@@ -145,7 +145,8 @@ impl LogDir {
                 }
             }
         }
-        let write = |kind, offsets| checkpoint::write_offsets(&self.disk, &self.path, kind, offsets);
+        let write =
+            |kind, offsets| checkpoint::write_offsets(&self.disk, &self.path, kind, offsets);
         write(OffsetKind::HighWatermark, &high_watermarks)?;
         write(OffsetKind::RecoveryPoint, &recovery_points)?;
         write(OffsetKind::LogStart, &log_starts)
@@ -158,7 +159,9 @@ impl LogDir {
         let here = partitions.iter().filter(|partition| partition.directory() == self.id);
         for partition in here {
             match close_log(partition) {
-                Ok(Some(closed)) => _ = ends.insert((partition.topic().clone(), partition.index()), closed),
+                Ok(Some(closed)) => {
+                    _ = ends.insert((partition.topic().clone(), partition.index()), closed)
+                }
                 Ok(None) => {}
                 Err(error) => {
                     error!(%partition, "not closed cleanly: {error}");
@@ -184,7 +187,8 @@ impl LogDir {
         let all = |of: fn(&Closed) -> Option<Offset>| -> PartitionOffsets {
             ends.iter().filter_map(|(key, closed)| Some((key.clone(), of(closed)?))).collect()
         };
-        let write = |kind, offsets| checkpoint::write_offsets(&self.disk, &self.path, kind, &offsets);
+        let write =
+            |kind, offsets| checkpoint::write_offsets(&self.disk, &self.path, kind, &offsets);
         write(OffsetKind::HighWatermark, all(|closed| Some(closed.high_watermark)))?;
         write(OffsetKind::RecoveryPoint, all(|closed| Some(closed.end)))?;
         write(OffsetKind::LogStart, all(|closed| closed.log_start))?;

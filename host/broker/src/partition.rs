@@ -80,7 +80,10 @@ impl Partition {
     /// # Errors
     /// `KAFKA_STORAGE_ERROR` if the partition is offline, `NOT_LEADER_OR_FOLLOWER` if it is not led
     /// here.
-    pub fn with_leader<R>(&self, act: impl FnOnce(&mut Leader<OsDisk>) -> R) -> Result<R, ErrorCode> {
+    pub fn with_leader<R>(
+        &self,
+        act: impl FnOnce(&mut Leader<OsDisk>) -> R,
+    ) -> Result<R, ErrorCode> {
         match &mut *self.state() {
             State::Led(leader) => Ok(act(leader)),
             State::Offline => Err(ErrorCode::KAFKA_STORAGE_ERROR),
@@ -114,7 +117,12 @@ impl Partition {
     ///
     /// # Errors
     /// The code that the coordinator's caller is told.
-    pub fn append(&self, batch: &[u8], origin: Origin, now: Timestamp) -> Result<Appended, ErrorCode> {
+    pub fn append(
+        &self,
+        batch: &[u8],
+        origin: Origin,
+        now: Timestamp,
+    ) -> Result<Appended, ErrorCode> {
         let appended = self.with_leader(|leader| leader.append(batch, origin, now))?;
         appended.map_err(|error| self.append_error(&error))
     }

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use dohle_base::{PartitionId, Rng, Str};
 use dohle_config::Resource;
-use dohle_log::{Disk, DirRole, IoError, Log, LogError, PartitionDir, partition_metadata};
+use dohle_log::{DirRole, Disk, IoError, Log, LogError, PartitionDir, partition_metadata};
 use dohle_metadata::{ConfigResource, MetadataDelta, Topic, TopicDelta};
 use dohle_os::OsDisk;
 use dohle_replication::Leader;
@@ -182,12 +182,7 @@ fn is_topic(resource: &ConfigResource) -> bool {
     resource.resource() == Some(Resource::Topic)
 }
 
-fn led(
-    log: Log<OsDisk>,
-    epoch: dohle_base::LeaderEpoch,
-    topic: &Str,
-    index: PartitionId,
-) -> State {
+fn led(log: Log<OsDisk>, epoch: dohle_base::LeaderEpoch, topic: &Str, index: PartitionId) -> State {
     match Leader::new(log, epoch) {
         Ok(leader) => State::Led(Box::new(leader)),
         Err(error) => {

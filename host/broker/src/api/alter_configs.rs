@@ -22,8 +22,9 @@ impl Endpoint for AlterConfigs {
 
     fn handle(call: Call<'_>, request: AlterConfigsRequest) -> Answer<AlterConfigsResponse> {
         let resources = request.resources.iter();
-        let asked: Vec<(i8, Str)> =
-            resources.map(|resource| (resource.resource_type, resource.resource_name.clone())).collect();
+        let asked: Vec<(i8, Str)> = resources
+            .map(|resource| (resource.resource_type, resource.resource_name.clone()))
+            .collect();
         call.ask_controller(Request::AlterConfigs(request), move |reply| match reply {
             Reply::AlterConfigs(response) => Ok(response),
             reply => reply.refused(|ApiError { code, message }| {

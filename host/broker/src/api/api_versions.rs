@@ -36,7 +36,8 @@ impl Endpoint for ApiVersions {
 
     fn handle(call: Call<'_>, request: ApiVersionsRequest) -> Answer<ApiVersionsResponse> {
         let listener = call.broker.listener_kind(call.connection.listener);
-        if call.version >= 3 && !is_name(&request.client_software_name, &request.client_software_version)
+        if call.version >= 3
+            && !is_name(&request.client_software_name, &request.client_software_version)
         {
             return Answer::now(failure(ErrorCode::INVALID_REQUEST));
         }

@@ -18,7 +18,10 @@ impl Endpoint for CreatePartitions {
     type Request = CreatePartitionsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=3;
 
-    fn handle(call: Call<'_>, request: CreatePartitionsRequest) -> Answer<CreatePartitionsResponse> {
+    fn handle(
+        call: Call<'_>,
+        request: CreatePartitionsRequest,
+    ) -> Answer<CreatePartitionsResponse> {
         let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();
         call.ask_controller(Request::CreatePartitions(request), move |reply| match reply {
             Reply::CreatePartitions(response) => Ok(response),

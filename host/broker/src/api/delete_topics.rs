@@ -26,7 +26,8 @@ impl Endpoint for DeleteTopics {
     fn handle(call: Call<'_>, mut request: DeleteTopicsRequest) -> Answer<DeleteTopicsResponse> {
         if call.version < TOPIC_ID_VERSION {
             let names = std::mem::take(&mut request.topic_names).into_iter();
-            let topics = names.map(|name| DeleteTopicState { name: Some(name), ..Default::default() });
+            let topics =
+                names.map(|name| DeleteTopicState { name: Some(name), ..Default::default() });
             request.topics = topics.collect();
         }
         let asked: Vec<(Option<Str>, TopicId)> =

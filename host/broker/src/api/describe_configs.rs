@@ -67,7 +67,8 @@ fn describe(
         Resource::Broker if *name == *call.broker.node_id.to_string() => Ok(node.describe_broker()),
         Resource::Broker | Resource::BrokerLogger => {
             let own = call.broker.node_id;
-            let message = format!("this is broker {own}; a broker's configuration is asked of itself");
+            let message =
+                format!("this is broker {own}; a broker's configuration is asked of itself");
             Err(ApiError::new(ErrorCode::INVALID_REQUEST, message))
         }
         Resource::Group if name.is_empty() => {
@@ -97,7 +98,9 @@ fn result(
     };
     let configs = configs.into_iter().filter(is_wanted);
     let (error_code, error_message) = match error {
-        Some(ApiError { code, message }) => (code, message.or_else(|| Some(code.to_string().into()))),
+        Some(ApiError { code, message }) => {
+            (code, message.or_else(|| Some(code.to_string().into())))
+        }
         None => (ErrorCode::NONE, Some(Str::default())),
     };
     DescribeConfigsResult {

@@ -40,9 +40,7 @@ impl Endpoint for DescribeLogDirs {
 fn sizes(call: Call<'_>, request: &DescribeLogDirsRequest) -> BTreeMap<Uuid, Sizes> {
     let is_wanted = |topic: &Str, index: PartitionId| match &request.topics {
         None => true,
-        Some(topics) => {
-            topics.iter().any(|t| t.topic == *topic && t.partitions.contains(&index))
-        }
+        Some(topics) => topics.iter().any(|t| t.topic == *topic && t.partitions.contains(&index)),
     };
     let mut sizes: BTreeMap<Uuid, Sizes> = BTreeMap::new();
     for partition in call.broker.partitions.all() {

@@ -16,6 +16,8 @@ use dohle_raft::QuorumDescription;
 
 use super::{Answer, Call, Endpoint};
 
+/// The first version with directories and endpoints.
+const DIRECTORY_VERSION: i16 = 2;
 const METADATA_TOPIC: &str = "__cluster_metadata";
 
 pub(crate) struct DescribeQuorum;
@@ -28,10 +30,10 @@ impl Endpoint for DescribeQuorum {
         if !is_about_metadata(&request) {
             return Answer::now(unknown(request));
         }
-        let broker = Arc::clone(call.broker);
+        let (broker, version) = (Arc::clone(call.broker), call.version);
         Answer::later(async move {
             match broker.controller.describe_quorum().await {
-                Some(quorum) => described(&quorum),
+                Some(quorum) => described(&quorum, version),
                 None => DescribeQuorumResponse {
                     error_code: ErrorCode::NOT_LEADER_OR_FOLLOWER,
                     ..DescribeQuorumResponse::default()
@@ -63,8 +65,10 @@ fn unknown(request: DescribeQuorumRequest) -> DescribeQuorumResponse {
     DescribeQuorumResponse { topics: topics.collect(), ..DescribeQuorumResponse::default() }
 }
 
-fn described(quorum: &QuorumDescription) -> DescribeQuorumResponse {
-    let states = |replicas: &[dohle_raft::ReplicaState]| replicas.iter().map(state).collect();
+fn described(quorum: &QuorumDescription, version: i16) -> DescribeQuorumResponse {
+    let states = |replicas: &[dohle_raft::ReplicaState]| {
+        replicas.iter().map(|replica| state(replica, version)).collect()
+    };
     let partition = PartitionData {
         leader_id: quorum.leader,
         leader_epoch: quorum.epoch,
@@ -86,14 +90,15 @@ fn described(quorum: &QuorumDescription) -> DescribeQuorumResponse {
             })
             .collect(),
     });
-    let nodes = nodes.collect();
+    let nodes = nodes.filter(|_| version >= DIRECTORY_VERSION).collect();
     DescribeQuorumResponse { topics: vec![topic], nodes, ..DescribeQuorumResponse::default() }
 }
 
-fn state(replica: &dohle_raft::ReplicaState) -> ReplicaState {
+fn state(replica: &dohle_raft::ReplicaState, version: i16) -> ReplicaState {
+    let directory_id = replica.key.directory_id.filter(|_| version >= DIRECTORY_VERSION);
     ReplicaState {
         replica_id: replica.key.id,
-        replica_directory_id: replica.key.directory_id.unwrap_or(Uuid::ZERO),
+        replica_directory_id: directory_id.unwrap_or(Uuid::ZERO),
         log_end_offset: replica.progress.end_offset.unwrap_or(Offset(-1)),
         last_fetch_timestamp: told(replica.progress.last_fetch),
         last_caught_up_timestamp: told(replica.progress.last_caught_up),

@@ -33,6 +33,10 @@ use dohle_os::{OsDisk, OsFile};
 
 /// From here on topics come as ids.
 const TOPIC_ID_VERSION: i16 = 13;
+/// From here on the answer says who leads instead.
+const NEW_LEADER_VERSION: i16 = 12;
+/// From here on it says where, too (KIP-951).
+const ENDPOINTS_VERSION: i16 = 16;
 const READ_COMMITTED: i8 = 1;
 
 pub(crate) struct Fetch;
@@ -71,6 +75,7 @@ fn refusal(error_code: ErrorCode) -> FetchResponse {
 
 /// What the request says beside the partitions.
 struct Terms {
+    version: i16,
     listener: Arc<str>,
     wait: Duration,
     size_min: i64,
@@ -83,6 +88,7 @@ impl Terms {
         let bytes = |bytes: i32| usize::try_from(bytes).unwrap_or(0);
         let limit = bytes(call.broker.config.fetch.bytes_max);
         Self {
+            version: call.version,
             listener: Arc::clone(&call.connection.listener_name),
             wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
             size_min: i64::from(request.min_bytes.min(request.max_bytes)),
@@ -186,10 +192,13 @@ impl Serving {
         let by_id = wanted.topic_id != TopicId::ZERO;
         let topic = if by_id { topics.get(wanted.topic_id) } else { topics.named(&wanted.topic) };
         let Some(topic) = topic else {
-            return failed(wanted.partition, match by_id {
-                true => ErrorCode::UNKNOWN_TOPIC_ID,
-                false => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
-            });
+            return failed(
+                wanted.partition,
+                match by_id {
+                    true => ErrorCode::UNKNOWN_TOPIC_ID,
+                    false => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+                },
+            );
         };
         let Some(partition) = self.broker.partitions.get(topic.id, wanted.partition) else {
             return match topic.partitions.get(&wanted.partition) {
@@ -258,6 +267,9 @@ impl Serving {
                 continue;
             }
             finding.data.records = Some(records(finding.slice, &mut ranges));
+            if self.terms.version < NEW_LEADER_VERSION {
+                finding.data.current_leader = LeaderIdAndEpoch::default();
+            }
             topic_entry(&mut response.responses, wanted.topic_id, &wanted.topic)
                 .partitions
                 .push(finding.data);
@@ -271,7 +283,7 @@ impl Serving {
         let named = topics.iter().flat_map(|topic| &topic.partitions);
         let mut leaders: Vec<BrokerId> = named.map(|p| p.current_leader.leader_id).collect();
         leaders.retain(|leader| leader.0 >= 0);
-        if leaders.is_empty() {
+        if leaders.is_empty() || self.terms.version < ENDPOINTS_VERSION {
             return Vec::new();
         }
         leaders.sort_unstable();

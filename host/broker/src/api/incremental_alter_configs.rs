@@ -9,7 +9,9 @@ use dohle_base::Str;
 use dohle_controller::{ApiError, Reply, Request};
 use dohle_protocol::api::{
     incremental_alter_configs_request::IncrementalAlterConfigsRequest,
-    incremental_alter_configs_response::{AlterConfigsResourceResponse, IncrementalAlterConfigsResponse},
+    incremental_alter_configs_response::{
+        AlterConfigsResourceResponse, IncrementalAlterConfigsResponse,
+    },
 };
 
 use super::{Answer, Call, Endpoint, Refusal};
@@ -20,10 +22,14 @@ impl Endpoint for IncrementalAlterConfigs {
     type Request = IncrementalAlterConfigsRequest;
     const VERSIONS: RangeInclusive<i16> = 0..=1;
 
-    fn handle(call: Call<'_>, request: IncrementalAlterConfigsRequest) -> Answer<IncrementalAlterConfigsResponse> {
+    fn handle(
+        call: Call<'_>,
+        request: IncrementalAlterConfigsRequest,
+    ) -> Answer<IncrementalAlterConfigsResponse> {
         let resources = request.resources.iter();
-        let asked: Vec<(i8, Str)> =
-            resources.map(|resource| (resource.resource_type, resource.resource_name.clone())).collect();
+        let asked: Vec<(i8, Str)> = resources
+            .map(|resource| (resource.resource_type, resource.resource_name.clone()))
+            .collect();
         call.ask_controller(Request::IncrementalAlterConfigs(request), move |reply| match reply {
             Reply::IncrementalAlterConfigs(response) => Ok(response),
             reply => reply.refused(|ApiError { code, message }| {
@@ -36,7 +42,10 @@ impl Endpoint for IncrementalAlterConfigs {
                     }
                 });
                 let responses = responses.collect();
-                IncrementalAlterConfigsResponse { responses, ..IncrementalAlterConfigsResponse::default() }
+                IncrementalAlterConfigsResponse {
+                    responses,
+                    ..IncrementalAlterConfigsResponse::default()
+                }
             }),
         })
     }

@@ -21,11 +21,8 @@ impl Endpoint for JoinGroup {
 
     fn handle(call: Call<'_>, request: JoinGroupRequest) -> Answer<JoinGroupResponse> {
         let group = request.group_id.clone();
-        let command = Command::Join {
-            caller: call.caller(),
-            fresh_id: call.broker.random_id(),
-            request,
-        };
+        let command =
+            Command::Join { caller: call.caller(), fresh_id: call.broker.random_id(), request };
         call.ask_group(group, command, |reply| match reply {
             Reply::Join(response) => Some(response),
             _ => None,

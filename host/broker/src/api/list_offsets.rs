@@ -28,6 +28,9 @@ const LATEST_TIERED: i64 = -5;
 const EARLIEST_PENDING_UPLOAD: i64 = -6;
 const READ_COMMITTED: i8 = 1;
 
+/// The first version that tells leader epochs.
+const LEADER_EPOCH_VERSION: i16 = 4;
+
 pub(crate) struct ListOffsets;
 
 impl Endpoint for ListOffsets {
@@ -67,7 +70,10 @@ impl LookUp<'_> {
             error_code,
             timestamp: place.timestamp.0,
             offset: place.offset,
-            leader_epoch: place.leader_epoch,
+            leader_epoch: match self.call.version {
+                LEADER_EPOCH_VERSION.. => place.leader_epoch,
+                _ => LeaderEpoch::NONE,
+            },
         };
         match found {
             Ok(place) => told(ErrorCode::NONE, place),

@@ -87,7 +87,9 @@ impl View {
         wanted: Option<&[MetadataRequestTopic]>,
     ) -> MetadataResponse {
         let topics = match wanted {
-            None => published.image.topics.iter().map(|topic| self.topic(published, topic)).collect(),
+            None => {
+                published.image.topics.iter().map(|topic| self.topic(published, topic)).collect()
+            }
             Some(wanted) => wanted.iter().map(|wanted| self.wanted(published, wanted)).collect(),
         };
         MetadataResponse {
@@ -114,7 +116,11 @@ impl View {
         told.collect()
     }
 
-    fn wanted(&self, published: &Published, wanted: &MetadataRequestTopic) -> MetadataResponseTopic {
+    fn wanted(
+        &self,
+        published: &Published,
+        wanted: &MetadataRequestTopic,
+    ) -> MetadataResponseTopic {
         let topics = &published.image.topics;
         let refused = |error_code, name: Option<Str>| MetadataResponseTopic {
             error_code,

@@ -35,7 +35,8 @@ impl Endpoint for OffsetCommit {
             .filter_map(|topic| resolve(&published, by_id, topic, &mut refused))
             .collect();
         if request.topics.is_empty() && !refused.is_empty() {
-            let response = OffsetCommitResponse { topics: refused, ..OffsetCommitResponse::default() };
+            let response =
+                OffsetCommitResponse { topics: refused, ..OffsetCommitResponse::default() };
             return Answer::now(response);
         }
         let group = request.group_id.clone();

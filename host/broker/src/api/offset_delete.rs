@@ -34,10 +34,11 @@ impl Endpoint for OffsetDelete {
                     })
                 });
             if !missing.is_empty() {
-                let partitions = missing.into_iter().map(|partition| OffsetDeleteResponsePartition {
-                    partition_index: partition.partition_index,
-                    error_code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
-                });
+                let partitions =
+                    missing.into_iter().map(|partition| OffsetDeleteResponsePartition {
+                        partition_index: partition.partition_index,
+                        error_code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+                    });
                 refused.push(OffsetDeleteResponseTopic {
                     name: topic.name.clone(),
                     partitions: partitions.collect(),

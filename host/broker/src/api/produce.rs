@@ -25,6 +25,8 @@ use crate::{metadata::Published, storage, topic_names};
 
 /// From here on topics come as ids.
 const TOPIC_ID_VERSION: i16 = 13;
+/// From here on the answer says who leads instead (KIP-951).
+const NEW_LEADER_VERSION: i16 = 10;
 
 pub(crate) struct Produce;
 
@@ -143,6 +145,9 @@ impl Append<'_> {
         let Some(partition) = self.published.image.topics.partition(topic, data.index) else {
             return refused(data, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
         };
+        if self.call.version < NEW_LEADER_VERSION {
+            return refused(data, ErrorCode::NOT_LEADER_OR_FOLLOWER);
+        }
         PartitionProduceResponse {
             current_leader: LeaderIdAndEpoch {
                 leader_id: partition.leader,

@@ -1,6 +1,6 @@
 //! The controller's thread, and the start of the node before there is a thread.
 
-use std::{collections::BTreeMap, io, sync::Arc, thread::JoinHandle};
+use std::{collections::BTreeMap, io, sync::Arc, thread::JoinHandle, time::Duration};
 
 use dohle_base::{BrokerId, ErrorCode};
 use dohle_controller::{Answer, Node, NodeOutput, Reply, Request, RequestToken};
@@ -10,7 +10,11 @@ use dohle_protocol::api::{
     broker_registration_request::BrokerRegistrationRequest,
 };
 use dohle_raft::Token;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    runtime::Runtime,
+    sync::{mpsc, oneshot},
+    time::error::Elapsed,
+};
 use tracing::{error, info};
 
 use super::{ControllerInbox, Event, FilesError, MetadataFiles};
@@ -131,7 +135,7 @@ impl Driver {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let thread = std::thread::Builder::new().name("controller".to_owned());
         let run = move || {
-            if let Err(error) = runtime.block_on(self.run(inbox.0, publisher)) {
+            if let Err(error) = self.run(&runtime, inbox.0, publisher) {
                 // Without its log the node cannot change anything; what it serves it goes on serving.
                 error!(node = %broker.node_id, "the controller has stopped: {error}");
             }
@@ -139,28 +143,22 @@ impl Driver {
         Ok(thread.spawn(run)?)
     }
 
-    async fn run(
+    /// Only the waiting is asynchronous: publishing blocks, on disks and on other threads.
+    fn run(
         mut self,
+        runtime: &Runtime,
         mut events: mpsc::Receiver<Event>,
         mut publisher: Publisher,
     ) -> Result<(), FilesError> {
         loop {
-            let event = match self.node.poll_timeout() {
-                None => events.recv().await,
-                Some(deadline) => {
-                    let wait = deadline.since(self.clock.now().instant);
-                    match tokio::time::timeout(wait, events.recv()).await {
-                        Ok(event) => event,
-                        Err(_) => {
-                            self.node.tick(self.clock.now());
-                            self.carry_out()?;
-                            self.settle(&mut publisher);
-                            continue;
-                        }
-                    }
-                }
+            let deadline = self.node.poll_timeout();
+            let wait = deadline.map(|deadline| deadline.since(self.clock.now().instant));
+            let Ok(mut next) = runtime.block_on(next_event(&mut events, wait)) else {
+                self.node.tick(self.clock.now());
+                self.carry_out()?;
+                self.settle(&mut publisher);
+                continue;
             };
-            let mut next = event;
             let mut stops = false;
             for _ in 0..EVENTS_PER_ROUND {
                 match next {
@@ -259,6 +257,20 @@ impl Driver {
         self.carry_out()?;
         self.settle(publisher);
         self.files.close()
+    }
+}
+
+/// The next event; none when nobody can send any more.
+///
+/// # Errors
+/// The time is over.
+async fn next_event(
+    events: &mut mpsc::Receiver<Event>,
+    wait: Option<Duration>,
+) -> Result<Option<Event>, Elapsed> {
+    match wait {
+        None => Ok(events.recv().await),
+        Some(wait) => tokio::time::timeout(wait, events.recv()).await,
     }
 }
 

@@ -169,7 +169,12 @@ impl MetadataFiles {
     ///
     /// # Errors
     /// The node must stop: what it decided is not in the log.
-    pub fn append(&mut self, base: Offset, batch: &Bytes, now: Timestamp) -> Result<(), FilesError> {
+    pub fn append(
+        &mut self,
+        base: Offset,
+        batch: &Bytes,
+        now: Timestamp,
+    ) -> Result<(), FilesError> {
         assert_eq!(self.log.log_end_offset(), base, "raft and the log agree on the end");
         let epoch = BatchView::parse(batch)?.partition_leader_epoch();
         if epoch > self.log.latest_epoch() && epoch > LeaderEpoch::NONE {

@@ -31,7 +31,8 @@ impl Journal<GroupRecord> for OffsetsJournal<'_> {
             };
             batch.append(&record).map_err(|_| ErrorCode::RECORD_LIST_TOO_LARGE)?;
         }
-        let appended = self.partition.append(&batch.finish(), Origin::Coordinator, self.now.wall)?;
+        let appended =
+            self.partition.append(&batch.finish(), Origin::Coordinator, self.now.wall)?;
         Ok(appended.base_offset)
     }
 }

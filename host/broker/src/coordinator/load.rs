@@ -4,7 +4,9 @@ use dohle_base::{ErrorCode, Offset, ProducerId};
 use dohle_group::{GroupMachine, GroupRecord, RecordError};
 use dohle_log::{IoError, ReadError};
 use dohle_machine::Runtime;
-use dohle_records::{BatchError, ControlError, DECOMPRESSED_SIZE_MAX, EndTxnMarker, Entry, entries, owned_records};
+use dohle_records::{
+    BatchError, ControlError, DECOMPRESSED_SIZE_MAX, EndTxnMarker, Entry, entries, owned_records,
+};
 use dohle_replication::{Isolation, Read};
 
 use crate::partition::Partition;
@@ -52,7 +54,8 @@ pub(super) fn load(partition: &Partition) -> Result<Runtime<GroupMachine>, LoadE
             at_least_one: true,
             isolation: Isolation::ReadUncommitted,
         };
-        let found = partition.with_leader(|leader| leader.read(read)).map_err(LoadError::NotLed)??;
+        let found =
+            partition.with_leader(|leader| leader.read(read)).map_err(LoadError::NotLed)??;
         let Some(slice) = found.slice else { break };
         let bytes = slice.read()?;
         let before = next;

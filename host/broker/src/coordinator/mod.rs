@@ -46,7 +46,12 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// What reaches the coordinator thread.
 enum Event {
     /// A request, for the group's partition.
-    Ask { partition: PartitionId, token: ReplyToken, command: Command, reply: oneshot::Sender<Reply> },
+    Ask {
+        partition: PartitionId,
+        token: ReplyToken,
+        command: Command,
+        reply: oneshot::Sender<Reply>,
+    },
     /// This node leads the partition from now on.
     Elected(Arc<Partition>),
     /// This node no longer leads it, or it is gone.
