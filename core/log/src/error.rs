@@ -102,6 +102,14 @@ pub enum DamageReason {
         /// The offset.
         offset: Offset,
     },
+    /// What lay between the end of a segment and the next one is not there.
+    #[error("offset {expected} is next, the segment behind begins at {offset}")]
+    Gap {
+        /// Where the segment ends.
+        expected: Offset,
+        /// Where the next one begins.
+        offset: Offset,
+    },
     /// A segment begins before the one before it ends.
     #[error("the segment begins before offset {end}, the end of the one before")]
     Overlap {

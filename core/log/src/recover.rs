@@ -186,10 +186,20 @@ impl<D: Disk> Log<D> {
             return Ok(None);
         }
         segment.unseal(dir, config)?;
-        let start = segment.indexes.as_ref().and_then(|indexes| indexes.offsets.last());
         let base = segment.base;
+        let entry = segment.indexes.as_ref().and_then(|indexes| indexes.offsets.last());
         let mut end = base;
-        let mut scan = segment.heads(dir, start.map_or(0, |entry| entry.position))?;
+        let mut scan = segment.heads(dir, entry.map_or(0, |entry| entry.position))?;
+        if let Some(entry) = entry {
+            match scan.next() {
+                Ok(Some(head)) if (base..=entry.offset).contains(&head.base) => {
+                    end = head.last.next();
+                }
+                Err(LogError::Io(error)) => return Err(error.into()),
+                // The index does not belong to these batches.
+                _ => return Ok(None),
+            }
+        }
         loop {
             match scan.next() {
                 Ok(Some(head)) if head.base >= end => end = head.last.next(),
@@ -203,21 +213,18 @@ impl<D: Disk> Log<D> {
 
     /// Reads, checks and indexes the segments from `first` on, and cuts where they end.
     fn scan_segments(&mut self, first: usize, how: &OpenLog) -> Result<(), LogError> {
-        let mut expected = Offset::ZERO;
         let mut index = first;
         while let Some(segment) = self.segments.get(index) {
-            let base = segment.base;
-            if base < expected {
-                let path = self.dir.file(base, FileKind::Log);
-                let reason = DamageReason::Overlap { end: expected };
-                return Err(Corruption::new(&path, 0, reason).into());
-            }
-            self.producers.advance(base);
+            self.producers.advance(segment.base);
             self.write_snapshot()?;
             let (end, damage) = self.scan_segment(index)?;
-            expected = end;
+            self.log_end = end;
+            let damage = match damage {
+                None => self.gap_behind(index, end)?,
+                damage => damage,
+            };
             if let Some((position, reason)) = damage {
-                self.cut(index, position, end, reason, how.on_damage)?;
+                self.cut(index, position, reason, how.on_damage)?;
             }
             index += 1;
             if index < self.segments.len() {
@@ -225,8 +232,29 @@ impl<D: Disk> Log<D> {
                 segment.seal(&self.dir)?;
             }
         }
-        self.log_end = expected;
-        self.assign_scanned_epochs()
+        Ok(checkpoint::write_epochs(&self.dir.disk, self.dir.path(), self.epochs.entries())?)
+    }
+
+    /// Whether what was between a segment's end and the next one is gone: the name of the next one
+    /// reached the disk, and what was written before it did not.
+    ///
+    /// The cleaner leaves gaps, too, so on a compacted topic one with data behind it is fine.
+    fn gap_behind(
+        &mut self,
+        index: usize,
+        expected: Offset,
+    ) -> Result<Option<(u64, DamageReason)>, LogError> {
+        let Some(offset) = self.segments.get(index + 1).map(|next| next.base) else {
+            return Ok(None);
+        };
+        if offset < expected {
+            let path = self.dir.file(offset, FileKind::Log);
+            return Err(Corruption::new(&path, 0, DamageReason::Overlap { end: expected }).into());
+        }
+        let position = self.segments.get(index).map_or(0, |segment| u64::from(segment.size));
+        let is_fine = offset == expected
+            || (self.config.compacted && self.find_behind(index, position)?.is_some());
+        Ok((!is_fine).then_some((position, DamageReason::Gap { expected, offset })))
     }
 
     /// Reads one segment to its end or to the first byte that is wrong; says where the log goes on
@@ -279,13 +307,12 @@ impl<D: Disk> Log<D> {
         &mut self,
         index: usize,
         position: u64,
-        end: Offset,
         reason: DamageReason,
         on_damage: OnDamage,
     ) -> Result<(), LogError> {
-        let base = self.segments.get(index).map_or(end, |segment| segment.base);
+        let base = self.segments.get(index).map_or(self.log_end, |segment| segment.base);
         let path = self.dir.file(base, FileKind::Log);
-        let valid_at = self.find_behind(index, position, end)?;
+        let valid_at = self.find_behind(index, position)?;
         if valid_at.is_some() && on_damage == OnDamage::Refuse {
             return Err(Corruption { path, position, reason, valid_at }.into());
         }
@@ -301,14 +328,9 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
-    /// A valid batch behind damage, in the same segment or a later one.
-    fn find_behind(
-        &mut self,
-        index: usize,
-        position: u64,
-        expected: Offset,
-    ) -> Result<Option<Place>, LogError> {
-        let epoch = self.epochs.latest();
+    /// A valid batch behind what the log ends with so far, in the same segment or a later one.
+    fn find_behind(&mut self, index: usize, position: u64) -> Result<Option<Place>, LogError> {
+        let (epoch, expected) = (self.epochs.latest(), self.log_end);
         let mut start = position + 1;
         for segment in self.segments.iter_mut().skip(index) {
             let path = self.dir.file(segment.base, FileKind::Log);
@@ -373,10 +395,6 @@ impl<D: Disk> Log<D> {
         }
         self.producers.expire(now, self.config.producer_expiration_ms);
         Ok(())
-    }
-
-    fn assign_scanned_epochs(&mut self) -> Result<(), LogError> {
-        Ok(checkpoint::write_epochs(&self.dir.disk, self.dir.path(), self.epochs.entries())?)
     }
 
     /// Removes snapshots that no segment begins with, but for the last one, and those outside the

@@ -1,0 +1,275 @@
+//! What a leader appends gets offsets, is checked and is changed only as the topic wants it.
+
+use dohle_base::{LeaderEpoch, Offset, Timestamp};
+use dohle_log::{AppendError, CompressionPolicy, LogConfig, Origin, ProducerError, sim::Faults};
+use dohle_records::{
+    BatchError, BatchView, Codec, Compression, ControlError, MAGIC_V2, TimestampType,
+};
+
+use crate::kit::*;
+
+#[test]
+fn offsets_and_epoch_are_assigned_and_nothing_else_changes() {
+    let (disk, mut log) = empty(LogConfig::default());
+    let sent = [records(3).bytes(), records(2).bytes()];
+    let first = log.append_as_leader(&sent[0], LeaderEpoch(7), Origin::Client, NOW).unwrap();
+    let second = log.append_as_leader(&sent[1], LeaderEpoch(7), Origin::Client, NOW).unwrap();
+    assert_eq!((first.base_offset, first.last_offset), (Offset(0), Offset(2)));
+    assert_eq!((second.base_offset, second.last_offset), (Offset(3), Offset(4)));
+    assert_eq!(second.log_append_time, Timestamp::NONE);
+    assert_eq!(log.log_end_offset(), Offset(5));
+    let stored = read_all(&mut log);
+    for (stored, sent) in stored.iter().zip(&sent) {
+        let view = BatchView::parse(stored).unwrap();
+        assert_eq!(view.partition_leader_epoch(), LeaderEpoch(7));
+        assert_eq!(stored[17..], sent[17..]);
+    }
+    assert_eq!(log.size(), (sent[0].len() + sent[1].len()) as u64);
+    // Opening made files; a batch costs one write and the first of an epoch its checkpoint.
+    let before = disk.changes();
+    log.append_as_leader(&sent[0], LeaderEpoch(7), Origin::Client, NOW).unwrap();
+    assert_eq!(disk.changes() - before, 1);
+}
+
+#[test]
+fn several_batches_of_a_coordinator_are_one_write() {
+    let (disk, mut log) = empty(LogConfig::default());
+    log.begin_leader_epoch(EPOCH).unwrap();
+    let batches = [records(2).bytes(), records(1).bytes(), records(4).bytes()].concat();
+    let before = disk.changes();
+    let appended = log.append_as_leader(&batches, EPOCH, Origin::Coordinator, NOW).unwrap();
+    assert_eq!(disk.changes() - before, 1);
+    assert_eq!((appended.base_offset, appended.last_offset), (Offset(0), Offset(6)));
+    assert_eq!(read_values(&mut log).len(), 7);
+}
+
+#[test]
+fn what_a_client_may_not_send_is_refused_with_its_reason() {
+    let config = LogConfig {
+        message_bytes_max: 300,
+        segment_bytes_max: 2_000,
+        compacted: true,
+        timestamp_before_ms_max: 1_000,
+        timestamp_after_ms_max: 500,
+        ..LogConfig::default()
+    };
+    let (_disk, mut log) = empty(config);
+    let good = records(1).bytes();
+    let mut bad_crc = good.to_vec();
+    *bad_crc.last_mut().unwrap() ^= 1;
+    let mut old = good.to_vec();
+    old[16] = 1;
+    let two = [good.clone(), good.clone()].concat();
+    let rows: Vec<(&str, Vec<u8>, fn(&AppendError) -> bool)> = vec![
+        ("nothing", vec![], |e| matches!(e, AppendError::Empty)),
+        ("checksum", bad_crc, |e| matches!(e, AppendError::Batch(BatchError::BadCrc { .. }))),
+        (
+            "magic",
+            old,
+            |e| matches!(e, AppendError::Batch(BatchError::BadMagic { magic, .. }) if *magic != MAGIC_V2),
+        ),
+        ("two batches", two, |e| matches!(e, AppendError::Batch(BatchError::NotAlone { .. }))),
+        ("cut", good[..good.len() - 1].to_vec(), |e| {
+            matches!(e, AppendError::Batch(BatchError::Truncated { .. }))
+        }),
+        ("control", marker(1, 0, true).to_vec(), |e| {
+            matches!(e, AppendError::Batch(BatchError::ControlFromClient))
+        }),
+        ("size", records(1).sized(300).bytes().to_vec(), |e| {
+            matches!(e, AppendError::TooLarge { size_max: 300, .. })
+        }),
+        ("no key", records(2).keyless().bytes().to_vec(), |e| {
+            matches!(e, AppendError::NoKey { index: 0 })
+        }),
+        (
+            "old",
+            records(1).at(NOW.0 - 1_001).bytes().to_vec(),
+            |e| matches!(e, AppendError::Timestamp { timestamp, .. } if timestamp.0 == NOW.0 - 1_001),
+        ),
+        (
+            "young",
+            records(1).at(NOW.0 + 501).bytes().to_vec(),
+            |e| matches!(e, AppendError::Timestamp { latest, .. } if latest.0 == NOW.0 + 500),
+        ),
+    ];
+    for (what, bytes, expected) in rows {
+        let error = log.append_as_leader(&bytes, EPOCH, Origin::Client, NOW).unwrap_err();
+        assert!(expected(&error), "{what}: {error}");
+        assert_eq!(log.log_end_offset(), Offset(0), "{what}");
+    }
+    for fine in [NOW.0 - 1_000, NOW.0 + 500, -1] {
+        records(1).at(fine).append(&mut log).unwrap();
+    }
+    assert_eq!(log.log_end_offset(), Offset(3));
+}
+
+#[test]
+fn batches_larger_than_a_segment_and_stale_leaders_are_refused() {
+    let (_disk, mut log) = empty(LogConfig { segment_bytes_max: 200, ..LogConfig::default() });
+    let error = records(1).sized(200).append(&mut log).unwrap_err();
+    assert!(matches!(error, AppendError::LargerThanSegment { size_max: 200, .. }));
+    log.begin_leader_epoch(LeaderEpoch(3)).unwrap();
+    let error = records(1).append(&mut log).unwrap_err();
+    let (epoch, latest) = (EPOCH, LeaderEpoch(3));
+    assert_eq!(error, AppendError::StaleLeaderEpoch { epoch, latest });
+}
+
+#[test]
+fn with_log_append_time_all_records_get_the_logs_time() {
+    let config = LogConfig { timestamp_type: TimestampType::LogAppend, ..LogConfig::default() };
+    let (_disk, mut log) = empty(config);
+    let appended = records(2).at(5).append(&mut log).unwrap();
+    assert_eq!(appended.log_append_time, NOW);
+    let stored = read_all(&mut log);
+    let view = BatchView::parse(&stored[0]).unwrap();
+    assert_eq!((view.max_timestamp(), view.base_timestamp()), (NOW, Timestamp(5)));
+    assert_eq!(view.attributes().timestamp_type(), TimestampType::LogAppend);
+    assert_eq!(log.max_timestamp().unwrap().unwrap().offset, Offset(0));
+}
+
+#[test]
+fn a_topics_own_codec_makes_batches_anew() {
+    for (codec, target) in [(Codec::None, Codec::Zstd), (Codec::Gzip, Codec::None)] {
+        let config = LogConfig {
+            compression: CompressionPolicy::Fixed(Compression::new(target)),
+            ..LogConfig::default()
+        };
+        let (_disk, mut log) = empty(config);
+        let sent = records(50).by(9, 1, 4).packed(Compression::new(codec));
+        sent.append(&mut log).unwrap();
+        let stored = read_all(&mut log);
+        let view = BatchView::parse(&stored[0]).unwrap();
+        assert_eq!(view.attributes().codec(), Some(target));
+        assert_eq!(view.producer(), Some(producer(9, 1, 4)));
+        let values = read_values(&mut log);
+        assert_eq!(values[49], (49, "value 49".to_owned()));
+        // The same codec is left as it is, whatever its level.
+        let same = records(3).packed(Compression::new(target)).bytes();
+        log.append_as_leader(&same, EPOCH, Origin::Client, NOW).unwrap();
+        assert_eq!(read_all(&mut log)[1][17..], same[17..]);
+    }
+}
+
+#[test]
+fn a_batch_sent_again_is_answered_and_not_stored_again() {
+    let (_disk, mut log) = empty(LogConfig::default());
+    let first = records(3).by(9, 0, 0);
+    let stored = first.append(&mut log).unwrap();
+    records(2).by(9, 0, 3).append(&mut log).unwrap();
+    let again = first.append(&mut log).unwrap();
+    assert!(again.duplicate && !stored.duplicate);
+    assert_eq!((again.base_offset, again.last_offset), (Offset(0), Offset(2)));
+    assert_eq!(log.log_end_offset(), Offset(5));
+    let error = records(1).by(9, 0, 6).append(&mut log).unwrap_err();
+    let out = ProducerError::OutOfSequence { producer_id: 9.into(), sequence: 6, expected: 5 };
+    assert_eq!(error, AppendError::Producer(out));
+}
+
+#[test]
+fn transactions_hold_the_last_stable_offset_and_leave_their_aborts() {
+    let (disk, mut log) = empty(small());
+    records(2).by(1, 0, 0).in_transaction().append(&mut log).unwrap();
+    records(1).append(&mut log).unwrap();
+    records(2).by(2, 0, 0).in_transaction().append(&mut log).unwrap();
+    assert!(log.in_transaction(1.into(), 0.into()));
+    assert_eq!(log.last_stable_offset(Offset(5)), Offset(0));
+    assert_eq!(log.oldest_transaction(), Some((Offset(0), NOW)));
+    append_marker(&mut log, 1, false);
+    assert_eq!(log.last_stable_offset(Offset(5)), Offset(0), "the marker is not replicated");
+    assert_eq!(log.last_stable_offset(Offset(6)), Offset(3));
+    append_marker(&mut log, 2, true);
+    assert_eq!(log.last_stable_offset(Offset(7)), Offset(7));
+    let aborted = log.aborted_transactions(Offset(0), Offset(7)).unwrap();
+    assert_eq!(aborted.len(), 1);
+    assert_eq!((aborted[0].first_offset, aborted[0].last_offset), (Offset(0), Offset(5)));
+    assert_eq!(aborted[0].last_stable_offset, Offset(3));
+    assert_eq!(log.aborted_transactions(Offset(6), Offset(7)).unwrap(), vec![]);
+    drop(log);
+    let log = open(&disk, small()).unwrap();
+    assert_eq!(log.aborted_transactions(Offset(0), Offset(7)).unwrap(), aborted);
+    assert_eq!(log.producer(1.into()).unwrap().coordinator_epoch, 0);
+}
+
+#[test]
+fn a_marker_that_cannot_be_read_is_refused() {
+    let (_disk, mut log) = empty(LogConfig::default());
+    let kind = dohle_records::ControlType::LeaderChange;
+    let record = dohle_records::ControlRecord { kind, value: &[] };
+    let spec = dohle_records::BatchSpec {
+        producer: producer(1, 0, -1),
+        ..dohle_records::BatchSpec::default()
+    };
+    let bytes = dohle_records::control_batch(spec, NOW, &[record]).unwrap();
+    let origin = Origin::Marker { transaction_version: 2 };
+    let error = log.append_as_leader(&bytes, EPOCH, origin, NOW).unwrap_err();
+    assert_eq!(error, AppendError::Control(ControlError::NotEndTxn { id: 2 }));
+    log.append_as_leader(&bytes, EPOCH, Origin::Raft, NOW).unwrap();
+}
+
+#[test]
+fn a_segment_is_rolled_by_size_by_time_and_when_an_index_is_full() {
+    let rows: [(&str, LogConfig, fn(usize) -> Spec); 4] = [
+        ("size", LogConfig { segment_bytes_max: 200, ..LogConfig::default() }, |_| records(1)),
+        ("time", LogConfig { segment_ms_max: 1_000, ..LogConfig::default() }, |index| {
+            records(1).at(NOW.0 + index as i64 * 600)
+        }),
+        (
+            "jitter",
+            LogConfig { segment_ms_max: 2_000, segment_jitter_ms: 1_000, ..LogConfig::default() },
+            |index| records(1).at(NOW.0 + index as i64 * 600),
+        ),
+        (
+            "index",
+            LogConfig {
+                segment_index_bytes_max: 12,
+                index_interval_bytes: 0,
+                ..LogConfig::default()
+            },
+            |index| records(1).at(NOW.0 + index as i64),
+        ),
+    ];
+    for (what, config, batch) in rows {
+        let (_disk, mut log) = empty(config);
+        for index in 0..6 {
+            batch(index).append(&mut log).unwrap();
+        }
+        assert!((3..=6).contains(&log.segment_count()), "{what}: {}", log.segment_count());
+        assert_eq!(read_values(&mut log).len(), 6, "{what}");
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_and_loses_nothing() {
+    let (disk, mut log) = empty(LogConfig::default());
+    records(5).append(&mut log).unwrap();
+    disk.set_faults(Faults { bytes_free: Some(50), ..Faults::default() });
+    let error = records(5).append(&mut log).unwrap_err();
+    assert!(matches!(error, AppendError::Log(dohle_log::LogError::Io(e)) if e.is_full()));
+    assert!(!log.is_poisoned());
+    disk.set_faults(Faults::default());
+    records(2).append(&mut log).unwrap();
+    assert_eq!(read_values(&mut log).len(), 7);
+    drop(log);
+    assert_eq!(open(&disk, LogConfig::default()).unwrap().log_end_offset(), Offset(7));
+}
+
+#[test]
+fn short_writes_are_completed() {
+    let (disk, mut log) = empty(LogConfig::default());
+    disk.set_faults(Faults { write_size_max: Some(7), ..Faults::default() });
+    records(5).append(&mut log).unwrap();
+    assert_eq!(read_values(&mut log).len(), 5);
+}
+
+#[test]
+fn a_log_whose_failed_write_cannot_be_undone_is_closed() {
+    let (disk, mut log) = empty(LogConfig::default());
+    log.begin_leader_epoch(EPOCH).unwrap();
+    disk.set_faults(Faults { power_after: Some(disk.changes()), ..Faults::default() });
+    records(1).append(&mut log).unwrap_err();
+    assert!(log.is_poisoned());
+    disk.set_faults(Faults::default());
+    let error = records(1).append(&mut log).unwrap_err();
+    assert_eq!(error, AppendError::Log(dohle_log::LogError::Poisoned));
+    assert!(log.close().is_err());
+}

@@ -1,0 +1,9 @@
+//! A log through its public face: appended to, read, rolled, cut, closed, crashed.
+
+mod append;
+mod crash;
+mod follow;
+mod hostile;
+mod kit;
+mod read;
+mod truncate;
