@@ -8,6 +8,9 @@ use dohle_records::{
 
 use crate::kit::*;
 
+type Expected = fn(&AppendError) -> bool;
+type MakeBatch = fn(usize) -> Spec;
+
 #[test]
 fn offsets_and_epoch_are_assigned_and_nothing_else_changes() {
     let (disk, mut log) = empty(LogConfig::default());
@@ -60,7 +63,7 @@ fn what_a_client_may_not_send_is_refused_with_its_reason() {
     let mut old = good.to_vec();
     old[16] = 1;
     let two = [good.clone(), good.clone()].concat();
-    let rows: Vec<(&str, Vec<u8>, fn(&AppendError) -> bool)> = vec![
+    let rows: Vec<(&str, Vec<u8>, Expected)> = vec![
         ("nothing", vec![], |e| matches!(e, AppendError::Empty)),
         ("checksum", bad_crc, |e| matches!(e, AppendError::Batch(BatchError::BadCrc { .. }))),
         (
@@ -208,7 +211,7 @@ fn a_marker_that_cannot_be_read_is_refused() {
 
 #[test]
 fn a_segment_is_rolled_by_size_by_time_and_when_an_index_is_full() {
-    let rows: [(&str, LogConfig, fn(usize) -> Spec); 4] = [
+    let rows: [(&str, LogConfig, MakeBatch); 4] = [
         ("size", LogConfig { segment_bytes_max: 200, ..LogConfig::default() }, |_| records(1)),
         ("time", LogConfig { segment_ms_max: 1_000, ..LogConfig::default() }, |index| {
             records(1).at(NOW.0 + index as i64 * 600)
