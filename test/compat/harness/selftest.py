@@ -1,0 +1,128 @@
+"""The judges judged: each must be able to fail, and must not fail what is right.
+
+Needs no node. What a client or a codec computes is compared with values from elsewhere: murmur2 with those of
+the Java client, CRC-32C with the one that the standard gives.
+"""
+
+import copy
+
+from clients.checks import expect_records
+from clients.hashes import murmur2, partition_of
+from wire import batches, golden, schema
+
+from . import lists
+from .report import Failed, Report, expect, expect_equal
+
+
+class Silent(Report):
+    """A report that prints nothing."""
+
+    def line(self, verdict, name, seconds, detail):
+        pass
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+def run(report, node, work, quick):
+    """Makes every judge pass and fail."""
+    for name, check in (
+        ("murmur2 is the Java client's", hashes),
+        ("CRC-32C is the standard's", checksums),
+        ("a changed, missing or added field of an answer is found", answers),
+        ("masks hide what moves and nothing else", masks),
+        ("a message with a byte too many or too few is refused", strictness),
+        ("frozen lists excuse only what they name", frozen),
+        ("every name in needs-later.tsv is on a list", later),
+        ("changed records are found", records),
+        ("a check that raises fails", raising),
+    ):
+        report.check(name, check)
+
+
+def fails(action, what):
+    try:
+        action()
+    except (Failed, schema.WireError):
+        return
+    raise Failed(f"not found: {what}")
+
+
+def hashes():
+    # from the Java client's own tests of its partitioner
+    for key, wanted in ((b"21", -973932308), (b"foobar", -790332482), (b"a-little-bit-long-string", -985981536), (b"", 275646681)):
+        signed = murmur2(key) - (1 << 32 if murmur2(key) >> 31 else 0)
+        expect_equal(signed, wanted, f"hash of {key!r}")
+    expect(0 <= partition_of(b"foobar", 7) < 7, "a partition out of range")
+
+
+def checksums():
+    expect_equal(batches.crc32c(b"123456789"), 0xE3069283, "CRC of the digits")
+
+
+def answers():
+    rows = golden.read()
+    expect(len(rows) > 900, f"only {len(rows)} golden answers")
+    key = next(k for k in rows if k[:2] == ("Fetch", "empty partition"))
+    expect(golden.difference(rows[key], copy.deepcopy(rows[key])) is None, "equal answers differ")
+    for change in (
+        lambda p: p.__setitem__("HighWatermark", 1),
+        lambda p: p.__setitem__("Records", None),
+        lambda p: p.pop("AbortedTransactions"),
+        lambda p: p.__setitem__("Added", 0),
+        lambda p: p.__setitem__("ErrorCode", False),
+    ):
+        other = copy.deepcopy(rows[key])
+        change(other["Responses"][0]["Partitions"][0])
+        expect(golden.difference(rows[key], other), "a difference was overlooked")
+    longer = copy.deepcopy(rows[key])
+    longer["Responses"] *= 2
+    expect(golden.difference(rows[key], longer), "a second element was overlooked")
+
+
+def masks():
+    answer = {"TopicId": "ab" * 16, "ErrorMessage": "why", "ErrorCode": 3, "Leader": "", "Port": 0}
+    wanted = {"TopicId": "*", "ErrorMessage": "*", "ErrorCode": 3, "Leader": "", "Port": 0}
+    expect_equal(golden.masked(answer, "Fetch"), wanted, "masked answer")
+
+
+def strictness():
+    fetch = schema.response("Fetch")
+    for version in fetch.versions():
+        good = fetch.encode({"Responses": [], "SessionId": 5}, version)
+        expect_equal(fetch.decode(good, version)["Responses"], [], f"v{version} read back")
+        fails(lambda: fetch.decode(good + b"\0", version), f"a byte too many in v{version}")
+        fails(lambda: fetch.decode(good[:-1], version), f"a byte too few in v{version}")
+    fails(lambda: schema.response("Metadata").decode(b"\x7f\xff\xff\xff", 0), "a count beyond the bytes")
+
+
+def frozen():
+    inner = Silent("inner")
+    lists.judge(inner, "x", ["a", "b", "c", "d"], {"a", "c"}, {"c": "later", "d": "later"}, lambda name: "")
+    expect_equal((inner.passed, inner.failed), (["a", "c"], ["b"]), "verdicts")
+    expect(any("c" in note and "leave" in note for note in inner.notes), "a passing test of needs-later is not told")
+
+
+def later():
+    suites = {path.stem for path in lists.LISTS.glob("*.txt")}
+    for suite in suites:
+        known = set(lists.frozen(suite)) | {"authorizer.class.name", "allow.everyone.if.no.acl.found"}
+        expect(not set(lists.later(suite)) - known, f"{suite}: unknown names {set(lists.later(suite)) - known}")
+    text = (lists.LISTS / "needs-later.tsv").read_text().splitlines()[1:]
+    expect(all(line.count("\t") == 2 and line.split("\t")[0] in suites for line in text), "a row of another form")
+
+
+def records():
+    sent = [{"p": 0, "ts": 5, "k": "a2V5", "v": None, "h": [["n", "YQ=="], ["n", None]]}]
+    got = [{"p": 0, "o": 0, "ts": 5, "k": "a2V5", "v": None, "h": [["n", "YQ=="], ["n", None]]}]
+    expect_records(got, sent, 0)
+    for field, value in (("ts", 6), ("k", None), ("v", ""), ("h", [["n", None], ["n", "YQ=="]])):
+        fails(lambda: expect_records([got[0] | {field: value}], sent, 0), f"{field} {value!r}")
+    fails(lambda: expect_records([], sent, 0), "a lost record")
+    fails(lambda: expect_records(got * 2, sent, 0), "a record twice")
+
+
+def raising():
+    inner = Silent("inner")
+    inner.check("os error", lambda: open("/no/such/file"))
+    expect_equal(inner.failed, ["os error"], "verdicts")
