@@ -5,6 +5,7 @@
 mod addresses;
 mod directories;
 mod node;
+pub mod storage;
 
 pub use addresses::AddressError;
 pub use directories::DirectoriesError;
