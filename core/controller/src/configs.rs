@@ -4,6 +4,8 @@
 //! need the image: the resource must exist, and while eligible leader replicas are maintained,
 //! `min.insync.replicas` has one value for all brokers. Source: interop C.5, C.6.
 
+use std::collections::BTreeSet;
+
 use dohle_base::{BrokerId, ErrorCode, Str};
 use dohle_config::alter::{self, AlterOp, Alteration, Refusal};
 use dohle_config::{Resource, Settings};
@@ -22,6 +24,7 @@ use dohle_protocol::records::metadata::{
 
 use crate::controller::{Outcome, outcome};
 use crate::lookup::MIN_INSYNC_REPLICAS;
+use crate::repeated::repeated;
 use crate::topics::USER_RECORDS_MAX;
 use crate::{ApiError, Context, Controller, Reply};
 
@@ -43,20 +46,20 @@ impl Controller {
         context: &Context,
         request: &IncrementalAlterConfigsRequest,
     ) -> Outcome {
-        let key = |at: usize| {
-            request.resources.get(at).map(|r| (r.resource_type, r.resource_name.clone()))
-        };
+        let repeated =
+            repeated(request.resources.iter().map(|r| (r.resource_type, r.resource_name.as_str())));
         let results: Results = request
             .resources
             .iter()
-            .enumerate()
-            .map(|(at, wanted)| {
-                let altered = self.resource(at, key).and_then(|resource| {
-                    let alterations = alterations(&wanted.configs)?;
-                    let (kind, current) = self.kind_and_settings(&resource)?;
-                    let changes = alter::alter(kind, &current, &alterations).map_err(refused)?;
-                    self.changed(kind, &resource, &current, changes)
-                });
+            .map(|wanted| {
+                let altered = once(&repeated, wanted.resource_type, &wanted.resource_name)
+                    .and_then(|resource| {
+                        let alterations = alterations(&wanted.configs)?;
+                        let (kind, current) = self.kind_and_settings(&resource)?;
+                        let changes =
+                            alter::alter(kind, &current, &alterations).map_err(refused)?;
+                        self.changed(kind, &resource, &current, changes)
+                    });
                 (wanted.resource_type, wanted.resource_name.clone(), altered)
             })
             .collect();
@@ -77,24 +80,23 @@ impl Controller {
         context: &Context,
         request: &AlterConfigsRequest,
     ) -> Outcome {
-        let key = |at: usize| {
-            request.resources.get(at).map(|r| (r.resource_type, r.resource_name.clone()))
-        };
+        let repeated =
+            repeated(request.resources.iter().map(|r| (r.resource_type, r.resource_name.as_str())));
         let results: Results = request
             .resources
             .iter()
-            .enumerate()
-            .map(|(at, wanted)| {
-                let altered = self.resource(at, key).and_then(|resource| {
-                    let settings: Vec<(Str, Option<Str>)> = wanted
-                        .configs
-                        .iter()
-                        .map(|config| (config.name.clone(), config.value.clone()))
-                        .collect();
-                    let (kind, current) = self.kind_and_settings(&resource)?;
-                    let changes = alter::replace(kind, &current, &settings).map_err(refused)?;
-                    self.changed(kind, &resource, &current, changes)
-                });
+            .map(|wanted| {
+                let altered = once(&repeated, wanted.resource_type, &wanted.resource_name)
+                    .and_then(|resource| {
+                        let settings: Vec<(Str, Option<Str>)> = wanted
+                            .configs
+                            .iter()
+                            .map(|config| (config.name.clone(), config.value.clone()))
+                            .collect();
+                        let (kind, current) = self.kind_and_settings(&resource)?;
+                        let changes = alter::replace(kind, &current, &settings).map_err(refused)?;
+                        self.changed(kind, &resource, &current, changes)
+                    });
                 (wanted.resource_type, wanted.resource_name.clone(), altered)
             })
             .collect();
@@ -108,22 +110,6 @@ impl Controller {
             ..AlterConfigsResponse::default()
         };
         outcome(context, records, Reply::AlterConfigs(response))
-    }
-
-    /// The resource at a place of the request, which must not occur at another.
-    fn resource(
-        &self,
-        at: usize,
-        key: impl Fn(usize) -> Option<(i8, Str)>,
-    ) -> Result<ConfigResource, ApiError> {
-        let wanted = key(at);
-        let count = (0..).map_while(&key).filter(|other| Some(other) == wanted.as_ref()).count();
-        let (resource_type, name) = wanted.ok_or(ErrorCode::INVALID_REQUEST)?;
-        if count > 1 {
-            let message = "the resource occurs more than once in the request";
-            return Err(ApiError::new(ErrorCode::INVALID_REQUEST, message));
-        }
-        Ok(ConfigResource { resource_type, name })
     }
 
     fn kind_and_settings(
@@ -256,6 +242,19 @@ pub(crate) fn clear_elr_records(
         ClearElrRecord { topic_name }.into()
     });
     cleared.collect()
+}
+
+/// The resource, if the request names it once.
+fn once(
+    repeated: &BTreeSet<(i8, &str)>,
+    resource_type: i8,
+    name: &Str,
+) -> Result<ConfigResource, ApiError> {
+    if repeated.contains(&(resource_type, name.as_str())) {
+        let message = "the resource occurs more than once in the request";
+        return Err(ApiError::new(ErrorCode::INVALID_REQUEST, message));
+    }
+    Ok(ConfigResource { resource_type, name: name.clone() })
 }
 
 fn alterations(configs: &[AlterableConfig]) -> Result<Vec<Alteration>, ApiError> {

@@ -25,6 +25,7 @@ mod node;
 mod partitions;
 mod placement;
 mod producer_ids;
+mod repeated;
 mod session;
 mod settings;
 mod topics;

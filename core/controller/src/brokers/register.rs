@@ -7,7 +7,9 @@
 //! The broker in the controller's own process is known to be the only one with its id: it never
 //! waits for the session of an incarnation that is gone. Source: interop C.3.
 
-use dohle_base::{ErrorCode, Instant, Str};
+use std::collections::BTreeSet;
+
+use dohle_base::{BrokerId, ErrorCode, Instant, Str, Uuid};
 use dohle_metadata::{KRAFT_VERSION, METADATA_VERSION, MetadataRecord, feature};
 use dohle_protocol::api::{
     broker_registration_request::BrokerRegistrationRequest,
@@ -18,6 +20,7 @@ use dohle_protocol::records::metadata::register_broker_record::{
 };
 
 use crate::controller::{Outcome, answer, outcome};
+use crate::repeated::repeated;
 use crate::{Context, Controller, Reply, Session, Soft};
 
 impl Controller {
@@ -58,7 +61,7 @@ impl Controller {
     }
 
     /// Takes an earlier life of a broker out of ISRs, and out of ELRs if it may have lost records.
-    fn bury(&self, id: dohle_base::BrokerId, clean: bool) -> Vec<MetadataRecord> {
+    fn bury(&self, id: BrokerId, clean: bool) -> Vec<MetadataRecord> {
         if self.elr_enabled() && !clean {
             self.leave_isrs_and_elrs(id)
         } else {
@@ -140,16 +143,13 @@ impl Controller {
     /// Some, none of them reserved, none twice, none of another broker.
     fn are_directories_acceptable(&self, request: &BrokerRegistrationRequest) -> bool {
         let ids = &request.log_dirs;
-        let others = || {
-            let brokers = self.image().brokers.values();
-            brokers.filter(|broker| broker.id != request.broker_id)
-        };
-        let acceptable = |(at, id): (usize, &dohle_base::Uuid)| {
-            !id.is_reserved()
-                && !ids[..at].contains(id)
-                && !others().any(|broker| broker.directories.contains(id))
-        };
-        !ids.is_empty() && ids.iter().enumerate().all(acceptable)
+        let others = self.image().brokers.values();
+        let others = others.filter(|broker| broker.id != request.broker_id);
+        let taken: BTreeSet<Uuid> =
+            others.flat_map(|broker| broker.directories.iter().copied()).collect();
+        !ids.is_empty()
+            && repeated(ids.iter()).is_empty()
+            && ids.iter().all(|id| !id.is_reserved() && !taken.contains(id))
     }
 
     /// Whether the broker supports every finalised level; what it does not mention, it supports at

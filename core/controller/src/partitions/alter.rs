@@ -131,13 +131,16 @@ impl Controller {
 
 /// Replicas all, none twice, the leader among them, and alone while it recovers.
 fn is_possible(partition: &Partition, recovery: LeaderRecovery, isr: &[BrokerState]) -> bool {
-    let ids: Vec<BrokerId> = isr.iter().map(|member| member.broker_id).collect();
+    // No more members than replicas, so that a long list costs nothing.
+    let ids: Vec<BrokerId> =
+        isr.iter().map(|member| member.broker_id).take(partition.replicas.len() + 1).collect();
+    let few = ids.len() <= partition.replicas.len();
     let distinct = ids.iter().enumerate().all(|(at, id)| !ids[..at].contains(id));
     let replicas = ids.iter().all(|id| partition.replicas.contains(id));
     let recovering = recovery == LeaderRecovery::Recovering;
     let relapse = recovering && partition.leader_recovery == LeaderRecovery::Recovered;
     let alone = !recovering || ids.len() <= 1;
-    distinct && replicas && ids.contains(&partition.leader) && alone && !relapse
+    few && distinct && replicas && ids.contains(&partition.leader) && alone && !relapse
 }
 
 /// The ISR of either form of the request.

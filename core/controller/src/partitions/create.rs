@@ -8,6 +8,7 @@ use dohle_protocol::api::{
 };
 
 use crate::controller::{Outcome, outcome};
+use crate::repeated::repeated;
 use crate::topics::USER_RECORDS_MAX;
 use crate::{ApiError, Context, Controller, Reply};
 
@@ -20,10 +21,9 @@ impl Controller {
         let mut rng = Rng::from_seed(context.seed);
         let mut records = Vec::new();
         let mut results = Vec::with_capacity(request.topics.len());
+        let repeated = repeated(request.topics.iter().map(|topic| topic.name.as_str()));
         for topic in &request.topics {
-            let named_twice =
-                request.topics.iter().filter(|other| other.name == topic.name).count() > 1;
-            let grown = if named_twice {
+            let grown = if repeated.contains(topic.name.as_str()) {
                 Err(ApiError::new(ErrorCode::INVALID_REQUEST, "the topic is named twice"))
             } else {
                 self.grow(topic, records.len(), &mut rng)

@@ -3,7 +3,7 @@
 //! Each topic of a request succeeds or fails by itself; those that succeed are one atomic batch.
 //! Records of a topic: Topic, its Config records, its Partition records.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dohle_base::{BrokerId, ErrorCode, PartitionId, Rng, TopicId, Uuid};
 use dohle_config::alter::validate;
@@ -19,6 +19,7 @@ use dohle_protocol::records::metadata::{config_record::ConfigRecord, topic_recor
 
 use crate::configs::clear_elr_records;
 use crate::controller::{Outcome, outcome};
+use crate::repeated::repeated;
 use crate::{ApiError, Context, Controller, Reply, UsableBroker, place};
 
 /// The most records that one request of a user may lead to, and the most partitions that it may
@@ -44,11 +45,12 @@ impl Controller {
         let mut records = Vec::new();
         let mut results = Vec::with_capacity(request.topics.len());
         let excessive = self.names_too_many_partitions(request);
+        let repeated = repeated(request.topics.iter().map(|topic| topic.name.as_str()));
         for topic in &request.topics {
             let created = if excessive {
                 Err(too_many("partitions"))
             } else {
-                self.check_name(topic, request).and_then(|()| self.create_topic(topic, &mut rng))
+                self.check_name(topic, &repeated).and_then(|()| self.create_topic(topic, &mut rng))
             };
             results.push(match created {
                 Ok(created) => {
@@ -83,11 +85,10 @@ impl Controller {
     fn check_name(
         &self,
         topic: &CreatableTopic,
-        request: &CreateTopicsRequest,
+        repeated: &BTreeSet<&str>,
     ) -> Result<(), ApiError> {
         let name = topic.name.as_str();
-        let others = || request.topics.iter().filter(|other| !std::ptr::eq(*other, topic));
-        if others().any(|other| other.name == name) {
+        if repeated.contains(name) {
             return Err(ApiError::new(ErrorCode::INVALID_REQUEST, "the topic is named twice"));
         }
         if name == METADATA_TOPIC {
@@ -325,6 +326,7 @@ fn created_result(
         topic_id,
         num_partitions: i32::try_from(partitions.len()).unwrap_or(i32::MAX),
         replication_factor: i16::try_from(replicas).unwrap_or(i16::MAX),
+        error_message: None,
         configs: Some(configs.collect()),
         ..CreatableTopicResult::default()
     })
