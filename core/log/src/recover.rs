@@ -334,6 +334,7 @@ impl<D: Disk> Log<D> {
         let mut start = position + 1;
         for segment in self.segments.iter_mut().skip(index) {
             let path = self.dir.file(segment.base, FileKind::Log);
+            let expected = expected.max(segment.base);
             let file = segment.file(&self.dir)?;
             let size = file.size()?;
             if let Some(position) = find_valid(file, (start, size), expected, epoch)? {

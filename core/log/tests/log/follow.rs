@@ -1,7 +1,7 @@
 //! A follower stores what its leader sends, as it is, once.
 
 use dohle_base::{LeaderEpoch, Offset};
-use dohle_log::{AppendError, EpochEnd, EpochStart, LogConfig};
+use dohle_log::{AppendError, DamageReason, EpochEnd, EpochStart, LogConfig, LogError};
 use dohle_records::BatchError;
 
 use crate::kit::*;
@@ -41,7 +41,8 @@ fn what_is_there_is_passed_over_and_what_is_cut_off_is_left() {
 
 #[test]
 fn gaps_that_compaction_left_are_kept() {
-    let (disk, mut log) = empty(small());
+    let config = LogConfig { compacted: true, ..small() };
+    let (disk, mut log) = empty(config.clone());
     let bytes = [sent(3, 2, 0), sent(100, 3, 0)].concat();
     log.append_as_follower(&bytes, EPOCH, NOW).unwrap();
     assert_eq!(log.log_end_offset(), Offset(103));
@@ -50,7 +51,11 @@ fn gaps_that_compaction_left_are_kept() {
     assert_eq!(log.active_base_offset(), Offset(5_000_000_000), "too far for the old segment");
     assert_eq!(read_all(&mut log).len(), 3);
     drop(log);
-    assert_eq!(read_all(&mut open(&disk, small()).unwrap()).len(), 3);
+    assert_eq!(read_all(&mut open(&disk, config).unwrap()).len(), 3);
+    // On other topics nobody takes records out of the middle: they were lost.
+    let error = open(&disk, small()).unwrap_err();
+    let LogError::Corrupt(corruption) = error else { panic!("{error}") };
+    assert!(matches!(corruption.reason, DamageReason::Gap { expected: Offset(103), .. }));
 }
 
 #[test]
