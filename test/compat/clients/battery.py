@@ -29,7 +29,9 @@ def run(report, node, work, quick, client):
     """Makes a client prove everything that it can."""
     bulk = bulk_file(BULK_BYTES_QUICK if quick else BULK_BYTES)
     with checks(client, node, work, bulk) as it:
-        report.note(f"{client} {it.driver.hello['version']}; cannot: {' '.join(it.driver.hello['cannot']) or 'nothing'}")
+        report.note(
+            f"{client} {it.driver.hello['version']}; cannot: {' '.join(it.driver.hello['cannot']) or 'nothing'}"
+        )
         for codec in CODECS:
             report.check(f"records in {codec}", lambda: it.codec(codec))
         report.check("offsets for times", it.offsets_for_times)

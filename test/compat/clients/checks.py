@@ -54,11 +54,21 @@ def batch(codec, driver):
         (b"", b"", []),
         (b"empty value", b"", [["one", b"1"]]),
         ("klíč ☕".encode(), "hodnota ☕".encode(), [["name", "jméno".encode()]]),
-        (b"headers", text, [["twice", b"a"], *([["null", None]] if nulls else []), ["empty", b""], ["twice", b"b"]]),
+        (
+            b"headers",
+            text,
+            [["twice", b"a"], *([["null", None]] if nulls else []), ["empty", b""], ["twice", b"b"]],
+        ),
         (b"big", random.Random(7).randbytes(2000).hex().encode() + text * 20, []),
     ]
     return [
-        {"p": 0, "ts": base + 1000 * i if timestamps else None, "k": b64(k), "v": b64(v), "h": [[n, b64(d)] for n, d in h]}
+        {
+            "p": 0,
+            "ts": base + 1000 * i if timestamps else None,
+            "k": b64(k),
+            "v": b64(v),
+            "h": [[n, b64(d)] for n, d in h],
+        }
         for i, (k, v, h) in enumerate(shapes)
     ]
 
@@ -92,7 +102,9 @@ class Checks:
         self.prefix = f"{client}-{now_ms() % 10_000_000}"
         self.driver = self.started(client)
         # prepares what the client cannot; the same driver when it can
-        self.other = self.driver if "create_topic" not in self.driver.hello["cannot"] else self.started("java")
+        self.other = (
+            self.driver if "create_topic" not in self.driver.hello["cannot"] else self.started("java")
+        )
 
     def started(self, client):
         return Driver(client, self.node.bootstrap, self.work / f"{client}.log")
@@ -132,7 +144,9 @@ class Checks:
 
     def consume(self, topic, count, start=None, driver=None):
         start = start or {"0": 0}
-        return (driver or self.driver).call("consume", topic=topic, **{"from": start}, count=count, seconds=20)
+        return (driver or self.driver).call(
+            "consume", topic=topic, **{"from": start}, count=count, seconds=20
+        )
 
     # -- records
 
@@ -157,7 +171,10 @@ class Checks:
         writer = self.driver if self.can("timestamps") else self.other
         for codec in ("none", "gzip"):
             first = 0 if codec == "none" else 10
-            sent = [{"p": 0, "ts": base + 1000 * (first + i), "k": None, "v": b64(b"v"), "h": []} for i in range(10)]
+            sent = [
+                {"p": 0, "ts": base + 1000 * (first + i), "k": None, "v": b64(b"v"), "h": []}
+                for i in range(10)
+            ]
             writer.call("produce", topic=topic, codec=codec, records=sent)
         ask = lambda at: self.driver.call("offset_for", topic=topic, partition=0, at=at)
         for at, wanted in (
@@ -169,16 +186,33 @@ class Checks:
             (base + 19_000, 19),
             (base + 19_001, -1),
         ):
-            expect_equal(ask(at), wanted, f"offset for {at if isinstance(at, str) else f'base {at - base:+}'}")
+            expect_equal(
+                ask(at), wanted, f"offset for {at if isinstance(at, str) else f'base {at - base:+}'}"
+            )
 
     def append_time(self):
         """With message.timestamp.type=LogAppendTime the node's clock counts, not the record's."""
         topic = self.topic("append-time", message_timestamp_type="LogAppendTime")
         since = now_ms()
         for codec in ("none", "zstd"):
-            self.produce(topic, [{"p": 0, "ts": None if not self.can("timestamps") else since - 3_600_000, "k": None, "v": b64(b"v"), "h": []}], codec)
+            self.produce(
+                topic,
+                [
+                    {
+                        "p": 0,
+                        "ts": None if not self.can("timestamps") else since - 3_600_000,
+                        "k": None,
+                        "v": b64(b"v"),
+                        "h": [],
+                    }
+                ],
+                codec,
+            )
         for r in self.consume(topic, 2):
-            expect(since - 1000 <= r["ts"] <= now_ms() + 1000, f"timestamp {r['ts']} instead of the append's, {since}")
+            expect(
+                since - 1000 <= r["ts"] <= now_ms() + 1000,
+                f"timestamp {r['ts']} instead of the append's, {since}",
+            )
 
     def partitions_by_key(self):
         """Equal keys go where Java's murmur2 partitioner puts them."""
@@ -194,14 +228,22 @@ class Checks:
         """A batch just under max.message.bytes is stored, one above it refused with MESSAGE_TOO_LARGE."""
         topic = self.topic("large")
         letter = b"0123456789abcdef"
-        record = lambda size: {"p": 0, "ts": None, "k": None, "v": b64((letter * (size // 16 + 1))[:size]), "h": []}
+        record = lambda size: {
+            "p": 0,
+            "ts": None,
+            "k": None,
+            "v": b64((letter * (size // 16 + 1))[:size]),
+            "h": [],
+        }
         # a batch of one record costs 61 bytes, the record's own fields some 12 more
         largest = record(MESSAGE_MAX - 61 - 20)
         self.produce(topic, [largest])
         (got,) = self.consume(topic, 1)
         expect(got["v"] == largest["v"], "the largest message came back changed")
         for size in (MESSAGE_MAX, 3 << 20):
-            (refused,) = self.driver.call("produce", topic=topic, codec="none", idempotent=False, records=[record(size)])
+            (refused,) = self.driver.call(
+                "produce", topic=topic, codec="none", idempotent=False, records=[record(size)]
+            )
             expect_equal(refused, {"error": MESSAGE_TOO_LARGE}, f"answer to {size} bytes")
         small = record(100)
         placed = self.produce(topic, [small])
@@ -216,8 +258,12 @@ class Checks:
         """A large topic is read back equal, by checksum, written by an idempotent producer."""
         topic = self.topic("bulk")
         count = self.bulk.stat().st_size // BULK_SIZE
-        self.driver.call("bulk_produce", topic=topic, file=str(self.bulk), size=BULK_SIZE, codec="none", idempotent=True)
-        expect_equal(self.driver.call("offset_for", topic=topic, partition=0, at="latest"), count, "end offset")
+        self.driver.call(
+            "bulk_produce", topic=topic, file=str(self.bulk), size=BULK_SIZE, codec="none", idempotent=True
+        )
+        expect_equal(
+            self.driver.call("offset_for", topic=topic, partition=0, at="latest"), count, "end offset"
+        )
         sum_ = self.driver.call("bulk_consume", topic=topic, count=count, seconds=90)
         expect_equal(sum_, hashlib.sha256(self.bulk.read_bytes()).hexdigest(), "checksum")
         return f"{self.bulk.stat().st_size / 1e6:.0f} MB"
@@ -226,7 +272,10 @@ class Checks:
         """An idempotent producer's batches are stored once, in order, in every codec."""
         topic = self.topic("idempotent", 2)
         for codec in CODECS:
-            sent = [{"p": i % 2, "ts": None, "k": None, "v": b64(f"{codec} {i}".encode()), "h": []} for i in range(10)]
+            sent = [
+                {"p": i % 2, "ts": None, "k": None, "v": b64(f"{codec} {i}".encode()), "h": []}
+                for i in range(10)
+            ]
             self.produce(topic, sent, codec, idempotent=True)
         for p in range(2):
             got = self.consume(topic, 25, {str(p): 0})
@@ -240,7 +289,12 @@ class Checks:
         if not self.can("create_topic"):
             raise Unable(f"{self.client} has no admin calls")
         call, topic = self.driver.call, f"{self.prefix}-admin"
-        call("create_topic", topic=topic, partitions=2, configs={"retention.ms": "7200000", "cleanup.policy": "delete"})
+        call(
+            "create_topic",
+            topic=topic,
+            partitions=2,
+            configs={"retention.ms": "7200000", "cleanup.policy": "delete"},
+        )
         wait_for(lambda: topic in call("topics"), 10, f"{topic} in the list of topics")
         expect_equal(call("partitions", topic=topic), 2, "partitions")
         self.refused(TOPIC_EXISTS, "create_topic", topic=topic, partitions=2, configs={})
@@ -248,13 +302,19 @@ class Checks:
         expect_equal(configs.get("retention.ms"), "7200000", "retention.ms as created")
         expect_equal(configs.get("max.message.bytes"), str(MESSAGE_MAX), "max.message.bytes by default")
         expect(len(configs) >= 20, f"only {len(configs)} configs told of a topic")
-        call("set_topic_configs", topic=topic, configs={"retention.ms": "3600000", "max.message.bytes": "2000000"})
+        call(
+            "set_topic_configs",
+            topic=topic,
+            configs={"retention.ms": "3600000", "max.message.bytes": "2000000"},
+        )
         changed = lambda: call("topic_configs", topic=topic)
         wait_for(lambda: changed().get("retention.ms") == "3600000", 10, "retention.ms as changed")
         expect_equal(changed().get("max.message.bytes"), "2000000", "max.message.bytes as changed")
         call("add_partitions", topic=topic, total=5)
         wait_for(lambda: call("partitions", topic=topic) == 5, 10, "five partitions")
-        self.produce(topic, [{"p": 4, "ts": None, "k": None, "v": b64(b"%d" % i), "h": []} for i in range(10)])
+        self.produce(
+            topic, [{"p": 4, "ts": None, "k": None, "v": b64(b"%d" % i), "h": []} for i in range(10)]
+        )
         call("delete_records", topic=topic, partition=4, before=6)
         ends = [call("offset_for", topic=topic, partition=4, at=at) for at in ("earliest", "latest")]
         expect_equal(ends, [6, 10], "offsets after the deletion of records")
@@ -306,7 +366,9 @@ class Checks:
                         expect(seen.setdefault((p, o), v) == v, f"offset {o} of partition {p} has two values")
                 return wanted <= set(seen.values())
 
-            wait_for(all_seen, 30, lambda: f"{len(wanted - set(seen.values()))} of {len(wanted)} records unseen")
+            wait_for(
+                all_seen, 30, lambda: f"{len(wanted - set(seen.values()))} of {len(wanted)} records unseen"
+            )
 
         doomed = self.started(self.client)
         try:
@@ -328,14 +390,23 @@ class Checks:
             drain([a], produce("second"))
             if self.can("commit"):
                 self.driver.call("commit", member="a")
-                ends = {str(p): self.driver.call("offset_for", topic=topic, partition=p, at="latest") for p in range(partitions)}
-                kept = self.driver.call("committed", group=group, topic=topic, partitions=list(range(partitions)))
+                ends = {
+                    str(p): self.driver.call("offset_for", topic=topic, partition=p, at="latest")
+                    for p in range(partitions)
+                }
+                kept = self.driver.call(
+                    "committed", group=group, topic=topic, partitions=list(range(partitions))
+                )
                 expect_equal(kept, ends, "committed offsets")
             self.driver.call("leave", member="a")
         finally:
             doomed.stop()
         if self.can("delete_group"):
-            wait_for(lambda: self.driver.call("describe_group", group=group)["state"].lower() == "empty", 20, "an empty group")
+            wait_for(
+                lambda: self.driver.call("describe_group", group=group)["state"].lower() == "empty",
+                20,
+                "an empty group",
+            )
             self.driver.call("delete_group", group=group)
             expect(group not in self.driver.call("groups"), "the deleted group is listed")
             # the group is gone, its offsets with it

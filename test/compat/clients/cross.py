@@ -19,7 +19,9 @@ def run(report, node, work, quick):
     """Writes with each client, reads with each, then groups several."""
     prefix = f"cross-{now_ms() % 10_000_000}"
     with ThreadPoolExecutor(2) as pool:
-        drivers = dict(zip(CLIENTS, pool.map(lambda c: Driver(c, node.bootstrap, work / f"{c}.log"), CLIENTS)))
+        drivers = dict(
+            zip(CLIENTS, pool.map(lambda c: Driver(c, node.bootstrap, work / f"{c}.log"), CLIENTS))
+        )
     try:
         pairs(report, drivers, prefix)
         report.check("one group of five clients", lambda: one_group(drivers, prefix))
@@ -37,7 +39,9 @@ def pairs(report, drivers, prefix):
 
             def write():
                 drivers["java"].call("create_topic", topic=topic, partitions=1, configs={})
-                wait_for(lambda: topic in drivers["java"].call("topics"), 10, f"{topic} in the list of topics")
+                wait_for(
+                    lambda: topic in drivers["java"].call("topics"), 10, f"{topic} in the list of topics"
+                )
                 sent = batch(codec, driver)
                 placed = driver.call("produce", topic=topic, codec=codec, records=sent)
                 expect(not any(isinstance(p, dict) for p in placed), f"refused: {placed}")
@@ -48,7 +52,9 @@ def pairs(report, drivers, prefix):
 
             def read():
                 for writer, (topic, sent) in written.items():
-                    got = driver.call("consume", topic=topic, **{"from": {"0": 0}}, count=len(sent), seconds=20)
+                    got = driver.call(
+                        "consume", topic=topic, **{"from": {"0": 0}}, count=len(sent), seconds=20
+                    )
                     try:
                         expect_records(got, sent, since)
                     except Exception as error:
@@ -68,7 +74,11 @@ def one_group(drivers, prefix):
     held = lambda: [driver.call("assignment", member="m") for driver in members]
     fair = lambda h: sorted(p for parts in h for p in parts) == list(range(partitions)) and all(h)
     wait_for(lambda: fair(held()), 60, lambda: f"partitions shared; last: {held()}")
-    sent = [{"p": p, "ts": None, "k": None, "v": b64(f"{p} {i}".encode()), "h": []} for p in range(partitions) for i in range(5)]
+    sent = [
+        {"p": p, "ts": None, "k": None, "v": b64(f"{p} {i}".encode()), "h": []}
+        for p in range(partitions)
+        for i in range(5)
+    ]
     drivers["java"].call("produce", topic=topic, codec="none", records=sent)
     seen = []
 

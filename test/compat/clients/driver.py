@@ -80,14 +80,27 @@ def command(client, bootstrap):
     if client == "java":
         heap = ["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         quiet = HERE / "java" / "log4j2.yaml"
-        return ["java", *heap, f"-Dlog4j2.configurationFile={quiet}", "-cp", install.java_driver(), "Driver", bootstrap]
+        return [
+            "java",
+            *heap,
+            f"-Dlog4j2.configurationFile={quiet}",
+            "-cp",
+            install.java_driver(),
+            "Driver",
+            bootstrap,
+        ]
     if client == "kafkajs":
         return ["node", str(HERE / "kafkajs.js"), str(install.node_modules()), bootstrap]
     if client == "franz-go":
         return [str(install.franz_driver()), bootstrap]
     if client == "kcat":
         install.kcat()
-    return [str(install.python()), "-u", str(HERE / "python" / f"{client.replace('-', '_')}_driver.py"), bootstrap]
+    return [
+        str(install.python()),
+        "-u",
+        str(HERE / "python" / f"{client.replace('-', '_')}_driver.py"),
+        bootstrap,
+    ]
 
 
 # Every client, in the order in which they are judged.

@@ -79,8 +79,12 @@ class Tools:
         with open(self.work / "commands.log", "a") as log:
             log.write(" ".join(command[7:]) + "\n")
         return subprocess.Popen(
-            command, stdin=options.get("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE,
-            stderr=open(self.work / "stderr.log", "ab"), text=True, start_new_session=True,
+            command,
+            stdin=options.get("stdin", subprocess.DEVNULL),
+            stdout=subprocess.PIPE,
+            stderr=open(self.work / "stderr.log", "ab"),
+            text=True,
+            start_new_session=True,
         )
 
     def tool(self, tool, *arguments, given=None, code=0):
@@ -88,7 +92,9 @@ class Tools:
         return self.plain(tool, "--bootstrap-server", self.node.bootstrap, *arguments, given=given, code=code)
 
     def plain(self, tool, *arguments, given=None, code=0):
-        process = self.start(tool, *arguments, stdin=subprocess.PIPE if given is not None else subprocess.DEVNULL)
+        process = self.start(
+            tool, *arguments, stdin=subprocess.PIPE if given is not None else subprocess.DEVNULL
+        )
         try:
             out, _ = process.communicate(given, timeout=SECONDS)
         except subprocess.TimeoutExpired:
@@ -123,19 +129,42 @@ class Tools:
 
     def topics(self):
         topic = self.topic("topic")
-        self.tool("topics", "--create", "--topic", topic, "--partitions", 2, "--replication-factor", 1, "--config", "retention.ms=7200000")
+        self.tool(
+            "topics",
+            "--create",
+            "--topic",
+            topic,
+            "--partitions",
+            2,
+            "--replication-factor",
+            1,
+            "--config",
+            "retention.ms=7200000",
+        )
         expect(topic in self.tool("topics", "--list").split(), "the topic is not listed")
         out = self.tool("topics", "--describe", "--topic", topic)
-        expect(re.search(r"PartitionCount:\s*2\b", out) and "retention.ms=7200000" in out, f"described as {out!r}")
+        expect(
+            re.search(r"PartitionCount:\s*2\b", out) and "retention.ms=7200000" in out,
+            f"described as {out!r}",
+        )
         expect_equal(len(re.findall(r"Leader:\s*1\b", out)), 2, "partitions led by node 1")
         self.tool("topics", "--alter", "--topic", topic, "--partitions", 3)
-        expect(re.search(r"PartitionCount:\s*3\b", self.tool("topics", "--describe", "--topic", topic)), "three partitions")
+        expect(
+            re.search(r"PartitionCount:\s*3\b", self.tool("topics", "--describe", "--topic", topic)),
+            "three partitions",
+        )
         self.tool("topics", "--create", "--topic", topic, "--partitions", 2, code=1)
 
     def configs(self):
         topic = self.topic("topic")
         entity = ["--entity-type", "topics", "--entity-name", topic]
-        self.tool("configs", "--alter", *entity, "--add-config", "max.message.bytes=2000000,cleanup.policy=[compact,delete]")
+        self.tool(
+            "configs",
+            "--alter",
+            *entity,
+            "--add-config",
+            "max.message.bytes=2000000,cleanup.policy=[compact,delete]",
+        )
         out = self.tool("configs", "--describe", *entity)
         for wanted in ("max.message.bytes=2000000", "cleanup.policy=compact,delete", "retention.ms=7200000"):
             expect(wanted in out, f"{wanted} is not in {out!r}")
@@ -159,12 +188,30 @@ class Tools:
         self.tool("topics", "--create", "--topic", topic, "--partitions", 1)
         lines = [f"key {i}\tvalue {i}" for i in range(50)]
         self.tool(
-            "console-producer", "--topic", topic, "--reader-property", "parse.key=true", "--compression-codec", "zstd",
+            "console-producer",
+            "--topic",
+            topic,
+            "--reader-property",
+            "parse.key=true",
+            "--compression-codec",
+            "zstd",
             given="\n".join(lines) + "\n",
         )
         got = self.tool(
-            "console-consumer", "--topic", topic, "--from-beginning", "--max-messages", 50, "--timeout-ms", 30000,
-            "--formatter-property", "print.key=true", "--formatter-property", "print.offset=true", "--group", self.group,
+            "console-consumer",
+            "--topic",
+            topic,
+            "--from-beginning",
+            "--max-messages",
+            50,
+            "--timeout-ms",
+            30000,
+            "--formatter-property",
+            "print.key=true",
+            "--formatter-property",
+            "print.offset=true",
+            "--group",
+            self.group,
         )
         expect_equal(got.splitlines(), [f"Offset:{i}\t{line}" for i, line in enumerate(lines)], "lines read")
 
@@ -173,12 +220,24 @@ class Tools:
         self.tool("topics", "--create", "--topic", topic, "--partitions", 3)
         common = ["--topic", topic]
         out = self.plain(
-            "producer-performance", *common, "--num-records", RECORDS, "--record-size", 1000, "--throughput", -1,
-            "--producer-props", f"bootstrap.servers={self.node.bootstrap}", "compression.type=lz4", "acks=all",
+            "producer-performance",
+            *common,
+            "--num-records",
+            RECORDS,
+            "--record-size",
+            1000,
+            "--throughput",
+            -1,
+            "--producer-props",
+            f"bootstrap.servers={self.node.bootstrap}",
+            "compression.type=lz4",
+            "acks=all",
         )
         last = out.splitlines()[-1]
         expect(last.startswith(f"{RECORDS} records sent"), f"ended with {last!r}")
-        out = self.tool("consumer-performance", *common, "--messages", RECORDS, "--timeout", 30000, "--hide-header")
+        out = self.tool(
+            "consumer-performance", *common, "--messages", RECORDS, "--timeout", 30000, "--hide-header"
+        )
         rate = out.strip().splitlines()[-1].split(",")
         expect(int(rate[4]) >= RECORDS, f"{rate[4].strip()} records read")
         return f"written at {last.split(',')[1].strip()}"
@@ -191,13 +250,25 @@ class Tools:
         values = [t["value"] for t in told if t["name"] == "producer_send_success"]
         expect_equal(sorted(int(v) for v in values), list(range(count)), "acknowledged values")
         out = self.tool(
-            "verifiable-consumer", "--topic", topic, "--group-id", f"{self.prefix}-verifiable", "--max-messages", count,
-            "--reset-policy", "earliest", "--session-timeout", 6000, "--verbose",
+            "verifiable-consumer",
+            "--topic",
+            topic,
+            "--group-id",
+            f"{self.prefix}-verifiable",
+            "--max-messages",
+            count,
+            "--reset-policy",
+            "earliest",
+            "--session-timeout",
+            6000,
+            "--verbose",
         )
         told = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
         read = [int(t["value"]) for t in told if t["name"] == "record_data"]
         expect_equal(sorted(read), list(range(count)), "values read")
-        expect(any(t["name"] == "offsets_committed" and t["success"] for t in told), "no offsets were committed")
+        expect(
+            any(t["name"] == "offsets_committed" and t["success"] for t in told), "no offsets were committed"
+        )
 
     def groups(self):
         listed = self.tool("consumer-groups", "--list").split()
@@ -207,7 +278,17 @@ class Tools:
         state = self.tool("consumer-groups", "--describe", "--group", self.group, "--state")
         expect("Empty" in state, f"state told: {state!r}")
         topic = self.topic("console")
-        self.tool("consumer-groups", "--reset-offsets", "--group", self.group, "--topic", topic, "--to-offset", 20, "--execute")
+        self.tool(
+            "consumer-groups",
+            "--reset-offsets",
+            "--group",
+            self.group,
+            "--topic",
+            topic,
+            "--to-offset",
+            20,
+            "--execute",
+        )
         expect_equal(self.group_row()[3:6], ["20", "50", "30"], "offset, end and lag after the reset")
         self.tool("consumer-groups", "--delete-offsets", "--group", self.group, "--topic", topic)
         self.tool("consumer-groups", "--delete", "--group", f"{self.prefix}-verifiable")
@@ -230,7 +311,9 @@ class Tools:
 
     def delete_records(self):
         topic, file = self.topic("console"), self.work / "delete.json"
-        file.write_text(json.dumps({"version": 1, "partitions": [{"topic": topic, "partition": 0, "offset": 30}]}))
+        file.write_text(
+            json.dumps({"version": 1, "partitions": [{"topic": topic, "partition": 0, "offset": 30}]})
+        )
         out = self.tool("delete-records", "--offset-json-file", file)
         expect(re.search(r"low_watermark:\s*30\b", out), f"no low watermark 30 in {out!r}")
         out = self.tool("get-offsets", "--topic", topic, "--time", -2)
@@ -242,7 +325,9 @@ class Tools:
         told = json.loads(next(line for line in out.splitlines() if line.startswith("{")))
         (broker,) = told["brokers"]
         partitions = [p for d in broker["logDirs"] for p in d["partitions"]]
-        expect_equal(sorted(p["partition"] for p in partitions), [f"{topic}-{i}" for i in range(3)], "partitions")
+        expect_equal(
+            sorted(p["partition"] for p in partitions), [f"{topic}-{i}" for i in range(3)], "partitions"
+        )
         expect(sum(p["size"] for p in partitions) > 10000, f"sizes {[p['size'] for p in partitions]}")
 
     # -- files
@@ -257,7 +342,10 @@ class Tools:
     def dump(self, files, *options):
         out = self.plain("dump-log", "--files", ",".join(str(f) for f in files), *options)
         for word in ("not valid", "isvalid: false", "CORRUPT", "Exception", "Found"):
-            expect(word.lower() not in out.lower(), f"{word!r} in {[line for line in out.splitlines() if word.lower() in line.lower()][:2]}")
+            expect(
+                word.lower() not in out.lower(),
+                f"{word!r} in {[line for line in out.splitlines() if word.lower() in line.lower()][:2]}",
+            )
         return out
 
     def dump_topics(self):
@@ -265,17 +353,24 @@ class Tools:
         out = self.dump(files, "--deep-iteration")
         expect_equal(len(re.findall(r"^\| offset: ", out, re.M)), RECORDS, "records in the files")
         # not the time index: of an active segment it ends in zeros that only a clean stop cuts
-        self.dump([f.with_suffix(".index") for f in files if f.with_suffix(".index").exists()], "--index-sanity-check")
+        self.dump(
+            [f.with_suffix(".index") for f in files if f.with_suffix(".index").exists()],
+            "--index-sanity-check",
+        )
 
     def dump_offsets(self):
         if not self.node.restartable:
             raise Unable("the node's files are not ours to read")
-        files = [f for f in (self.node.folder / "data").glob("__consumer_offsets-*/*.log") if f.stat().st_size]
+        files = [
+            f for f in (self.node.folder / "data").glob("__consumer_offsets-*/*.log") if f.stat().st_size
+        ]
         expect(files, "no committed offsets in the node's files")
         out = self.dump(files, "--offsets-decoder", "--print-data-log")
         expect(self.group in out, f"{self.group} is in no record")
 
     def dump_metadata(self):
-        out = self.dump(self.segments("__cluster_metadata-0"), "--cluster-metadata-decoder", "--skip-record-metadata")
+        out = self.dump(
+            self.segments("__cluster_metadata-0"), "--cluster-metadata-decoder", "--skip-record-metadata"
+        )
         for wanted in ("REGISTER_BROKER_RECORD", "TOPIC_RECORD", "PARTITION_RECORD", self.topic("console")):
             expect(wanted in out, f"no {wanted} in the metadata log")

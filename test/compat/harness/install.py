@@ -41,7 +41,12 @@ def call(command, log, cwd=None, env=None):
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, "wb") as out:
         code = subprocess.run(
-            [str(c) for c in command], cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
+            [str(c) for c in command],
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
         ).returncode
     if code != 0:
         tail = log.read_text(errors="replace").splitlines()[-15:]
@@ -93,7 +98,9 @@ def debian(packages, present):
 
 def jars(name, artifacts, more=lambda folder: None):
     """A folder `libs` with Maven artifacts (group:artifact:version) and all that they need at run time."""
-    dependency = "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>"
+    dependency = (
+        "<dependency><groupId>{}</groupId><artifactId>{}</artifactId><version>{}</version></dependency>"
+    )
     pom = (
         '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion><groupId>dohle</groupId>'
         "<artifactId>compat</artifactId><version>1</version><dependencies>"
@@ -134,7 +141,9 @@ def kafka_tools():
         bin_.mkdir()
         for name, main in mains.items():
             (bin_ / f"kafka-{name}.sh").write_text(f'#!/bin/sh\n{java} -cp "{libs}/*" {main} "$@"\n')
-        (bin_ / "kafka-run-class.sh").write_text(f'#!/bin/sh\nc=$1; shift\n{java} -cp "$CLASSPATH:{libs}/*" "$c" "$@"\n')
+        (bin_ / "kafka-run-class.sh").write_text(
+            f'#!/bin/sh\nc=$1; shift\n{java} -cp "$CLASSPATH:{libs}/*" "$c" "$@"\n'
+        )
         for script in bin_.iterdir():
             script.chmod(0o755)
 

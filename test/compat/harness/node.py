@@ -106,11 +106,17 @@ class OwnNode(Node):
         if cluster.startswith("-"):
             cluster = "A" + cluster[1:]  # an id that looks like an option is one to the format command
         done = subprocess.run(
-            self.format_command(cluster), stdin=subprocess.DEVNULL, capture_output=True, text=True, env=self.environment()
+            self.format_command(cluster),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env=self.environment(),
         )
         (folder / "format.log").write_text(done.stdout + done.stderr)
         if done.returncode != 0:
-            raise NodeError(f"format: exit {done.returncode}; {folder / 'format.log'}: {(done.stdout + done.stderr)[-400:]}")
+            raise NodeError(
+                f"format: exit {done.returncode}; {folder / 'format.log'}: {(done.stdout + done.stderr)[-400:]}"
+            )
         self.start()
 
     def format_command(self, cluster):
@@ -138,7 +144,9 @@ class OwnNode(Node):
         self.pid = self.process.pid
         while not answers(self.host, self.port):
             if self.process.poll() is not None:
-                raise NodeError(f"the node ended with exit {self.process.returncode} at its start; {self.log}: {self.tail()}")
+                raise NodeError(
+                    f"the node ended with exit {self.process.returncode} at its start; {self.log}: {self.tail()}"
+                )
             if time.monotonic() - began > START_SECONDS:
                 self.kill()
                 raise NodeError(f"the node served nobody for {START_SECONDS} s; {self.log}: {self.tail()}")
@@ -165,7 +173,9 @@ class OwnNode(Node):
             self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise NodeError(f"the node did not end within 30 s of SIGTERM; {self.log}: {self.tail()}") from None
+            raise NodeError(
+                f"the node did not end within 30 s of SIGTERM; {self.log}: {self.tail()}"
+            ) from None
 
     def kill(self):
         """SIGKILL: what a crash leaves."""

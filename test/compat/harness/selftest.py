@@ -50,7 +50,12 @@ def fails(action, what):
 
 def hashes():
     # from the Java client's own tests of its partitioner
-    for key, wanted in ((b"21", -973932308), (b"foobar", -790332482), (b"a-little-bit-long-string", -985981536), (b"", 275646681)):
+    for key, wanted in (
+        (b"21", -973932308),
+        (b"foobar", -790332482),
+        (b"a-little-bit-long-string", -985981536),
+        (b"", 275646681),
+    ):
         signed = murmur2(key) - (1 << 32 if murmur2(key) >> 31 else 0)
         expect_equal(signed, wanted, f"hash of {key!r}")
     expect(0 <= partition_of(b"foobar", 7) < 7, "a partition out of range")
@@ -100,16 +105,23 @@ def frozen():
     inner = Silent("inner")
     lists.judge(inner, "x", ["a", "b", "c", "d"], {"a", "c"}, {"c": "later", "d": "later"}, lambda name: "")
     expect_equal((inner.passed, inner.failed), (["a", "c"], ["b"]), "verdicts")
-    expect(any("c" in note and "leave" in note for note in inner.notes), "a passing test of needs-later is not told")
+    expect(
+        any("c" in note and "leave" in note for note in inner.notes),
+        "a passing test of needs-later is not told",
+    )
 
 
 def later():
     suites = {path.stem for path in lists.LISTS.glob("*.txt")}
     for suite in suites:
         known = set(lists.frozen(suite)) | {"authorizer.class.name", "allow.everyone.if.no.acl.found"}
-        expect(not set(lists.later(suite)) - known, f"{suite}: unknown names {set(lists.later(suite)) - known}")
+        expect(
+            not set(lists.later(suite)) - known, f"{suite}: unknown names {set(lists.later(suite)) - known}"
+        )
     text = (lists.LISTS / "needs-later.tsv").read_text().splitlines()[1:]
-    expect(all(line.count("\t") == 2 and line.split("\t")[0] in suites for line in text), "a row of another form")
+    expect(
+        all(line.count("\t") == 2 and line.split("\t")[0] in suites for line in text), "a row of another form"
+    )
 
 
 def records():

@@ -27,7 +27,9 @@ def build():
         package = "github.com/twmb/franz-go/pkg/kgo"
         env = dict(os.environ, GOFLAGS="-mod=mod")
         # -t: what the tests themselves require, too
-        call(["go", "get", "-t", f"{package}@{install.FRANZ_GO}"], log_of("franz-go-get"), cwd=folder, env=env)
+        call(
+            ["go", "get", "-t", f"{package}@{install.FRANZ_GO}"], log_of("franz-go-get"), cwd=folder, env=env
+        )
         call(["go", "test", "-c", "-o", "kgo.test", package], log_of("franz-go-build"), cwd=folder, env=env)
 
     return install.once(TARGET / "franz-go", install.FRANZ_GO, make)
@@ -44,13 +46,21 @@ def run(report, node, work, quick):
     skip = "|".join(sorted(name for name in excused if "/" not in name)) if quick else ""
     log = work / "run.log"
     environment = dict(
-        os.environ, KGO_SEEDS=node.bootstrap, KGO_TEST_RF="1", KGO_TEST_RECORDS=str(RECORDS), KGO_LOG_LEVEL="none"
+        os.environ,
+        KGO_SEEDS=node.bootstrap,
+        KGO_TEST_RF="1",
+        KGO_TEST_RECORDS=str(RECORDS),
+        KGO_LOG_LEVEL="none",
     )
     command = [program, "-test.timeout", f"{SECONDS}s", "-test.v", "-test.run", f"^({names})$"]
     if skip:
         command += ["-test.skip", f"^({skip})$"]
     with open(log, "wb") as out:
-        subprocess.run(command, cwd=work, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+        subprocess.run(
+            command, cwd=work, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
+        )
     found = {name: verdict for verdict, name in VERDICT.findall(log.read_text(errors="replace"))}
     passed = {name for name, verdict in found.items() if verdict == "PASS"}
-    lists.judge(report, "franz-go", wanted, passed, excused, lambda name: f"{found.get(name, 'no verdict')}; {log}")
+    lists.judge(
+        report, "franz-go", wanted, passed, excused, lambda name: f"{found.get(name, 'no verdict')}; {log}"
+    )

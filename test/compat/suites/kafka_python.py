@@ -47,7 +47,10 @@ def build():
         call([*pip, *download], log_of("kafka-python-download"))
         (folder / "src").mkdir()
         archive = folder / f"kafka_python-{version}.tar.gz"
-        call(["tar", "xzf", archive, "--strip-components=1", "-C", folder / "src"], log_of("kafka-python-unpack"))
+        call(
+            ["tar", "xzf", archive, "--strip-components=1", "-C", folder / "src"],
+            log_of("kafka-python-unpack"),
+        )
         call([*pip, "install", folder / "src"], log_of("kafka-python-install"))
         # without it Python's own package `test` is found first
         (folder / "src" / "test" / "__init__.py").touch()
@@ -77,7 +80,11 @@ def run(report, node, work, quick):
     with open(log, "wb") as out:
         subprocess.run(
             ["timeout", "600", *command],
-            cwd=folder / "src", env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+            cwd=folder / "src",
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
         )
     found = {}
     for line in log.read_text(errors="replace").splitlines():

@@ -28,7 +28,9 @@ ADMIN = """
 """.split()
 # A number's time limit; the longest on Kafka takes 120 s.
 SECONDS = 150
-VERDICT = re.compile(r"=+ Test (\d{4}_\w+) (PASSED|FAILED|SKIPPED)|^\| (\d{4}_\w+) +\| +(PASSED|FAILED|SKIPPED)", re.M)
+VERDICT = re.compile(
+    r"=+ Test (\d{4}_\w+) (PASSED|FAILED|SKIPPED)|^\| (\d{4}_\w+) +\| +(PASSED|FAILED|SKIPPED)", re.M
+)
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -38,10 +40,14 @@ def build():
     def make(folder):
         headers = ["openssl/ssl.h", "sasl/sasl.h", "zstd.h", "lz4.h", "zlib.h", "curl/curl.h"]
         text = "".join(f"#include <{h}>\n" for h in headers)
-        compiles = lambda: subprocess.run(["gcc", "-E", "-"], input=text, text=True, capture_output=True).returncode == 0
+        compiles = lambda: (
+            subprocess.run(["gcc", "-E", "-"], input=text, text=True, capture_output=True).returncode == 0
+        )
         develop = "libssl libsasl2 libzstd liblz4 zlib1g libcurl4-openssl rapidjson".split()
         install.debian([f"{p}-dev" for p in develop] + ["pkg-config"], compiles)
-        crate = install.crate_source("rdkafka-sys", install.LIBRDKAFKA_CRATE, TARGET / "fetch" / "rdkafka-sys-source")
+        crate = install.crate_source(
+            "rdkafka-sys", install.LIBRDKAFKA_CRATE, TARGET / "fetch" / "rdkafka-sys-source"
+        )
         call(["cp", "-r", f"{crate}/librdkafka/.", folder], log_of("librdkafka-copy"))
         for name in ("configure", "lds-gen.py", *(f"mklove/{p.name}" for p in (folder / "mklove").iterdir())):
             (folder / name).chmod(0o755)
@@ -85,7 +91,11 @@ def verdicts(number, tests, node, work, scenario, part=None):
     with open(log, "wb") as out:
         code = subprocess.run(
             [*command, "-L", "-Q", "-E", "-p1", "-s", scenario],
-            cwd=tests, env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
+            cwd=tests,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
         ).returncode
     text = COLOUR.sub("", log.read_text(errors="replace").replace("\0", ""))
     found = {}

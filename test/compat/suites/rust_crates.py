@@ -41,13 +41,19 @@ def build(crate):
         if crate == "rdkafka":
             for test in (folder / "tests").glob("*.rs"):
                 text = test.read_text().replace(
-                    '"bootstrap.servers", "localhost"', '"bootstrap.servers", crate::utils::get_bootstrap_server()'
+                    '"bootstrap.servers", "localhost"',
+                    '"bootstrap.servers", crate::utils::get_bootstrap_server()',
                 )
                 port = 'std::env::var("COMPAT_PORT").unwrap().parse::<i32>().unwrap()'
                 test.write_text(text.replace("port(), 9092)", f"port(), {port})"))
         else:
             # the locked release of this one does not compile with a current compiler
-            call(["cargo", "update", "-q", "-p", "rsasl"], log_of("rskafka-update"), cwd=folder, env=environment())
+            call(
+                ["cargo", "update", "-q", "-p", "rsasl"],
+                log_of("rskafka-update"),
+                cwd=folder,
+                env=environment(),
+            )
         command = ["cargo", "test", "-q", "--no-run", "--no-fail-fast", "--tests"]
         call(command, log_of(f"{crate}-build"), cwd=folder, env=environment())
 
@@ -65,10 +71,25 @@ def run(report, node, work, quick, crate):
         # the name within its file is what the test program matches
         skip = [a for name in excused for a in ("--skip", name.split("::", 1)[1])]
     log = work / "run.log"
-    command = ["timeout", "540", "cargo", "test", "--no-fail-fast", "--tests", "--", "--test-threads=2", *skip]
+    command = [
+        "timeout",
+        "540",
+        "cargo",
+        "test",
+        "--no-fail-fast",
+        "--tests",
+        "--",
+        "--test-threads=2",
+        *skip,
+    ]
     with open(log, "wb") as out:
         subprocess.run(
-            command, cwd=folder, env=environment(node), stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT
+            command,
+            cwd=folder,
+            env=environment(node),
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
         )
     found, file = {}, ""
     for line in log.read_text(errors="replace").splitlines():
@@ -77,4 +98,6 @@ def run(report, node, work, quick, crate):
         elif match := TEST.match(line):
             found[f"{file}::{match[1]}"] = match[2]
     passed = {name for name, verdict in found.items() if verdict == "ok"}
-    lists.judge(report, crate, wanted, passed, excused, lambda name: f"{found.get(name, 'no verdict')}; {log}")
+    lists.judge(
+        report, crate, wanted, passed, excused, lambda name: f"{found.get(name, 'no verdict')}; {log}"
+    )

@@ -48,7 +48,9 @@ def batch(records, timestamp, magic=2, crc=None, producer=(-1, -1, -1), attribut
     """A batch of format 2 of (key, value) pairs; `crc`, `magic`, `count` and the rest can be made wrong."""
     body = b"".join(record(i, key, value) for i, (key, value) in enumerate(records))
     count = len(records) if count is None else count
-    tail = struct.pack(">hiqqqhii", attributes, len(records) - 1, timestamp, timestamp, *producer, count) + body
+    tail = (
+        struct.pack(">hiqqqhii", attributes, len(records) - 1, timestamp, timestamp, *producer, count) + body
+    )
     head = struct.pack(">ibI", 0, magic, crc32c(tail) if crc is None else crc)
     return struct.pack(">qi", base, len(head) + len(tail)) + head + tail
 

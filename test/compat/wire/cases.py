@@ -59,15 +59,24 @@ class Asker:
         """Creates the topics and waits until each has a leader and groups have a coordinator."""
         names = {EMPTY: 1, FULL: 2, WRITTEN: 1}
         topics = [
-            {"Name": n, "NumPartitions": c, "ReplicationFactor": 1, "Configs": [{"Name": "retention.ms", "Value": "-1"}]}
+            {
+                "Name": n,
+                "NumPartitions": c,
+                "ReplicationFactor": 1,
+                "Configs": [{"Name": "retention.ms", "Value": "-1"}],
+            }
             for n, c in names.items()
         ]
         made = self.ask("CreateTopics", 7, {"Topics": topics, "timeoutMs": 10000})
         self.ids = {t["Name"]: t["TopicId"] for t in made["Topics"]} | {UNKNOWN: UNKNOWN_ID}
-        self.until("leaders", lambda: all(
-            t["ErrorCode"] == 0 and all(p["LeaderId"] >= 0 and p["ErrorCode"] == 0 for p in t["Partitions"])
-            for t in self.ask("Metadata", 9, {"Topics": [{"Name": n} for n in names]})["Topics"]
-        ))
+        self.until(
+            "leaders",
+            lambda: all(
+                t["ErrorCode"] == 0
+                and all(p["LeaderId"] >= 0 and p["ErrorCode"] == 0 for p in t["Partitions"])
+                for t in self.ask("Metadata", 9, {"Topics": [{"Name": n} for n in names]})["Topics"]
+            ),
+        )
         records = batch([(b"k1", b"v1"), (None, b"v2"), (b"k3", None)], TIMESTAMP)
         body = self.produce_body(9, FULL, records)
         code = lambda: self.ask("Produce", 9, body)["Responses"][0]["PartitionResponses"][0]["ErrorCode"]
@@ -99,7 +108,15 @@ class Asker:
         return {"Acks": acks, "TimeoutMs": 10000, "TopicData": [topic]}
 
     def fetch_body(self, version, name, partition=0, offset=0, epoch=-1):
-        parts = [{"Partition": partition, "CurrentLeaderEpoch": epoch, "FetchOffset": offset, "LastFetchedEpoch": -1, "PartitionMaxBytes": 1 << 20}]
+        parts = [
+            {
+                "Partition": partition,
+                "CurrentLeaderEpoch": epoch,
+                "FetchOffset": offset,
+                "LastFetchedEpoch": -1,
+                "PartitionMaxBytes": 1 << 20,
+            }
+        ]
         return {
             "ReplicaId": -1,
             "MaxWaitMs": 10,
@@ -132,7 +149,10 @@ def metadata(it):
     by_id = lambda id_: {"Topics": [{"TopicId": id_, "Name": None}], "AllowAutoTopicCreation": False}
     it.every("Metadata", "one topic by id", by_id(it.ids[FULL]), low=12)
     it.every("Metadata", "unknown topic id", by_id(UNKNOWN_ID), low=12)
-    allowed = by_name(FULL) | {"IncludeTopicAuthorizedOperations": True, "IncludeClusterAuthorizedOperations": True}
+    allowed = by_name(FULL) | {
+        "IncludeTopicAuthorizedOperations": True,
+        "IncludeClusterAuthorizedOperations": True,
+    }
     it.every("Metadata", "authorized operations", allowed, low=8)
     describe = lambda *names, **more: {"Topics": [{"Name": n} for n in names], **more}
     it.every("DescribeTopicPartitions", "one topic", describe(FULL))
@@ -191,7 +211,10 @@ def offsets(it):
     it.every("OffsetForLeaderEpoch", "a later epoch", ending(FULL, 5))
     it.every("OffsetForLeaderEpoch", "unknown topic", ending(UNKNOWN, 0))
     it.every("OffsetForLeaderEpoch", "leader epoch too new", ending(FULL, 0, 99))
-    cut = lambda name, offset: {"Topics": [{"Name": name, "Partitions": [{"PartitionIndex": 0, "Offset": offset}]}], "TimeoutMs": 5000}
+    cut = lambda name, offset: {
+        "Topics": [{"Name": name, "Partitions": [{"PartitionIndex": 0, "Offset": offset}]}],
+        "TimeoutMs": 5000,
+    }
     it.every("DeleteRecords", "beyond the end", cut(FULL, 100))
     it.every("DeleteRecords", "unknown topic", cut(UNKNOWN, 0))
     it.every("DeleteRecords", "nothing", cut(EMPTY, 0))
@@ -225,9 +248,16 @@ def produce(it):
 
 def topics(it):
     make = lambda name, parts=1, copies=1, check=False, **configs: {
-        "Topics": [{"Name": name, "NumPartitions": parts, "ReplicationFactor": copies,
-                    "Configs": [{"Name": k.replace("_", "."), "Value": v} for k, v in configs.items()]}],
-        "timeoutMs": 5000, "validateOnly": check,
+        "Topics": [
+            {
+                "Name": name,
+                "NumPartitions": parts,
+                "ReplicationFactor": copies,
+                "Configs": [{"Name": k.replace("_", "."), "Value": v} for k, v in configs.items()],
+            }
+        ],
+        "timeoutMs": 5000,
+        "validateOnly": check,
     }
     for case, body in (
         ("exists", make(EMPTY)),
@@ -245,8 +275,17 @@ def topics(it):
         it.every("CreateTopics", case, body, low=low)
     delete = lambda v, name: {"Topics": [{"Name": name}]} if v >= 6 else {"TopicNames": [name]}
     it.every("DeleteTopics", "unknown topic", lambda v: delete(v, UNKNOWN) | {"TimeoutMs": 5000})
-    it.every("DeleteTopics", "unknown topic id", {"Topics": [{"Name": None, "TopicId": UNKNOWN_ID}], "TimeoutMs": 5000}, low=6)
-    grow = lambda name, count, check=False: {"Topics": [{"Name": name, "Count": count, "Assignments": None}], "TimeoutMs": 5000, "ValidateOnly": check}
+    it.every(
+        "DeleteTopics",
+        "unknown topic id",
+        {"Topics": [{"Name": None, "TopicId": UNKNOWN_ID}], "TimeoutMs": 5000},
+        low=6,
+    )
+    grow = lambda name, count, check=False: {
+        "Topics": [{"Name": name, "Count": count, "Assignments": None}],
+        "TimeoutMs": 5000,
+        "ValidateOnly": check,
+    }
     it.every("CreatePartitions", "unknown topic", grow(UNKNOWN, 2))
     it.every("CreatePartitions", "fewer than there are", grow(FULL, 1))
     it.every("CreatePartitions", "as many as there are", grow(FULL, 2))
@@ -255,35 +294,53 @@ def topics(it):
 
 def configs(it):
     describe = lambda type_, name, keys=None, synonyms=False: {
-        "Resources": [{"ResourceType": type_, "ResourceName": name, "ConfigurationKeys": keys}], "IncludeSynonyms": synonyms,
+        "Resources": [{"ResourceType": type_, "ResourceName": name, "ConfigurationKeys": keys}],
+        "IncludeSynonyms": synonyms,
     }
     it.every("DescribeConfigs", "a topic", describe(TOPIC, EMPTY))
     it.every("DescribeConfigs", "a topic with synonyms", describe(TOPIC, EMPTY, synonyms=True))
-    it.every("DescribeConfigs", "some keys of a topic", describe(TOPIC, EMPTY, ["retention.ms", "no.such", "cleanup.policy"]))
+    it.every(
+        "DescribeConfigs",
+        "some keys of a topic",
+        describe(TOPIC, EMPTY, ["retention.ms", "no.such", "cleanup.policy"]),
+    )
     it.every("DescribeConfigs", "no keys", describe(TOPIC, EMPTY, []))
     it.every("DescribeConfigs", "unknown topic", describe(TOPIC, UNKNOWN))
     it.every("DescribeConfigs", "an invalid topic name", describe(TOPIC, "not/valid"))
-    keys = ["num.partitions", "log.retention.hours", "message.max.bytes", "auto.create.topics.enable", "compression.type"]
+    keys = [
+        "num.partitions",
+        "log.retention.hours",
+        "message.max.bytes",
+        "auto.create.topics.enable",
+        "compression.type",
+    ]
     it.every("DescribeConfigs", "some keys of a broker", describe(BROKER, "1", keys, True))
     it.every("DescribeConfigs", "another broker", describe(BROKER, "9"))
     it.every("DescribeConfigs", "not a broker's number", describe(BROKER, "x"))
     it.every("DescribeConfigs", "an unknown type", describe(99, "x"))
 
-    def alter(name, key, value, check=True, **operation):
-        config = {"Name": key, "Value": value} | {"ConfigOperation": v for v in operation.values()}
-        return {"Resources": [{"ResourceType": TOPIC, "ResourceName": name, "Configs": [config]}], "ValidateOnly": check}
+    def alter(name, key, value, check=True, operation=0):
+        config = {"Name": key, "Value": value, "ConfigOperation": operation}
+        return {
+            "Resources": [{"ResourceType": TOPIC, "ResourceName": name, "Configs": [config]}],
+            "ValidateOnly": check,
+        }
 
-    for api, operation in (("IncrementalAlterConfigs", {"operation": 0}), ("AlterConfigs", {})):
+    for api in ("IncrementalAlterConfigs", "AlterConfigs"):
         for case, body in (
-            ("checked only", alter(EMPTY, "retention.ms", "7200000", **operation)),
-            ("unknown topic", alter(UNKNOWN, "retention.ms", "7200000", **operation)),
-            ("an unknown config", alter(EMPTY, "no.such", "1", **operation)),
-            ("a value of the wrong kind", alter(EMPTY, "retention.ms", "soon", **operation)),
-            ("a null value", alter(EMPTY, "retention.ms", None, **operation)),
+            ("checked only", alter(EMPTY, "retention.ms", "7200000")),
+            ("unknown topic", alter(UNKNOWN, "retention.ms", "7200000")),
+            ("an unknown config", alter(EMPTY, "no.such", "1")),
+            ("a value of the wrong kind", alter(EMPTY, "retention.ms", "soon")),
+            ("a null value", alter(EMPTY, "retention.ms", None)),
         ):
             it.every(api, case, body)
-    it.every("IncrementalAlterConfigs", "append to what is no list", alter(EMPTY, "retention.ms", "1", operation=2))
-    it.every("IncrementalAlterConfigs", "an unknown operation", alter(EMPTY, "retention.ms", "1", operation=9))
+    it.every(
+        "IncrementalAlterConfigs", "append to what is no list", alter(EMPTY, "retention.ms", "1", operation=2)
+    )
+    it.every(
+        "IncrementalAlterConfigs", "an unknown operation", alter(EMPTY, "retention.ms", "1", operation=9)
+    )
     it.every("ListConfigResources", "topics", {"ResourceTypes": [TOPIC]}, low=1)
     it.every("ListConfigResources", "an unknown type", {"ResourceTypes": [99]}, low=1)
     it.every("ListConfigResources", "client metrics", {}, high=0)
@@ -298,19 +355,37 @@ def cluster(it):
     it.every("DescribeQuorum", "another topic", quorum(EMPTY))
     it.every("DescribeLogDirs", "one partition", {"Topics": [{"Topic": EMPTY, "Partitions": [0]}]})
     it.every("DescribeLogDirs", "unknown topic", {"Topics": [{"Topic": UNKNOWN, "Partitions": [0]}]})
-    idempotent = {"TransactionalId": None, "TransactionTimeoutMs": 60000, "ProducerId": -1, "ProducerEpoch": -1}
+    idempotent = {
+        "TransactionalId": None,
+        "TransactionTimeoutMs": 60000,
+        "ProducerId": -1,
+        "ProducerEpoch": -1,
+    }
     it.every("InitProducerId", "idempotent", idempotent)
 
 
 def groups(it):
     it.every("ListGroups", "none", {})
-    it.every("FindCoordinator", "a group", lambda v: {"KeyType": 0, "CoordinatorKeys": ["golden"]} if v >= 4 else {"Key": "golden"})
+    it.every(
+        "FindCoordinator",
+        "a group",
+        lambda v: {"KeyType": 0, "CoordinatorKeys": ["golden"]} if v >= 4 else {"Key": "golden"},
+    )
     it.every("FindCoordinator", "two groups", {"KeyType": 0, "CoordinatorKeys": ["golden", "other"]}, low=4)
-    it.every("FindCoordinator", "an unknown type", lambda v: {"KeyType": 9} | ({"CoordinatorKeys": ["golden"]} if v >= 4 else {"Key": "golden"}), low=1)
+    it.every(
+        "FindCoordinator",
+        "an unknown type",
+        lambda v: {"KeyType": 9} | ({"CoordinatorKeys": ["golden"]} if v >= 4 else {"Key": "golden"}),
+        low=1,
+    )
     group = "golden-none"
     join = lambda g, member: {
-        "GroupId": g, "SessionTimeoutMs": 10000, "RebalanceTimeoutMs": 10000, "MemberId": member,
-        "ProtocolType": "consumer", "Protocols": [{"Name": "range", "Metadata": "0x"}],
+        "GroupId": g,
+        "SessionTimeoutMs": 10000,
+        "RebalanceTimeoutMs": 10000,
+        "MemberId": member,
+        "ProtocolType": "consumer",
+        "Protocols": [{"Name": "range", "Metadata": "0x"}],
     }
     it.every("JoinGroup", "unknown member", join(group, "nobody"))
     it.every("JoinGroup", "an empty group id", join("", ""))
@@ -319,27 +394,49 @@ def groups(it):
     member = {"GroupId": group, "GenerationId": 3, "MemberId": "nobody"}
     it.every("SyncGroup", "unknown member", member | {"ProtocolType": "consumer", "ProtocolName": "range"})
     it.every("Heartbeat", "unknown member", member)
-    leave = lambda v: {"GroupId": group} | ({"Members": [{"MemberId": "nobody"}]} if v >= 3 else {"MemberId": "nobody"})
+    leave = lambda v: (
+        {"GroupId": group} | ({"Members": [{"MemberId": "nobody"}]} if v >= 3 else {"MemberId": "nobody"})
+    )
     it.every("LeaveGroup", "unknown member", leave)
     it.every("DescribeGroups", "unknown group", {"Groups": [group]})
     it.every("DeleteGroups", "unknown group", {"GroupsNames": [group]})
     parts = [{"PartitionIndex": 0}]
-    it.every("OffsetDelete", "unknown group", {"GroupId": group, "Topics": [{"Name": EMPTY, "Partitions": parts}]})
+    it.every(
+        "OffsetDelete", "unknown group", {"GroupId": group, "Topics": [{"Name": EMPTY, "Partitions": parts}]}
+    )
 
     def fetched(version, name, partition=0, all_=False):
         if version < 8:
-            return {"GroupId": group, "Topics": None if all_ else [{"Name": name, "PartitionIndexes": [partition]}]}
+            return {
+                "GroupId": group,
+                "Topics": None if all_ else [{"Name": name, "PartitionIndexes": [partition]}],
+            }
         topic = it.topic(version, name, 10, "Name") | {"PartitionIndexes": [partition]}
-        return {"Groups": [{"GroupId": group, "MemberId": None, "MemberEpoch": -1, "Topics": None if all_ else [topic]}]}
+        return {
+            "Groups": [
+                {"GroupId": group, "MemberId": None, "MemberEpoch": -1, "Topics": None if all_ else [topic]}
+            ]
+        }
 
     it.every("OffsetFetch", "unknown group", lambda v: fetched(v, EMPTY))
     it.every("OffsetFetch", "unknown topic", lambda v: fetched(v, UNKNOWN))
     it.every("OffsetFetch", "everything of an unknown group", lambda v: fetched(v, EMPTY, all_=True), low=2)
 
     def commit(version, name, generation, who, partition=0, text=""):
-        part = {"PartitionIndex": partition, "CommittedOffset": 5, "CommittedLeaderEpoch": -1, "CommittedMetadata": text}
+        part = {
+            "PartitionIndex": partition,
+            "CommittedOffset": 5,
+            "CommittedLeaderEpoch": -1,
+            "CommittedMetadata": text,
+        }
         topic = it.topic(version, name, 10, "Name") | {"Partitions": [part]}
-        return {"GroupId": group, "GenerationIdOrMemberEpoch": generation, "MemberId": who, "RetentionTimeMs": -1, "Topics": [topic]}
+        return {
+            "GroupId": group,
+            "GenerationIdOrMemberEpoch": generation,
+            "MemberId": who,
+            "RetentionTimeMs": -1,
+            "Topics": [topic],
+        }
 
     it.every("OffsetCommit", "unknown member", lambda v: commit(v, EMPTY, 3, "nobody"))
     it.every("OffsetCommit", "unknown topic", lambda v: commit(v, UNKNOWN, -1, ""))
@@ -353,37 +450,74 @@ def group_lives(it):
         newest = lambda api: min(request(api).versions().start + step, request(api).newest)
         keep = lambda api, body: it.keep(f"in a group's life {step}", api, newest(api), body)
         join = {
-            "GroupId": group, "SessionTimeoutMs": 10000, "RebalanceTimeoutMs": 10000, "MemberId": "",
-            "ProtocolType": "consumer", "Protocols": [{"Name": "range", "Metadata": "0x0000"}, {"Name": "other", "Metadata": "0x"}],
+            "GroupId": group,
+            "SessionTimeoutMs": 10000,
+            "RebalanceTimeoutMs": 10000,
+            "MemberId": "",
+            "ProtocolType": "consumer",
+            "Protocols": [{"Name": "range", "Metadata": "0x0000"}, {"Name": "other", "Metadata": "0x"}],
         }
         joined = keep("JoinGroup", join)
         if joined and joined["ErrorCode"] == 79:
-            joined = it.keep(f"in a group's life {step}, with its id", "JoinGroup", newest("JoinGroup"), join | {"MemberId": joined["MemberId"]})
+            joined = it.keep(
+                f"in a group's life {step}, with its id",
+                "JoinGroup",
+                newest("JoinGroup"),
+                join | {"MemberId": joined["MemberId"]},
+            )
         if not joined:
             continue
         me = {"GroupId": group, "GenerationId": joined["GenerationId"], "MemberId": joined["MemberId"]}
         assignment = [{"MemberId": joined["MemberId"], "Assignment": "0x000100000000"}]
-        keep("SyncGroup", me | {"ProtocolType": "consumer", "ProtocolName": "range", "Assignments": assignment})
+        keep(
+            "SyncGroup", me | {"ProtocolType": "consumer", "ProtocolName": "range", "Assignments": assignment}
+        )
         keep("Heartbeat", me)
         topic = it.topic(newest("OffsetCommit"), FULL, 10, "Name")
-        part = {"PartitionIndex": 1, "CommittedOffset": 42 + step, "CommittedLeaderEpoch": 0, "CommittedMetadata": "told"}
-        commit = {"GroupId": group, "GenerationIdOrMemberEpoch": me["GenerationId"], "MemberId": me["MemberId"], "RetentionTimeMs": -1}
+        part = {
+            "PartitionIndex": 1,
+            "CommittedOffset": 42 + step,
+            "CommittedLeaderEpoch": 0,
+            "CommittedMetadata": "told",
+        }
+        commit = {
+            "GroupId": group,
+            "GenerationIdOrMemberEpoch": me["GenerationId"],
+            "MemberId": me["MemberId"],
+            "RetentionTimeMs": -1,
+        }
         keep("OffsetCommit", commit | {"Topics": [topic | {"Partitions": [part]}]})
         version = newest("OffsetFetch")
         topics = [it.topic(version, FULL, 10, "Name") | {"PartitionIndexes": [0, 1]}]
-        keep("OffsetFetch", {"GroupId": group, "Topics": topics, "Groups": [{"GroupId": group, "MemberEpoch": -1, "MemberId": None, "Topics": topics}]})
+        keep(
+            "OffsetFetch",
+            {
+                "GroupId": group,
+                "Topics": topics,
+                "Groups": [{"GroupId": group, "MemberEpoch": -1, "MemberId": None, "Topics": topics}],
+            },
+        )
         keep("DescribeGroups", {"Groups": [group]})
         keep("DeleteGroups", {"GroupsNames": [group]})
         leaving = {"GroupId": group, "MemberId": me["MemberId"], "Members": [{"MemberId": me["MemberId"]}]}
         keep("LeaveGroup", leaving)
-        it.keep(f"after a group's life {step}", "DescribeGroups", newest("DescribeGroups"), {"Groups": [group]})
-        keep("OffsetDelete", {"GroupId": group, "Topics": [{"Name": FULL, "Partitions": [{"PartitionIndex": 1}]}]})
-        it.keep(f"after a group's life {step}", "DeleteGroups", newest("DeleteGroups"), {"GroupsNames": [group]})
+        it.keep(
+            f"after a group's life {step}", "DescribeGroups", newest("DescribeGroups"), {"Groups": [group]}
+        )
+        keep(
+            "OffsetDelete",
+            {"GroupId": group, "Topics": [{"Name": FULL, "Partitions": [{"PartitionIndex": 1}]}]},
+        )
+        it.keep(
+            f"after a group's life {step}", "DeleteGroups", newest("DeleteGroups"), {"GroupsNames": [group]}
+        )
 
 
 def late(it):
     """What is asked last, because it ends what the others need."""
-    it.every("DescribeLogDirs", "the written partition's size", {"Topics": [{"Topic": FULL, "Partitions": [0]}]})
+    it.every(
+        "DescribeLogDirs", "the written partition's size", {"Topics": [{"Topic": FULL, "Partitions": [0]}]}
+    )
     cut = {"Topics": [{"Name": FULL, "Partitions": [{"PartitionIndex": 0, "Offset": 2}]}], "TimeoutMs": 5000}
     it.every("DeleteRecords", "two records", cut)
     it.every("Fetch", "after a deletion of records", lambda v: it.fetch_body(v, FULL, offset=2))

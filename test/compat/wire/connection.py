@@ -85,7 +85,12 @@ class Connection:
 def frame(api, version, body, correlation, client_id=CLIENT_ID):
     """A request with its header, without the length before it."""
     schema = request(api)
-    head = {"RequestApiKey": schema.key, "RequestApiVersion": version, "CorrelationId": correlation, "ClientId": client_id}
+    head = {
+        "RequestApiKey": schema.key,
+        "RequestApiVersion": version,
+        "CorrelationId": correlation,
+        "ClientId": client_id,
+    }
     header = schemas()["RequestHeader"].encode(head, 2 if version in schema.flexible else 1)
     return header + schema.encode(body, version)
 

@@ -30,12 +30,28 @@ SERVED = """
 """.split()
 # Fields of any answer that another node fills otherwise.
 VOLATILE = {
-    "BatchIndexErrorMessage", "ClusterId", "ErrorMessage", "Leader", "LogDir", "MemberId", "Port", "ReplicaDirectoryId",
-    "SessionId", "TopicId", "TotalBytes", "UsableBytes",
+    "BatchIndexErrorMessage",
+    "ClusterId",
+    "ErrorMessage",
+    "Leader",
+    "LogDir",
+    "MemberId",
+    "Port",
+    "ReplicaDirectoryId",
+    "SessionId",
+    "TopicId",
+    "TotalBytes",
+    "UsableBytes",
 }
 # Fields of one API's answers that the same node fills otherwise a moment later: masked whatever they hold.
 MOVING = {
-    "DescribeQuorum": {"HighWatermark", "LogEndOffset", "LastFetchTimestamp", "LastCaughtUpTimestamp", "LeaderEpoch"},
+    "DescribeQuorum": {
+        "HighWatermark",
+        "LogEndOffset",
+        "LastFetchTimestamp",
+        "LastCaughtUpTimestamp",
+        "LeaderEpoch",
+    },
     "InitProducerId": {"ProducerId"},
 }
 # Values that say something whichever node they come from.
@@ -75,7 +91,11 @@ def difference(wanted, got, path=""):
             more = (wanted if len(wanted) > len(got) else got)[min(len(wanted), len(got))]
             return f"{path} has {len(got)} elements instead of {len(wanted)}; the first too many or too few: {shorten(more, 120)}"
         return None
-    return None if wanted == got and type(wanted) is type(got) else f"{path} is {shorten(got, 120)} instead of {shorten(wanted, 120)}"
+    return (
+        None
+        if wanted == got and type(wanted) is type(got)
+        else f"{path} is {shorten(got, 120)} instead of {shorten(wanted, 120)}"
+    )
 
 
 def read():
@@ -91,7 +111,9 @@ def bless(report, node, work):
             row = {"api": api, "case": case, "version": version, "answer": masked(answer, api)}
             out.write(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n")
     with Connection(node) as connection:
-        ranges = api_ranges(connection.call("ApiVersions", 4, {"ClientSoftwareName": "compat", "ClientSoftwareVersion": "1"}))
+        ranges = api_ranges(
+            connection.call("ApiVersions", 4, {"ClientSoftwareName": "compat", "ClientSoftwareVersion": "1"})
+        )
     VERSIONS_FILE.write_text(json.dumps(ranges, indent=1) + "\n")
     report.note(f"{len(answers)} answers written, {len(failures)} requests unanswered")
     for key, failure in failures.items():
@@ -112,7 +134,11 @@ def run(report, node, work, quick):
     for api, case, version in golden:
         cases.setdefault((api, case), []).append(version)
     for (api, case), versions in cases.items():
-        name = f"{api}: {case} (v{versions[0]}–{versions[-1]})" if len(versions) > 1 else f"{api}: {case} (v{versions[0]})"
+        name = (
+            f"{api}: {case} (v{versions[0]}–{versions[-1]})"
+            if len(versions) > 1
+            else f"{api}: {case} (v{versions[0]})"
+        )
         report.check(name, lambda: compare(golden, answers, failures, api, case, versions))
 
 
@@ -126,7 +152,10 @@ def compare(golden, answers, failures, api, case, versions):
         else:
             wrong.append((version, failures.get(key, "not asked")))
     if wrong:
-        raise Failed(f"v{wrong[0][0]}{wrong[0][1]}" + (f"; {len(wrong)} of {len(versions)} versions" if len(versions) > 1 else ""))
+        raise Failed(
+            f"v{wrong[0][0]}{wrong[0][1]}"
+            + (f"; {len(wrong)} of {len(versions)} versions" if len(versions) > 1 else "")
+        )
 
 
 def api_versions(node):

@@ -17,7 +17,15 @@ from functools import cache
 
 from harness import install
 
-INTEGERS = {"int8": ">b", "int16": ">h", "uint16": ">H", "int32": ">i", "uint32": ">I", "int64": ">q", "float64": ">d"}
+INTEGERS = {
+    "int8": ">b",
+    "int16": ">h",
+    "uint16": ">H",
+    "int32": ">i",
+    "uint32": ">I",
+    "int64": ">q",
+    "float64": ">d",
+}
 NO_UUID = "0" * 32
 
 
@@ -108,7 +116,9 @@ class Reader:
 
     def end(self):
         if self.at != len(self.data):
-            raise WireError(f"{len(self.data) - self.at} bytes after the message's end: {self.data[self.at:][:32].hex()}")
+            raise WireError(
+                f"{len(self.data) - self.at} bytes after the message's end: {self.data[self.at :][:32].hex()}"
+            )
 
 
 def uvarint(value):
@@ -147,7 +157,9 @@ class Schema:
         reader.end()
         again = self.encode(message, version)
         if again != data:
-            raise WireError(f"{self.name} v{version}: not encoded as it should be: {data.hex()} instead of {again.hex()}")
+            raise WireError(
+                f"{self.name} v{version}: not encoded as it should be: {data.hex()} instead of {again.hex()}"
+            )
         return message
 
     def read(self, reader, version):
@@ -223,8 +235,16 @@ class Schema:
                 value = message[field.name] if field.name in message else field.default(version)
                 out += self.write_field(value, field, version, flexible and not field.inflexible)
         if flexible:
-            tags = {f.tag: self.write_field(message[f.name], f, version, True) for f in fields if version in f.tagged and f.name in message}
-            tags |= {int(name[4:]): bytes.fromhex(data[2:]) for name, data in message.items() if name.startswith("tag ")}
+            tags = {
+                f.tag: self.write_field(message[f.name], f, version, True)
+                for f in fields
+                if version in f.tagged and f.name in message
+            }
+            tags |= {
+                int(name[4:]): bytes.fromhex(data[2:])
+                for name, data in message.items()
+                if name.startswith("tag ")
+            }
             out += uvarint(len(tags))
             for tag in sorted(tags):
                 out += uvarint(tag) + uvarint(len(tags[tag])) + tags[tag]

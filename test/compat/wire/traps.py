@@ -76,7 +76,12 @@ class Traps:
         return detail
 
     def create_topic(self):
-        topic = {"Name": TOPIC, "NumPartitions": 1, "ReplicationFactor": 1, "Configs": [{"Name": "retention.ms", "Value": "-1"}]}
+        topic = {
+            "Name": TOPIC,
+            "NumPartitions": 1,
+            "ReplicationFactor": 1,
+            "Configs": [{"Name": "retention.ms", "Value": "-1"}],
+        }
         until = time.monotonic() + 30
         with self.connect() as c:
             made = c.call("CreateTopics", 7, {"Topics": [topic], "timeoutMs": 10000})["Topics"][0]
@@ -88,7 +93,11 @@ class Traps:
 
     def produce(self, acks=-1, value=b"value"):
         records = hexed(batch([(b"key", value)], TIMESTAMP))
-        return {"Acks": acks, "TimeoutMs": 5000, "TopicData": [{"Name": TOPIC, "PartitionData": [{"Index": 0, "Records": records}]}]}
+        return {
+            "Acks": acks,
+            "TimeoutMs": 5000,
+            "TopicData": [{"Name": TOPIC, "PartitionData": [{"Index": 0, "Records": records}]}],
+        }
 
     def end(self, connection):
         part = {"PartitionIndex": 0, "Timestamp": -1}
@@ -98,7 +107,14 @@ class Traps:
     def fetch(self, offset, wait):
         part = {"Partition": 0, "FetchOffset": offset, "PartitionMaxBytes": 1 << 20, "CurrentLeaderEpoch": -1}
         topics = [{"Topic": TOPIC, "Partitions": [part]}]
-        return {"ReplicaId": -1, "MaxWaitMs": wait, "MinBytes": 1, "MaxBytes": 1 << 20, "SessionEpoch": -1, "Topics": topics}
+        return {
+            "ReplicaId": -1,
+            "MaxWaitMs": wait,
+            "MinBytes": 1,
+            "MaxBytes": 1 << 20,
+            "SessionEpoch": -1,
+            "Topics": topics,
+        }
 
     # -- versions and keys
 
@@ -112,18 +128,33 @@ class Traps:
                     expect_equal(got["ErrorCode"], UNSUPPORTED_VERSION, f"error of v{version}")
                     own = [a for a in got["ApiKeys"] if a["ApiKey"] == 18]
                     newest = request("ApiVersions").newest
-                    expect_equal(own, [{"ApiKey": 18, "MinVersion": 0, "MaxVersion": newest}], "versions told of ApiVersions")
+                    expect_equal(
+                        own,
+                        [{"ApiKey": 18, "MinVersion": 0, "MaxVersion": newest}],
+                        "versions told of ApiVersions",
+                    )
                     # and the connection can go on
                     c.correlation = 77
-                    expect_equal(c.call("ApiVersions", 0, {})["ErrorCode"], 0, "error of v0 on the same connection")
+                    expect_equal(
+                        c.call("ApiVersions", 0, {})["ErrorCode"], 0, "error of v0 on the same connection"
+                    )
 
     def unknown_key(self):
         for key in (95, 999, 32767, -1):
             self.closes(struct.pack(">hhih", key, 0, 5, -1), f"key {key}")
 
     def unknown_version(self):
-        for api, version in (("Metadata", 99), ("Produce", 2), ("Fetch", 3), ("Fetch", 19), ("JoinGroup", -1), ("CreateTopics", 1)):
-            self.closes(struct.pack(">hhih", request(api).key, version, 5, -1) + bytes(40), f"{api} v{version}")
+        for api, version in (
+            ("Metadata", 99),
+            ("Produce", 2),
+            ("Fetch", 3),
+            ("Fetch", 19),
+            ("JoinGroup", -1),
+            ("CreateTopics", 1),
+        ):
+            self.closes(
+                struct.pack(">hhih", request(api).key, version, 5, -1) + bytes(40), f"{api} v{version}"
+            )
 
     def closes(self, frame_, what):
         with self.connect() as c:
@@ -140,7 +171,11 @@ class Traps:
                 expect(c.is_closed_by_node(), f"a frame of {length} bytes: the connection stays open")
 
     def other_protocols(self):
-        for data in (b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100), b"SSH-2.0-OpenSSH_9.2\r\n"):
+        for data in (
+            b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(100),
+            b"SSH-2.0-OpenSSH_9.2\r\n",
+        ):
             with self.connect() as c:
                 with suppress(Closed):
                     c.send_raw(data)
@@ -179,8 +214,16 @@ class Traps:
         header = struct.pack(">hhih", 3, 1, 7, -1)
         for size in (2, 1 << 16, 1 << 24, (1 << 31) - 1):
             self.closes(header + struct.pack(">i", size), f"Metadata of {size} topics")
-            self.closes(header + struct.pack(">ih", 1, min(size, 32767)) + b"x", f"a topic name of {size} bytes")
-        produce = struct.pack(">hhih", 0, 3, 7, -1) + struct.pack(">hhi", -1, 1, 1000) + struct.pack(">i", 1) + struct.pack(">h", 4) + b"wire"
+            self.closes(
+                header + struct.pack(">ih", 1, min(size, 32767)) + b"x", f"a topic name of {size} bytes"
+            )
+        produce = (
+            struct.pack(">hhih", 0, 3, 7, -1)
+            + struct.pack(">hhi", -1, 1, 1000)
+            + struct.pack(">i", 1)
+            + struct.pack(">h", 4)
+            + b"wire"
+        )
         self.closes(produce + struct.pack(">iii", 1, 0, (1 << 31) - 1), "records of 2 GiB")
         flexible = struct.pack(">hhih", 3, 12, 7, -1) + b"\0"
         for varint in (b"\xff\xff\xff\xff\x07", b"\xff" * 10, b"\x80"):
@@ -201,7 +244,14 @@ class Traps:
             ("ApiVersions", 3, {"ClientSoftwareName": "compat", "ClientSoftwareVersion": "1"}),
             ("Metadata", 9, {"Topics": [{"Name": TOPIC}]}),
             ("Produce", 9, self.produce()),
-            ("ListOffsets", 5, {"ReplicaId": -1, "Topics": [{"Name": TOPIC, "Partitions": [{"PartitionIndex": 0, "Timestamp": -1}]}]}),
+            (
+                "ListOffsets",
+                5,
+                {
+                    "ReplicaId": -1,
+                    "Topics": [{"Name": TOPIC, "Partitions": [{"PartitionIndex": 0, "Timestamp": -1}]}],
+                },
+            ),
             ("Fetch", 11, self.fetch(0, 0)),
             ("DescribeConfigs", 4, {"Resources": [{"ResourceType": 2, "ResourceName": TOPIC}]}),
         ]
@@ -216,7 +266,9 @@ class Traps:
                 if api == "Produce":
                     offsets.append(got["Responses"][0]["PartitionResponses"][0]["BaseOffset"])
             c.correlation = 1000
-            expect_equal(offsets, list(range(before, before + len(offsets))), "offsets of the pipelined batches")
+            expect_equal(
+                offsets, list(range(before, before + len(offsets))), "offsets of the pipelined batches"
+            )
 
     def waiting_fetch(self):
         with self.connect() as c:
@@ -224,7 +276,9 @@ class Traps:
             fetch = c.send("Fetch", 11, self.fetch(end, 600))
             listed = c.send("Metadata", 9, {"Topics": []})
             c.receive("Fetch", 11, fetch)
-            expect(time.monotonic() - began > 0.5, "the fetch was answered before its time and without records")
+            expect(
+                time.monotonic() - began > 0.5, "the fetch was answered before its time and without records"
+            )
             c.receive("Metadata", 9, listed)
 
     def fetch_waits(self):
@@ -235,7 +289,10 @@ class Traps:
                 got = c.call("Fetch", 11, self.fetch(end, wait))
                 took = time.monotonic() - began
                 expect_equal(got["Responses"][0]["Partitions"][0]["Records"], "0x", "records at the end")
-                expect(wait / 1000 - 0.02 <= took <= wait / 1000 + 0.25, f"asked to wait {wait} ms it took {took * 1000:.0f} ms")
+                expect(
+                    wait / 1000 - 0.02 <= took <= wait / 1000 + 0.25,
+                    f"asked to wait {wait} ms it took {took * 1000:.0f} ms",
+                )
 
     def fetch_wakes(self):
         with self.connect() as reader, self.connect() as writer:
@@ -247,9 +304,13 @@ class Traps:
                 writer.call("Produce", 9, self.produce())
                 got = reader.receive("Fetch", 11, fetch)
                 times.append(time.monotonic() - began)
-                expect(len(got["Responses"][0]["Partitions"][0]["Records"]) > 2, "the fetch woke without records")
+                expect(
+                    len(got["Responses"][0]["Partitions"][0]["Records"]) > 2, "the fetch woke without records"
+                )
             median = statistics.median(times) * 1000
-            expect(median < 30, f"a waiting fetch was answered {median:.0f} ms after the append, in the median")
+            expect(
+                median < 30, f"a waiting fetch was answered {median:.0f} ms after the append, in the median"
+            )
             return f"{median:.1f} ms"
 
     def no_delay(self):
@@ -375,8 +436,14 @@ class Traps:
             elif kind == 3:
                 data[at:at] = source.randbytes(source.randrange(1, 9))
             else:
-                data[at : at + 4] = struct.pack(">i", source.choice((-1, -2, 1 << 20, (1 << 31) - 1, -(1 << 31), 0, 1)))
-        length = len(data) if source.random() > 0.1 else source.choice((0, 1, len(data) // 2, len(data) + 5, 1 << 20, -5))
+                data[at : at + 4] = struct.pack(
+                    ">i", source.choice((-1, -2, 1 << 20, (1 << 31) - 1, -(1 << 31), 0, 1))
+                )
+        length = (
+            len(data)
+            if source.random() > 0.1
+            else source.choice((0, 1, len(data) // 2, len(data) + 5, 1 << 20, -5))
+        )
         return struct.pack(">i", length) + bytes(data)
 
     def corpus(self):
@@ -400,7 +467,11 @@ def filled(schema, version):
         if type_ in field.structs:
             return struct_(field.structs[type_])
         return {
-            "string": "bad/name", "bytes": "0x0001", "uuid": "00" * 15 + "05", "bool": True, "float64": 1.0,
+            "string": "bad/name",
+            "bytes": "0x0001",
+            "uuid": "00" * 15 + "05",
+            "bool": True,
+            "float64": 1.0,
             "records": hexed(batch([(b"key", b"value")], TIMESTAMP)),
         }.get(type_, 1)
 

@@ -109,7 +109,8 @@ class AioKafka(Client):
             if isinstance(result, Exception) and not isinstance(result, AioKafkaError):
                 raise result
         return [
-            {"error": getattr(r, "errno", None)} if isinstance(r, Exception) else [r.partition, r.offset] for r in results
+            {"error": getattr(r, "errno", None)} if isinstance(r, Exception) else [r.partition, r.offset]
+            for r in results
         ]
 
     def do_bulk_produce(self, order):
@@ -118,7 +119,9 @@ class AioKafka(Client):
     async def bulk_produce(self, order):
         producer = await self.producer(order)
         try:
-            futures = [await producer.send(order["topic"], value=value, partition=0) for value in chunks(order)]
+            futures = [
+                await producer.send(order["topic"], value=value, partition=0) for value in chunks(order)
+            ]
             await asyncio.gather(*futures)
         finally:
             await producer.stop()

@@ -109,7 +109,9 @@ class Confluent(Client):
         for value in chunks(order):
             while True:
                 try:
-                    producer.produce(order["topic"], value, partition=0, on_delivery=lambda e, m: e and failed.append(e))
+                    producer.produce(
+                        order["topic"], value, partition=0, on_delivery=lambda e, m: e and failed.append(e)
+                    )
                     break
                 except BufferError:
                     producer.poll(0.1)
@@ -150,7 +152,9 @@ class Confluent(Client):
         at = order["at"]
         spec = {"earliest": OffsetSpec.earliest, "latest": OffsetSpec.latest}.get(at)
         spec = spec() if spec else OffsetSpec.for_timestamp(at)
-        return only(self.admin.list_offsets({ck.TopicPartition(order["topic"], order["partition"]): spec})).offset
+        return only(
+            self.admin.list_offsets({ck.TopicPartition(order["topic"], order["partition"]): spec})
+        ).offset
 
     def do_topics(self, order):
         return sorted(self.admin.list_topics(timeout=SECONDS).topics)
@@ -159,7 +163,11 @@ class Confluent(Client):
         return len(self.admin.list_topics(order["topic"], timeout=SECONDS).topics[order["topic"]].partitions)
 
     def do_create_topic(self, order):
-        only(self.admin.create_topics([NewTopic(order["topic"], order["partitions"], 1, config=order["configs"])]))
+        only(
+            self.admin.create_topics(
+                [NewTopic(order["topic"], order["partitions"], 1, config=order["configs"])]
+            )
+        )
 
     def do_delete_topic(self, order):
         only(self.admin.delete_topics([order["topic"]]))
@@ -180,7 +188,11 @@ class Confluent(Client):
         only(self.admin.incremental_alter_configs([resource]))
 
     def do_delete_records(self, order):
-        only(self.admin.delete_records([ck.TopicPartition(order["topic"], order["partition"], order["before"])]))
+        only(
+            self.admin.delete_records(
+                [ck.TopicPartition(order["topic"], order["partition"], order["before"])]
+            )
+        )
 
     def do_groups(self, order):
         return sorted(g.group_id for g in self.admin.list_consumer_groups().result(SECONDS).valid)

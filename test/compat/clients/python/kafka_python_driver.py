@@ -154,7 +154,11 @@ class KafkaPython(Client):
         return len(topic["partitions"])
 
     def do_create_topic(self, order):
-        options = {"num_partitions": order["partitions"], "replication_factor": 1, "configs": order["configs"]}
+        options = {
+            "num_partitions": order["partitions"],
+            "replication_factor": 1,
+            "configs": order["configs"],
+        }
         self.admin.create_topics({order["topic"]: options})
 
     def do_delete_topic(self, order):

@@ -41,7 +41,17 @@ class GroupMember:
 
     def __init__(self, base, order):
         self.process = subprocess.Popen(
-            ["kcat", *base, "-G", order["group"], "-u", "-f", "%p %o %S\\n%s\\n", "-X", "auto.offset.reset=earliest"]
+            [
+                "kcat",
+                *base,
+                "-G",
+                order["group"],
+                "-u",
+                "-f",
+                "%p %o %S\\n%s\\n",
+                "-X",
+                "auto.offset.reset=earliest",
+            ]
             # not the sticky or cooperative ones: all members of one group must agree
             + ["-X", "session.timeout.ms=6000", "-X", "heartbeat.interval.ms=500"]
             + ["-X", "partition.assignment.strategy=range", order["topic"]],
@@ -67,7 +77,9 @@ class GroupMember:
             text = line.decode(errors="replace")
             sys.stderr.write(text)
             if "assigned:" in text:
-                self.assigned = sorted(int(p) for p in re.findall(r"\[(\d+)\]", text.split("assigned:", 1)[1]))
+                self.assigned = sorted(
+                    int(p) for p in re.findall(r"\[(\d+)\]", text.split("assigned:", 1)[1])
+                )
             elif "revoked" in text:
                 self.assigned = []
 
@@ -125,7 +137,19 @@ class Kcat(Client):
     def do_consume(self, order):
         records = []
         for partition, offset in order["from"].items():
-            options = ["-C", "-t", order["topic"], "-p", str(partition), "-o", str(offset), "-e", "-q", "-f", FORMAT]
+            options = [
+                "-C",
+                "-t",
+                order["topic"],
+                "-p",
+                str(partition),
+                "-o",
+                str(offset),
+                "-e",
+                "-q",
+                "-f",
+                FORMAT,
+            ]
             out = kcat(*self.base, *options, seconds=order["seconds"])
             while out:
                 line, out = out.split(b"\n", 1)
@@ -143,7 +167,19 @@ class Kcat(Client):
         return records[: order["count"]]
 
     def do_bulk_consume(self, order):
-        out = kcat(*self.base, "-C", "-t", order["topic"], "-p", "0", "-o", "beginning", "-e", "-q", seconds=order["seconds"])
+        out = kcat(
+            *self.base,
+            "-C",
+            "-t",
+            order["topic"],
+            "-p",
+            "0",
+            "-o",
+            "beginning",
+            "-e",
+            "-q",
+            seconds=order["seconds"],
+        )
         return hashlib.sha256(out).hexdigest()
 
     def do_offset_for(self, order):

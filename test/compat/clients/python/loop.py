@@ -12,7 +12,6 @@ import sys
 import threading
 import traceback
 
-
 # A client written in C may crash: its log then says where.
 faulthandler.enable()
 
@@ -159,7 +158,10 @@ class Client:
             except Exception as error:
                 traceback.print_exc()
                 code = getattr(error, "code", None) or getattr(error, "errno", None)
-                answer = {"error": code if isinstance(code, int) else None, "text": f"{type(error).__name__}: {error}"}
+                answer = {
+                    "error": code if isinstance(code, int) else None,
+                    "text": f"{type(error).__name__}: {error}",
+                }
             sys.stdout.write(json.dumps(answer) + "\n")
             sys.stdout.flush()
         self.end()
