@@ -127,13 +127,19 @@ fn a_lying_index_costs_time_and_no_record() {
     let expected = read_values(&mut exercise(&whole, true).unwrap());
     let mut rng = Rng::from_seed(6);
     for name in files(&whole).iter().filter(|name| name.ends_with(".index")) {
-        for _ in 0..20 {
+        let batches = whole.peek(&Path::new(DIR).join(name.replace("index", "log"))).unwrap();
+        let mut walk = dohle_records::entries(&batches);
+        let positions = std::iter::from_fn(|| Some((walk.position(), walk.next()?)));
+        let positions = positions.map(|(position, _)| position as u32).collect::<Vec<_>>();
+        for round in 0..20 {
             let path = Path::new(DIR).join(name);
-            // Offsets ascend as they should, positions are anything.
+            // Offsets ascend as they should; positions are anything, or those of other batches.
             let mut bytes = Vec::new();
-            for offset in 1..8_u32 {
+            for offset in 0..4_u32 {
+                let noise = 40 + offset * 60 + rng.below(60) as u32;
+                let other = positions.get(offset as usize + round % 4).copied();
                 bytes.extend(offset.to_be_bytes());
-                bytes.extend((offset * 40 + rng.below(60) as u32).to_be_bytes());
+                bytes.extend(other.filter(|_| round % 2 == 0).unwrap_or(noise).to_be_bytes());
             }
             let disk = whole.fork();
             disk.plant(&path, &bytes);
