@@ -31,7 +31,11 @@ impl<D: Disk> Log<D> {
         self.poisoned = true;
         self.truncations += 1;
         let index = self.floor(end);
-        self.remove_segments_from(index + 1)?;
+        if index + 1 < self.segments.len() {
+            self.remove_segments_from(index + 1)?;
+            // Else a power cut could leave them behind a segment that is cut: a gap.
+            self.dir.disk.sync_dir(self.dir.path())?;
+        }
         let segment = self.segments.last_mut().expect("the floor segment stays");
         let located = segment.locate(&self.dir, end)?;
         let position = located.map_or(segment.size, |head| head.position);

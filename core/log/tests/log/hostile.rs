@@ -122,6 +122,25 @@ fn after_a_crash_damaged_side_files_cost_nothing() {
 }
 
 #[test]
+fn a_producer_snapshot_of_another_history_is_not_believed() {
+    // A cut removed it, and the power went before that was durable.
+    let (other, mut log) = empty(small());
+    records(6).by(99, 0, 0).append(&mut log).unwrap();
+    log.close().unwrap();
+    let name = "00000000000000000006.snapshot";
+    let stale = other.peek(&Path::new(DIR).join(name)).unwrap();
+
+    let (disk, mut log) = empty(small());
+    records(6).by(1, 0, 0).append(&mut log).unwrap();
+    log.flush().unwrap();
+    disk.plant(&Path::new(DIR).join(name), &stale);
+    let end = open(&disk, small()).unwrap().close().unwrap();
+    let how = OpenLog { clean: true, recovery_point: end, ..OpenLog::default() };
+    let log = open_how(&disk, small(), how).unwrap();
+    assert_eq!(log.producers().map(|producer| producer.id.0).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
 fn a_lying_index_costs_time_and_no_record() {
     let whole = closed();
     let expected = read_values(&mut exercise(&whole, true).unwrap());

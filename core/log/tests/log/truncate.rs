@@ -1,7 +1,10 @@
 //! Records are taken away at either end, and what remains is as if they had never been.
 
 use dohle_base::{LeaderEpoch, Offset, Timestamp};
-use dohle_log::{Log, LogConfig, OpenLog, Origin, ReadError, sim::SimDisk};
+use dohle_log::{
+    Log, LogConfig, OpenLog, Origin, ReadError, ReadRange,
+    sim::{Faults, SimDisk},
+};
 
 use crate::kit::*;
 
@@ -52,6 +55,51 @@ fn a_log_cut_anywhere_is_as_one_that_never_had_more() {
         let batch = records(2).by(5, 0, sequence).bytes();
         log.append_as_leader(&batch, LeaderEpoch(2), Origin::Client, NOW).unwrap();
         assert_eq!(read_values(&mut log).len() as i64, kept + 2);
+    }
+}
+
+#[test]
+fn a_log_that_was_cut_goes_on_where_it_was_cut() {
+    for end in (0..60).step_by(2) {
+        let (_disk, mut log) = filled();
+        log.truncate_to(Offset(end), NOW).unwrap();
+        for _ in 0..4 {
+            let batch = records(3).bytes();
+            log.append_as_leader(&batch, LeaderEpoch(2), Origin::Client, NOW).unwrap();
+        }
+        for from in end..end + 12 {
+            let (from, up_to) = (Offset(from), Offset(end + 12));
+            let range = ReadRange { from, up_to, size_max: 1, at_least_one: true };
+            let slice = log.read(range).unwrap().unwrap();
+            assert_eq!(slice.base_offset, Offset(end + (from.0 - end) / 3 * 3), "{end}: {from}");
+            slice.read().unwrap();
+        }
+        assert_eq!(read_values(&mut log).len() as i64, end + 12, "{end}");
+    }
+}
+
+#[test]
+fn a_cut_that_the_power_cuts_short_leaves_the_log_or_what_it_should_be() {
+    for power_after in 0.. {
+        let mut done = false;
+        for seed in 0..12 {
+            let (disk, mut log) = filled();
+            log.flush().unwrap();
+            let power_after = Some(disk.changes() + power_after);
+            disk.set_faults(Faults { power_after, ..Faults::default() });
+            done = log.truncate_to(Offset(10), NOW).is_ok();
+            disk.restart(seed);
+            let recovery_point = if seed % 2 == 0 { Offset(10) } else { Offset(0) };
+            let how = OpenLog { recovery_point, ..OpenLog::default() };
+            let mut log = open_how(&disk, small(), how).unwrap_or_else(|e| panic!("{seed}: {e}"));
+            let count = read_values(&mut log).len() as i64;
+            assert_eq!(log.log_end_offset(), Offset(count));
+            assert!(if done { count == 10 } else { (10..=60).contains(&count) }, "{count}");
+        }
+        if done {
+            assert!(power_after > 10, "{power_after}");
+            return;
+        }
     }
 }
 
