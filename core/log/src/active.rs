@@ -112,8 +112,8 @@ impl<D: Disk> Log<D> {
         Ok(appended)
     }
 
-    /// Appends what a leader sent, as it is. Batches that are there already are passed over, and one
-    /// that was cut off at the end is left for the next fetch. `None` if nothing is left.
+    /// Appends what a leader sent, as it is. Batches that are there already are passed over, and
+    /// one that was cut off at the end is left for the next fetch. `None` if nothing is left.
     ///
     /// Batches of an epoch after `leader_epoch`, the one that the leader is known in, are left out:
     /// they come from a later leader than the one that was asked.
@@ -308,6 +308,7 @@ impl<D: Disk> Log<D> {
         let segment = self.segments.last_mut().expect("a log has at least one segment");
         let position = u64::from(segment.size);
         let file = segment.file(&self.dir)?;
+        self.as_closed = false;
         let written = file.write_all_at(slices, position);
         if written.is_err() && file.truncate(position).is_err() {
             self.poisoned = true;
@@ -415,6 +416,7 @@ impl<D: Disk> Log<D> {
 
     fn roll_to(&mut self, base: Offset, now: Timestamp) -> Result<(), LogError> {
         assert!(base >= self.log_end, "a segment begins behind the one before");
+        self.as_closed = false;
         self.producers.advance(base);
         self.write_snapshot()?;
         let last = self.segments.last_mut().expect("a log has at least one segment");

@@ -4,8 +4,8 @@
 //! {"version":0,"brokerEpoch":14}
 //! ```
 //!
-//! Written as the last act of a stop, removed before the first log is opened: whoever finds it knows
-//! that nothing has been written since. Versions before 3.8 leave the file empty.
+//! Written as the last act of a stop, removed before the first log is opened: whoever finds it
+//! knows that nothing has been written since. Versions before 3.8 leave the file empty.
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
 //! The seam to the storage: bytes and effects cross here, nothing of what a log is.
 //!
-//! Calls are synchronous and small, so that a simulated disk can count them, fail them and lose what
-//! was not synced. Two implementations: `sim::SimDisk` here and `OsDisk` in `host/os`; both pass
-//! `conformance`.
+//! Calls are synchronous and small, so that a simulated disk can count them, fail them and lose
+//! what was not synced. Two implementations: `sim::SimDisk` here and `OsDisk` in `host/os`; both
+//! pass `conformance`.
 //!
 //! What survives a power cut:
 //! - the bytes of a file up to its last `sync`, and any subset of the writes since;
@@ -171,15 +171,15 @@ pub trait Disk: Clone + Send + Sync + 'static {
 
 /// An open file. Clones share it; it closes with the last one.
 pub trait DiskFile: Clone + Send + Sync + 'static {
-    /// Reads into `buffer` from `position` on; fewer bytes than it holds only at the end of the file
-    /// or when interrupted, none only at the end.
+    /// Reads into `buffer` from `position` on; fewer bytes than it holds only at the end of the
+    /// file or when interrupted, none only at the end.
     ///
     /// # Errors
     /// What the system says.
     fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<usize, IoError>;
 
-    /// Writes some of `buffers`, one behind another, from `position` on, and says how many bytes: at
-    /// least one if any were given. A gap before `position` reads as zeros.
+    /// Writes some of `buffers`, one behind another, from `position` on, and says how many bytes:
+    /// at least one if any were given. A gap before `position` reads as zeros.
     ///
     /// # Errors
     /// What the system says; `WriteZero` never.

@@ -5,8 +5,8 @@
 //! `finish_flush` under the lock notes it. One thread runs the plans of all partitions of a log
 //! directory in turn.
 //!
-//! After a plan fails its log directory is dead: nothing of it may be acknowledged any more, and the
-//! plan must not be run again.
+//! After a plan fails its log directory is dead: nothing of it may be acknowledged any more, and
+//! the plan must not be run again.
 
 use std::path::PathBuf;
 
@@ -132,6 +132,9 @@ impl<D: Disk> Log<D> {
     /// The stop was not clean: the directory's clean-stop file must not be written.
     pub fn close(mut self) -> Result<Offset, LogError> {
         self.check_usable()?;
+        if self.as_closed && !self.names_changed {
+            return Ok(self.log_end);
+        }
         self.write_snapshot()?;
         let segment = self.segments.last_mut().expect("a log has at least one segment");
         let size = u64::from(segment.size);

@@ -5,8 +5,8 @@
 //! the same code runs on a real disk and on one that forgets (`sim::SimDisk`).
 //!
 //! - `Log` is the log of one partition; `Log::open` is where to start reading.
-//! - `checkpoint`, `clean_stop`, `partition_metadata`, `PartitionDir` are the side files and names of
-//!   log directories. `meta.properties`, which says whose directory it is, is core/metadata's.
+//! - `checkpoint`, `clean_stop`, `partition_metadata`, `PartitionDir` are the side files and names
+//!   of log directories. `meta.properties`, which says whose directory it is, is core/metadata's.
 //!
 //! What it must not know: topics' replicas, high watermarks but as numbers, sockets, threads,
 //! clocks.

@@ -55,6 +55,8 @@ pub struct Log<D: Disk> {
     pub(crate) truncations: u64,
     /// Whether a write left something that could not be cut off.
     pub(crate) poisoned: bool,
+    /// Whether the files are as a clean stop left them: then closing has nothing to do.
+    pub(crate) as_closed: bool,
     pub(crate) recovery: Recovery,
 }
 
@@ -246,6 +248,7 @@ impl<D: Disk> Log<D> {
     /// Removes the segments from `index` on, the last one first: whatever of it survives a power
     /// cut, no gap is left.
     pub(crate) fn remove_segments_from(&mut self, index: usize) -> Result<(), IoError> {
+        self.as_closed = false;
         while let Some(segment) = self.segments.get(index..).and_then(<[_]>::last) {
             remove_segment_files(&self.dir, segment.base)?;
             self.segments.pop();

@@ -9,8 +9,8 @@
 //!     … .deleted | .cleaned | .swap
 //! ```
 //!
-//! The digits are an offset: that of a segment's first record, or for a snapshot the offset that the
-//! state is before.
+//! The digits are an offset: that of a segment's first record, or for a snapshot the offset that
+//! the state is before.
 
 #[cfg(test)]
 mod tests;
@@ -93,7 +93,8 @@ impl PartitionDir {
         Ok(Self { topic: topic.into(), partition: PartitionId(number), role })
     }
 
-    /// The name of the directory. `unique` tells directories with a role other than `Current` apart.
+    /// The name of the directory. `unique` tells directories with a role other than `Current`
+    /// apart.
     pub fn name(&self, unique: Uuid) -> String {
         let partition = self.partition;
         let Some((_, suffix)) = DirRole::SUFFIXED.iter().find(|(role, _)| *role == self.role)

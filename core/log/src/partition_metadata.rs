@@ -5,8 +5,8 @@
 //! topic_id: ASNFZ4mrze8QMlR2mLrc_g
 //! ```
 //!
-//! Written once. A directory that never had a record may lack it. If the id is not that of the topic
-//! of this name, the directory is another topic's and must not be served.
+//! Written once. A directory that never had a record may lack it. If the id is not that of the
+//! topic of this name, the directory is another topic's and must not be served.
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
 //! What a leader makes of a batch before it is appended: checked, and changed where the topic wants
 //! it stored otherwise than it was sent.
 //!
-//! The producer's bytes are never copied or changed. A batch goes to the disk as 61 bytes of head of
-//! our own, in which offset and epoch are set, and the rest from where it was received. Only two
+//! The producer's bytes are never copied or changed. A batch goes to the disk as 61 bytes of head
+//! of our own, in which offset and epoch are set, and the rest from where it was received. Only two
 //! things cost more: a change within the checksum (one pass for a new one), and another codec (the
 //! batch is built anew).
 //!

@@ -134,9 +134,11 @@ impl<D: Disk> Log<D> {
             names_changed,
             truncations: 0,
             poisoned: false,
+            as_closed: how.clean && unindexed.is_empty(),
             recovery: Recovery::default(),
         };
         log.open_segments(&how, &unindexed, now)?;
+        log.as_closed &= log.recovery.segments_scanned == 0 && !log.names_changed;
         log.settle(&how, now)?;
         Ok(log)
     }
@@ -213,6 +215,7 @@ impl<D: Disk> Log<D> {
 
     /// Reads, checks and indexes the segments from `first` on, and cuts where they end.
     fn scan_segments(&mut self, first: usize, how: &OpenLog) -> Result<(), LogError> {
+        let known = self.epochs.clone();
         let mut index = first;
         while let Some(segment) = self.segments.get(index) {
             self.producers.advance(segment.base);
@@ -232,7 +235,10 @@ impl<D: Disk> Log<D> {
                 segment.seal(&self.dir)?;
             }
         }
-        Ok(checkpoint::write_epochs(&self.dir.disk, self.dir.path(), self.epochs.entries())?)
+        if self.epochs != known {
+            checkpoint::write_epochs(&self.dir.disk, self.dir.path(), self.epochs.entries())?;
+        }
+        Ok(())
     }
 
     /// Whether what was between a segment's end and the next one is gone: the name of the next one
@@ -409,8 +415,8 @@ impl<D: Disk> Log<D> {
         Ok(self.remove_snapshots(|offset| !bases.contains(&offset) && Some(offset) != last)?)
     }
 
-    /// Brings the producers' state to `end`, a batch's first offset: the newest snapshot that can be
-    /// read, and all batches from there on.
+    /// Brings the producers' state to `end`, a batch's first offset: the newest snapshot that can
+    /// be read, and all batches from there on.
     pub(crate) fn restore_producers(&mut self, end: Offset, clean: bool) -> Result<(), LogError> {
         self.producers = Producers::from_states(Vec::new(), end);
         let first = self.segments.first().map_or(end, |segment| segment.base);

@@ -1,8 +1,8 @@
 //! Walking the batches of a segment's file.
 //!
-//! Two walks: `HeadScan` reads only what tells offsets and positions, for look-ups of a few batches;
-//! `BatchScan` reads everything, for recovery and replay. Neither trusts a length before it is
-//! checked against the end of the file. Old messages of magic 0 and 1 are walked like batches.
+//! Two walks: `HeadScan` reads only what tells offsets and positions, for look-ups of a few
+//! batches; `BatchScan` reads everything, for recovery and replay. Neither trusts a length before it
+//! is checked against the end of the file. Old messages of magic 0 and 1 are walked like batches.
 
 use dohle_base::{LeaderEpoch, Offset, Timestamp};
 use dohle_records::{BatchError, BatchHeader, Entry, EntryPrefix, HEADER_SIZE, MAGIC_V2};

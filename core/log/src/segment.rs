@@ -329,8 +329,8 @@ impl<F: DiskFile> Segment<F> {
         Ok(HeadScan::new(self.file(dir)?, position, size))
     }
 
-    /// Cuts the segment, which is to be written on from now, to the batches before `position`, where
-    /// the batch begins that holds `end` or the first one behind it.
+    /// Cuts the segment, which is to be written on from now, to the batches before `position`,
+    /// where the batch begins that holds `end` or the first one behind it.
     pub(crate) fn cut<D: Disk<File = F>>(
         &mut self,
         dir: &Dir<D>,

@@ -13,9 +13,9 @@ use crate::{
 };
 
 impl<D: Disk> Log<D> {
-    /// Takes away all batches that end at `end` or behind: batches are not split. Returns the end of
-    /// the log. Durable when it returns; the caller's high watermark and recovery-point checkpoint
-    /// have to follow.
+    /// Takes away all batches that end at `end` or behind: batches are not split. Returns the end
+    /// of the log. Durable when it returns; the caller's high watermark and recovery-point
+    /// checkpoint have to follow.
     ///
     /// # Errors
     /// `Io`, `Corrupt`; the log is closed then.
@@ -30,6 +30,7 @@ impl<D: Disk> Log<D> {
         }
         self.poisoned = true;
         self.truncations += 1;
+        self.as_closed = false;
         let index = self.floor(end);
         if index + 1 < self.segments.len() {
             self.remove_segments_from(index + 1)?;
@@ -68,6 +69,7 @@ impl<D: Disk> Log<D> {
         self.check_usable()?;
         self.poisoned = true;
         self.truncations += 1;
+        self.as_closed = false;
         self.restart_at(start, now)?;
         self.recovery_point = start;
         self.dir.disk.sync_dir(self.dir.path())?;
@@ -98,8 +100,8 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
-    /// Removes the segments that lie wholly before the log's start; says how many. Readers that have
-    /// a slice of one keep it.
+    /// Removes the segments that lie wholly before the log's start; says how many. Readers that
+    /// have a slice of one keep it.
     ///
     /// # Errors
     /// `Io`; to try again is safe.

@@ -1,10 +1,10 @@
 //! The lock of a log directory: one process at a time.
 //!
 //! A POSIX record lock (`F_SETLK`) for writing over the whole of `.lock`, as Java takes it, so that
-//! a Kafka broker and this one keep each other out. Such a lock belongs to the process: it goes when
-//! the process ends, however that happens, and also when the process closes *any* handle of the
-//! file. So nothing else here may open `.lock`; within the process a table keeps a directory from
-//! being locked twice, which the system would allow.
+//! a Kafka broker and this one keep each other out. Such a lock belongs to the process: it goes
+//! when the process ends, however that happens, and also when the process closes *any* handle of
+//! the file. So nothing else here may open `.lock`; within the process a table keeps a directory
+//! from being locked twice, which the system would allow.
 
 use std::{
     collections::BTreeSet,

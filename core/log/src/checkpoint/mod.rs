@@ -120,7 +120,8 @@ pub fn write_offsets<D: Disk>(
     replace_file(disk, &dir.join(kind.file_name()), text.as_bytes())
 }
 
-/// Reads at which offsets the epochs of the partition in `dir` begin. A missing file has no entries.
+/// Reads at which offsets the epochs of the partition in `dir` begin. A missing file has no
+/// entries.
 pub(crate) fn read_epochs<D: Disk>(disk: &D, dir: &Path) -> Result<Vec<EpochStart>, SideFileError> {
     let path = dir.join(LEADER_EPOCH_FILE);
     let bytes = read_file(disk, &path, FILE_SIZE_MAX)?.unwrap_or_default();

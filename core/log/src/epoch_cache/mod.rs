@@ -41,8 +41,8 @@ pub struct EpochCache {
 }
 
 impl EpochCache {
-    /// Entries from a checkpoint. Those that break the order are dropped in favour of later ones, as
-    /// if each had been assigned in turn.
+    /// Entries from a checkpoint. Those that break the order are dropped in favour of later ones,
+    /// as if each had been assigned in turn.
     pub fn from_entries(entries: Vec<EpochStart>) -> Self {
         let mut cache = Self { entries: Vec::with_capacity(entries.len()) };
         for entry in entries {
@@ -81,7 +81,8 @@ impl EpochCache {
         true
     }
 
-    /// Where epoch `asked` ends in a log that ends at `log_end`, by the rules for a leader's answer.
+    /// Where epoch `asked` ends in a log that ends at `log_end`, by the rules for a leader's
+    /// answer.
     ///
     /// Source: interop facts D.6.
     pub fn end_of(&self, asked: LeaderEpoch, log_end: Offset) -> EpochEnd {

@@ -90,8 +90,8 @@ impl SimDisk {
         Self { state: Arc::new(Mutex::new(self.state().clone())) }
     }
 
-    /// Cuts the power and switches it on again. Handles from before are dead, faults are gone. Which
-    /// of the unsynced changes are left is up to `seed`.
+    /// Cuts the power and switches it on again. Handles from before are dead, faults are gone.
+    /// Which of the unsynced changes are left is up to `seed`.
     pub fn restart(&self, seed: u64) {
         let state = &mut *self.state();
         let mut luck = Luck::new(seed);
@@ -112,7 +112,8 @@ impl SimDisk {
         state.files.get(&inode).map(|content| content.bytes().to_vec())
     }
 
-    /// Puts a file there as if it had always been, with its directories. For golden data and damage.
+    /// Puts a file there as if it had always been, with its directories. For golden data and
+    /// damage.
     pub fn plant(&self, path: &Path, bytes: &[u8]) {
         let state = &mut *self.state();
         let inode = state.names.plant(path, || {

@@ -5,9 +5,9 @@
 //! | version | producer id | first offset | last offset | last stable offset | …   big-endian
 //! ```
 //!
-//! The last offset is that of the marker, the last stable offset that of the partition at that time:
-//! a reader who has it behind the end of what it reads need look no further. The file is made with
-//! its first entry.
+//! The last offset is that of the marker, the last stable offset that of the partition at that
+//! time: a reader who has it behind the end of what it reads need look no further. The file is made
+//! with its first entry.
 
 #[cfg(test)]
 mod tests;

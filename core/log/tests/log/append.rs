@@ -1,7 +1,9 @@
 //! What a leader appends gets offsets, is checked and is changed only as the topic wants it.
 
 use dohle_base::{LeaderEpoch, Offset, Timestamp};
-use dohle_log::{AppendError, CompressionPolicy, LogConfig, Origin, ProducerError, sim::Faults};
+use dohle_log::{
+    AppendError, CompressionPolicy, LogConfig, OpenLog, Origin, ProducerError, sim::Faults,
+};
 use dohle_records::{
     BatchError, BatchView, Codec, Compression, ControlError, MAGIC_V2, TimestampType,
 };
@@ -275,4 +277,26 @@ fn a_log_whose_failed_write_cannot_be_undone_is_closed() {
     let error = records(1).append(&mut log).unwrap_err();
     assert_eq!(error, AppendError::Log(dohle_log::LogError::Poisoned));
     assert!(log.close().is_err());
+}
+
+#[test]
+fn a_partition_that_nobody_touched_is_closed_without_a_call() {
+    let (disk, mut log) = empty(small());
+    for _ in 0..20 {
+        records(2).append(&mut log).unwrap();
+    }
+    let end = log.close().unwrap();
+    let how = OpenLog { clean: true, recovery_point: end, ..OpenLog::default() };
+    let before = disk.changes();
+    let mut log = open_how(&disk, small(), how).unwrap();
+    read_all(&mut log);
+    log.close().unwrap();
+    assert_eq!(disk.changes(), before);
+    let mut log = open_how(&disk, small(), how).unwrap();
+    records(1).append(&mut log).unwrap();
+    let end = log.close().unwrap();
+    assert!(disk.changes() > before);
+    disk.restart(0);
+    let how = OpenLog { recovery_point: end, ..how };
+    assert_eq!(open_how(&disk, small(), how).unwrap().log_end_offset(), end);
 }
