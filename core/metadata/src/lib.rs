@@ -50,5 +50,5 @@ pub use record_version::record_version;
 pub use replay::ReplayError;
 pub use snapshot::snapshot_records;
 pub use state::MetadataState;
-pub use topic_name::{TOPIC_NAME_MAX, TopicNameFault, check_topic_name, topic_names_collide};
+pub use topic_name::{TOPIC_NAME_MAX, TopicNameFault, check_topic_name};
 pub use topics::{Topic, Topics};

@@ -2,6 +2,8 @@
 //!
 //! Metric names turn `.` into `_`, so two topics whose names differ only there may not both exist.
 
+use dohle_base::Str;
+
 /// The longest name, in characters: with a partition's number it must fit a file name.
 pub const TOPIC_NAME_MAX: usize = 249;
 
@@ -43,11 +45,9 @@ pub fn check_topic_name(name: &str) -> Result<(), TopicNameFault> {
     }
 }
 
-/// Whether two names would be the same metric.
-pub fn topic_names_collide(one: &str, other: &str) -> bool {
-    let unified =
-        |name: &str| name.bytes().map(|b| if b == b'.' { b'_' } else { b }).collect::<Vec<_>>();
-    one.len() == other.len() && unified(one) == unified(other)
+/// The name that metrics give a topic, if it is another than its own could be: `.` becomes `_`.
+pub(crate) fn metric_name(name: &str) -> Option<Str> {
+    name.contains(['.', '_']).then(|| name.replace('.', "_").into())
 }
 
 #[cfg(test)]
@@ -74,7 +74,8 @@ mod tests {
 
     #[test]
     fn dots_and_underscores_are_the_same_to_metrics() {
-        assert!(topic_names_collide("a.b", "a_b") && topic_names_collide("a.b", "a.b"));
-        assert!(!topic_names_collide("a.b", "a-b") && !topic_names_collide("a.b", "a_bc"));
+        assert_eq!(metric_name("a.b"), metric_name("a_b"));
+        assert_ne!(metric_name("a.b"), metric_name("a.bc"));
+        assert_eq!(metric_name("a-b"), None);
     }
 }

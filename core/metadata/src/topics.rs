@@ -1,6 +1,7 @@
 //! Topics, by id and by name.
 //!
-//! Invariant: both maps hold the same topics.
+//! Invariant: the maps by id and by name hold the same topics; those whose names have a `.` or a `_`
+//! are also found by the name that metrics give them.
 
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use dohle_base::{PartitionId, Str, TopicId};
 use imbl::OrdMap;
 
 use crate::Partition;
+use crate::topic_name::metric_name;
 
 /// A topic with its partitions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +27,7 @@ pub struct Topic {
 pub struct Topics {
     by_id: OrdMap<TopicId, Arc<Topic>>,
     by_name: OrdMap<Str, TopicId>,
+    by_metric_name: OrdMap<Str, TopicId>,
 }
 
 impl Topics {
@@ -36,6 +39,11 @@ impl Topics {
     /// The topic with this name.
     pub fn named(&self, name: &str) -> Option<&Arc<Topic>> {
         self.by_id.get(self.by_name.get(name)?)
+    }
+
+    /// The topic that metrics could not tell from one of this name.
+    pub fn colliding(&self, name: &str) -> Option<&Arc<Topic>> {
+        self.get(*self.by_metric_name.get(&metric_name(name)?)?)
     }
 
     /// A partition of a topic.
@@ -66,6 +74,9 @@ impl Topics {
     /// Puts a topic in the place of what had its id.
     pub(crate) fn insert(&mut self, topic: Topic) {
         self.by_name.insert(topic.name.clone(), topic.id);
+        if let Some(name) = metric_name(&topic.name) {
+            self.by_metric_name.insert(name, topic.id);
+        }
         self.by_id.insert(topic.id, Arc::new(topic));
     }
 
@@ -73,6 +84,9 @@ impl Topics {
     pub(crate) fn remove(&mut self, id: TopicId) -> Option<Arc<Topic>> {
         let topic = self.by_id.remove(&id)?;
         self.by_name.remove(&topic.name);
+        if let Some(name) = metric_name(&topic.name) {
+            self.by_metric_name.remove(&name);
+        }
         Some(topic)
     }
 

@@ -8,9 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dohle_base::{BrokerId, ErrorCode, PartitionId, Rng, TopicId, Uuid};
 use dohle_config::alter::validate;
 use dohle_config::{NodeSettings, Resource, Settings};
-use dohle_metadata::{
-    ConfigResource, MetadataRecord, Partition, check_topic_name, topic_names_collide,
-};
+use dohle_metadata::{ConfigResource, MetadataRecord, Partition, check_topic_name};
 use dohle_protocol::api::{
     create_topics_request::{CreatableReplicaAssignment, CreatableTopic, CreateTopicsRequest},
     create_topics_response::{CreatableTopicConfigs, CreatableTopicResult, CreateTopicsResponse},
@@ -100,9 +98,7 @@ impl Controller {
             let message = format!("topic '{name}' already exists");
             return Err(ApiError::new(ErrorCode::TOPIC_ALREADY_EXISTS, message));
         }
-        let ambiguous = name.contains(['.', '_']);
-        let mut existing = self.image().topics.iter().map(|topic| &topic.name);
-        match existing.find(|other| ambiguous && topic_names_collide(name, other)) {
+        match self.image().topics.colliding(name).map(|other| &other.name) {
             Some(other) => {
                 Err(invalid(format!("topic '{name}' collides with the existing topic '{other}'")))
             }
