@@ -6,9 +6,12 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use dohle_base::{PartitionId, Rng, Str};
-use dohle_config::Resource;
-use dohle_log::{DirRole, Disk, IoError, Log, LogError, PartitionDir, partition_metadata};
+use dohle_base::{BrokerId, PartitionId, Rng, Str, Timestamp, TopicId, Uuid};
+use dohle_config::{Resource, TopicConfig};
+use dohle_log::{
+    DirRole, Disk, IoError, Log, LogConfig, LogError, OpenLog, PartitionDir,
+    checkpoint::SideFileError, disk::remove_tree, partition_metadata,
+};
 use dohle_metadata::{ConfigResource, MetadataDelta, Topic, TopicDelta};
 use dohle_os::OsDisk;
 use dohle_replication::Leader;
@@ -22,6 +25,13 @@ use crate::{
     topic_config,
     topic_names::CONSUMER_OFFSETS,
 };
+
+/// How many threads open partitions at once. Source: measured, syncs of many files share the journal's
+/// commits up to about so many.
+const OPENERS_MAX: usize = 16;
+
+/// So few partitions are not worth a thread more.
+const OPENED_BY_ONE_MIN: usize = 4;
 
 /// Publishes images to a broker.
 pub struct Publisher {
@@ -50,10 +60,11 @@ impl Publisher {
         for topic in &delta.deleted {
             self.delete(topic);
         }
-        for topic in &delta.created {
-            let indexes = topic.partitions.keys().copied().collect();
-            self.open(&new, topic, indexes);
-        }
+        let created = delta
+            .created
+            .iter()
+            .flat_map(|topic| topic.partitions.keys().map(|index| (Arc::clone(topic), *index)));
+        self.open(created.collect(), &new);
         for topic in &delta.changed {
             self.change(&new, topic);
         }
@@ -70,37 +81,57 @@ impl Publisher {
         delta.configs.iter().any(|resource| resource.resource() == Some(Resource::Broker))
     }
 
-    /// Opens and leads partitions of a topic that this node has replicas of.
-    fn open(&mut self, new: &Published, topic: &Topic, indexes: Vec<PartitionId>) {
-        let config = topic_config::resolve(&self.broker.settings(), &new.image, &topic.name);
-        let mut opened = Vec::with_capacity(indexes.len());
-        for index in indexes {
-            let Some(partition) = topic.partitions.get(&index) else { continue };
+    /// Opens and leads partitions that this node has replicas of, several at a time: to make one durable,
+    /// or to read what a crash has left, is to wait for the disk.
+    fn open(&mut self, wanted: Vec<(Arc<Topic>, PartitionId)>, new: &Published) {
+        let mut tasks = Vec::with_capacity(wanted.len());
+        let mut config: Option<(Str, TopicConfig)> = None;
+        for (topic, index) in wanted {
+            let Some(partition) = topic.partitions.get(&index).cloned() else { continue };
             if !partition.replicas.contains(&self.broker.node_id) {
                 continue;
             }
-            let Some(dir) = self.directory_of(topic, index, partition) else { continue };
-            let expiration = self.broker.config.producer_id_expiration_ms;
-            let log_config = topic_config::log_config(&config, expiration, &mut self.rng);
-            let log = open_log(&dir, topic, index, log_config, self.broker.clock.now().wall);
-            let state = match log {
-                Ok(log) if partition.leader == self.broker.node_id => {
-                    led(log, partition.leader_epoch, &topic.name, index)
-                }
-                Ok(_) => State::NotLed,
-                Err(error) => {
-                    error!(topic = %topic.name, %index, "partition offline: {error}");
-                    State::Offline
+            let Some(dir) = self.directory_of(&topic, index, &partition) else { continue };
+            let of_topic = match config.take() {
+                Some(known) if known.0 == topic.name => known,
+                _ => {
+                    let settings = self.broker.settings();
+                    let resolved = topic_config::resolve(&settings, &new.image, &topic.name);
+                    (topic.name.clone(), resolved)
                 }
             };
-            opened.push(Partition::new(topic.name.clone(), topic.id, index, dir.id, state));
+            let expiration = self.broker.config.producer_id_expiration_ms;
+            let log_config = topic_config::log_config(&of_topic.1, expiration, &mut self.rng);
+            config = Some(of_topic);
+            tasks.push(Opening { topic, index, partition, dir, config: log_config });
         }
+        let opened = self.run(tasks);
         self.broker.partitions.insert(opened.iter().cloned());
-        if topic.name == CONSUMER_OFFSETS {
-            for partition in opened.into_iter().filter(|partition| partition.is_led()) {
+        for partition in opened {
+            if partition.topic() == CONSUMER_OFFSETS && partition.is_led() {
                 self.broker.coordinator.elected(partition);
             }
         }
+    }
+
+    fn run(&self, mut tasks: Vec<Opening>) -> Vec<Arc<Partition>> {
+        let (node_id, now) = (self.broker.node_id, self.broker.clock.now().wall);
+        let share = tasks.len().div_ceil(OPENERS_MAX).max(OPENED_BY_ONE_MIN);
+        if tasks.len() <= share {
+            return tasks.into_iter().map(|task| task.run(node_id, now)).collect();
+        }
+        let mut shares = Vec::new();
+        while !tasks.is_empty() {
+            shares.push(tasks.split_off(tasks.len().saturating_sub(share)));
+        }
+        std::thread::scope(|scope| {
+            let run = |share: Vec<Opening>| {
+                move || share.into_iter().map(|task| task.run(node_id, now)).collect::<Vec<_>>()
+            };
+            let threads: Vec<_> = shares.into_iter().map(|share| scope.spawn(run(share))).collect();
+            let opened = threads.into_iter().map(|thread| thread.join());
+            opened.flat_map(|opened| opened.expect("opening a log does not panic")).collect()
+        })
     }
 
     /// The directory that a partition lies in, or belongs in.
@@ -115,7 +146,7 @@ impl Publisher {
         if let Some(dir) = dirs.iter().find(|dir| Some(dir.id) == assigned) {
             return Some(Arc::clone(dir));
         }
-        let name = PartitionDir::current(&topic.name, index).name(dohle_base::Uuid::ZERO);
+        let name = PartitionDir::current(&topic.name, index).name(Uuid::ZERO);
         let present = dirs.iter().find(|dir| dir.path.join(&name).is_dir());
         present.or_else(|| dirs.first()).map(Arc::clone)
     }
@@ -126,9 +157,12 @@ impl Publisher {
             .partitions
             .iter()
             .partition(|partition| self.broker.partitions.get(topic.id, partition.id).is_some());
-        self.open(new, topic, added.iter().map(|partition| partition.id).collect());
+        self.open(added.iter().map(|added| (Arc::clone(topic), added.id)).collect(), new);
         for change in there {
             let Some(partition) = self.broker.partitions.get(topic.id, change.id) else { continue };
+            if change.after.leader != self.broker.node_id {
+                continue; // With one replica nobody else can lead: this one is on its way back.
+            }
             let epoch = change.after.leader_epoch;
             let led = partition.with_leader(|leader| leader.begin_epoch(epoch));
             if let Ok(Err(error)) = led {
@@ -182,13 +216,30 @@ fn is_topic(resource: &ConfigResource) -> bool {
     resource.resource() == Some(Resource::Topic)
 }
 
-fn led(log: Log<OsDisk>, epoch: dohle_base::LeaderEpoch, topic: &Str, index: PartitionId) -> State {
-    match Leader::new(log, epoch) {
-        Ok(leader) => State::Led(Box::new(leader)),
-        Err(error) => {
-            error!(%topic, %index, "partition offline: {error}");
+/// A partition to be opened.
+struct Opening {
+    topic: Arc<Topic>,
+    index: PartitionId,
+    partition: Arc<dohle_metadata::Partition>,
+    dir: Arc<LogDir>,
+    config: LogConfig,
+}
+
+impl Opening {
+    fn run(self, node_id: BrokerId, now: Timestamp) -> Arc<Partition> {
+        let Self { topic, index, partition, dir, config } = self;
+        let led = open_log(&dir, &topic, index, config, now).and_then(|log| {
+            if partition.leader == node_id {
+                Ok(State::Led(Box::new(Leader::new(log, partition.leader_epoch)?)))
+            } else {
+                Ok(State::NotLed)
+            }
+        });
+        let state = led.unwrap_or_else(|error| {
+            error!(topic = %topic.name, %index, "partition offline: {error}");
             State::Offline
-        }
+        });
+        Partition::new(topic.name.clone(), topic.id, index, dir.id, state)
     }
 }
 
@@ -198,23 +249,21 @@ enum OpenError {
     #[error(transparent)]
     Log(#[from] LogError),
     #[error("its directory belongs to the topic with id {found}")]
-    OtherTopic { found: dohle_base::TopicId },
+    OtherTopic { found: TopicId },
     #[error(transparent)]
-    SideFile(#[from] checkpoint::SideFileError),
+    SideFile(#[from] SideFileError),
     #[error(transparent)]
     Io(#[from] IoError),
 }
-
-use dohle_log::checkpoint;
 
 fn open_log(
     dir: &LogDir,
     topic: &Topic,
     index: PartitionId,
-    config: dohle_log::LogConfig,
-    now: dohle_base::Timestamp,
+    config: LogConfig,
+    now: Timestamp,
 ) -> Result<Log<OsDisk>, OpenError> {
-    let name = PartitionDir::current(&topic.name, index).name(dohle_base::Uuid::ZERO);
+    let name = PartitionDir::current(&topic.name, index).name(Uuid::ZERO);
     let path = dir.path.join(name);
     let is_there = path.is_dir();
     let written = if is_there { partition_metadata::read(dir.disk(), &path)? } else { None };
@@ -224,7 +273,7 @@ fn open_log(
     // A directory that is not there yet holds nothing that could be torn.
     let mut how = dir.how_to_open(&topic.name, index);
     if !is_there {
-        how = dohle_log::OpenLog { clean: true, ..dohle_log::OpenLog::default() };
+        how = OpenLog { clean: true, ..OpenLog::default() };
     }
     let log = Log::open(dir.disk().clone(), path.clone(), config, how, now)?;
     if let Some(cut) = &log.recovery().cut {
@@ -244,17 +293,9 @@ fn remove(dir: &LogDir, topic: &Topic, index: PartitionId, rng: &mut Rng) -> Res
     let disk = dir.disk();
     let current = PartitionDir::current(&topic.name, index);
     let deleted = PartitionDir { role: DirRole::Deleted, ..current.clone() };
-    let unique = dohle_base::Uuid::random(rng);
+    let unique = Uuid::random(rng);
     let path = dir.path.join(deleted.name(unique));
     disk.rename(&dir.path.join(current.name(unique)), &path)?;
     disk.sync_dir(&dir.path)?;
-    remove_dir(disk, &path)
-}
-
-/// Removes a directory of files.
-pub(crate) fn remove_dir(disk: &OsDisk, path: &std::path::Path) -> Result<(), IoError> {
-    for entry in disk.list(path)? {
-        disk.remove(&path.join(&entry.name))?;
-    }
-    disk.remove_dir(path)
+    remove_tree(disk, &path)
 }
