@@ -2,6 +2,7 @@
 
 use dohle_base::ErrorCode;
 use dohle_log::{AppendError, LogError, ProducerError, ReadError};
+use dohle_records::BatchError;
 use tracing::error;
 
 use crate::partition::Partition;
@@ -9,6 +10,8 @@ use crate::partition::Partition;
 /// The code for a refused or failed append.
 pub(crate) fn append_error(error: &AppendError, partition: &Partition) -> ErrorCode {
     match error {
+        // Kafka fails where it would decompress.
+        AppendError::Batch(BatchError::UnknownCodec { .. }) => ErrorCode::UNKNOWN_SERVER_ERROR,
         AppendError::Batch(error) if error.is_corruption() => ErrorCode::CORRUPT_MESSAGE,
         AppendError::Batch(_) | AppendError::Control(_) | AppendError::Empty => {
             ErrorCode::INVALID_RECORD

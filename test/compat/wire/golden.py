@@ -21,6 +21,7 @@ from .schema import NO_UUID, request
 
 FILE = HERE / "golden" / "answers.jsonl"
 VERSIONS_FILE = HERE / "golden" / "api-versions.json"
+DELIBERATE_FILE = HERE / "lists" / "golden-differs.tsv"
 # What this version of Dohle must serve to a client.
 SERVED = """
     Produce Fetch ListOffsets Metadata OffsetCommit OffsetFetch FindCoordinator JoinGroup Heartbeat LeaveGroup SyncGroup
@@ -129,6 +130,7 @@ def run(report, node, work, quick):
     """Asks everything and compares."""
     report.check("ApiVersions", lambda: api_versions(node))
     golden = read()
+    deliberate = {} if node.kind == "kafka" else read_deliberate()
     answers, failures = collect(node)
     cases = {}
     for api, case, version in golden:
@@ -139,7 +141,25 @@ def run(report, node, work, quick):
             if len(versions) > 1
             else f"{api}: {case} (v{versions[0]})"
         )
-        report.check(name, lambda: compare(golden, answers, failures, api, case, versions))
+        if reason := deliberate.get((api, case)):
+            report.check(name, lambda: differs(golden, answers, failures, api, case, versions, reason))
+        else:
+            report.check(name, lambda: compare(golden, answers, failures, api, case, versions))
+
+
+def read_deliberate():
+    """Cases in which we answer otherwise than Kafka on purpose: (API, case) to reason."""
+    rows = (line.split("\t") for line in DELIBERATE_FILE.read_text().splitlines())
+    return {(row[0], row[1]): row[2] for row in rows if len(row) == 3}
+
+
+def differs(golden, answers, failures, api, case, versions, reason):
+    """A deliberate difference must be one, or its row has to go."""
+    try:
+        compare(golden, answers, failures, api, case, versions)
+    except Failed:
+        return f"differs on purpose: {reason}"
+    raise Failed("equals Kafka's answer: remove the row in golden-differs.tsv")
 
 
 def compare(golden, answers, failures, api, case, versions):

@@ -33,7 +33,7 @@ impl Endpoint for DescribeCluster {
             Answer::now(DescribeClusterResponse {
                 error_code,
                 error_message: Some(message.into()),
-                endpoint_type: request.endpoint_type,
+                endpoint_type: expected,
                 ..DescribeClusterResponse::default()
             })
         };

@@ -89,8 +89,8 @@ fn result(
     with_documentation: bool,
 ) -> DescribeConfigsResult {
     let is_wanted = |described: &Described| match &asked.configuration_keys {
-        Some(keys) => keys.contains(&described.name),
-        None => true,
+        Some(keys) if !keys.is_empty() => keys.contains(&described.name),
+        _ => true,
     };
     let (configs, error) = match described {
         Ok(configs) => (configs, None),

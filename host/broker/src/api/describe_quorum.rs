@@ -58,6 +58,7 @@ fn unknown(request: DescribeQuorumRequest) -> DescribeQuorumResponse {
             .map(|partition| PartitionData {
                 partition_index: partition.partition_index,
                 error_code: ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+                error_message: Some("the quorum keeps __cluster_metadata-0 only".into()),
                 ..PartitionData::default()
             })
             .collect(),

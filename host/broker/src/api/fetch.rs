@@ -350,6 +350,7 @@ fn told(partition_index: PartitionId, standing: Standing) -> PartitionData {
         high_watermark: standing.high_watermark,
         last_stable_offset: standing.last_stable,
         log_start_offset: standing.log_start,
+        aborted_transactions: None,
         ..PartitionData::default()
     }
 }
@@ -359,6 +360,7 @@ fn failed(partition_index: PartitionId, error_code: ErrorCode) -> Finding {
         partition_index,
         error_code,
         high_watermark: Offset(-1),
+        aborted_transactions: None,
         ..PartitionData::default()
     };
     Finding { data, slice: None, partition: None }

@@ -66,6 +66,9 @@ impl Question {
         }
         let Coordinator { node_id, host, port, error_code, error_message, .. } =
             coordinators.pop().unwrap_or_default();
+        // Success has a name in these versions, and no words in later ones.
+        let error_message =
+            if error_code.is_error() { error_message } else { Some("NONE".into()) };
         FindCoordinatorResponse {
             error_code,
             error_message,
@@ -103,7 +106,6 @@ impl Question {
                 node_id,
                 host: at.host.clone(),
                 port: i32::from(at.port),
-                // Kafka tells NONE in words here.
                 error_message: Some("".into()),
                 ..Coordinator::default()
             },

@@ -20,6 +20,9 @@ use dohle_protocol::{
     },
 };
 
+use dohle_records::BatchError;
+use tracing::debug;
+
 use super::{Answer, Call, Endpoint};
 use crate::{metadata::Published, storage, topic_names};
 
@@ -134,7 +137,11 @@ impl Append<'_> {
                 log_start_offset: appended.log_start_offset,
                 ..PartitionProduceResponse::default()
             },
-            Ok(Err(error)) => explained(data, &error, storage::append_error(&error, &partition)),
+            Ok(Err(error)) => {
+                let code = storage::append_error(&error, &partition);
+                let log_start = partition.with_leader(|leader| leader.standing().log_start);
+                explained(data, &error, code, log_start.unwrap_or(Offset(-1)))
+            }
             Err(ErrorCode::NOT_LEADER_OR_FOLLOWER) => self.not_here(topic, data),
             Err(error) => refused(data, error),
         }
@@ -183,12 +190,15 @@ fn is_admin_client(call: &Call<'_>) -> bool {
     call.client_id.is_some_and(|id| id == "__admin_client")
 }
 
-/// An error of the batch, in words too; and the record that is to blame, where it is known (KIP-467).
+/// An error of the batch. Where a record is to blame it is named, in words too (KIP-467). What was
+/// refused before the records were looked at does not come with the log's start, as in Kafka.
 fn explained(
     data: &PartitionProduceData,
     error: &AppendError,
     code: ErrorCode,
+    log_start: Offset,
 ) -> PartitionProduceResponse {
+    debug!(partition = %data.index, "batch refused: {error}");
     let record_errors = match error {
         AppendError::NoKey { index } => vec![BatchIndexAndErrorMessage {
             batch_index: i32::try_from(*index).unwrap_or(i32::MAX),
@@ -196,10 +206,20 @@ fn explained(
         }],
         _ => Vec::new(),
     };
-    let is_told = !matches!(error, AppendError::Log(_));
+    let was_looked_into = match error {
+        AppendError::Batch(error) => matches!(
+            error,
+            BatchError::BadCount { .. }
+                | BatchError::ControlFromClient
+                | BatchError::UnknownCodec { .. }
+        ),
+        AppendError::NoKey { .. } | AppendError::Timestamp { .. } | AppendError::Producer(_) => true,
+        _ => false,
+    };
     PartitionProduceResponse {
+        error_message: (!record_errors.is_empty()).then(|| error.to_string().into()),
         record_errors,
-        error_message: is_told.then(|| error.to_string().into()),
+        log_start_offset: if was_looked_into { log_start } else { Offset(-1) },
         ..refused(data, code)
     }
 }
