@@ -1,0 +1,50 @@
+//! Goal: frames are cut out of a stream however it is chopped, and impossible ones end it. Method:
+//! in-memory streams.
+
+use super::*;
+
+fn frames_of(chunks: &[&[u8]]) -> io::Result<Vec<Bytes>> {
+    let (mut buffer, mut frames) = (BytesMut::new(), Vec::new());
+    for chunk in chunks {
+        buffer.extend_from_slice(chunk);
+        while let Some(frame) = take_frame(&mut buffer)? {
+            frames.push(frame);
+        }
+    }
+    Ok(frames)
+}
+
+#[test]
+fn frames_are_whole_however_the_stream_is_chopped() {
+    let stream = b"\0\0\0\x03abc\0\0\0\0\0\0\0\x01d";
+    for cut in 0..stream.len() {
+        let (first, second) = stream.split_at(cut);
+        let frames = frames_of(&[first, second]).unwrap();
+        assert_eq!(frames, [&b"abc"[..], b"", b"d"], "cut at {cut}");
+    }
+}
+
+#[test]
+fn an_impossible_size_ends_the_stream() {
+    for size in [-1_i32, i32::MIN, i32::MAX] {
+        assert!(frames_of(&[&size.to_be_bytes()]).is_err(), "{size}");
+    }
+}
+
+#[tokio::test]
+async fn all_bytes_are_written_through_a_narrow_stream() {
+    let (mut ours, mut theirs) = tokio::io::duplex(3);
+    let frames: Vec<_> = ["one", "", "twenty-two", "x"]
+        .iter()
+        .map(|text| Frame { bytes: Bytes::from_static(text.as_bytes()), report: false })
+        .collect();
+    let writing = async {
+        write_all(&mut ours, &frames).await.unwrap();
+        drop(ours);
+    };
+    let mut written = Vec::new();
+    let reading = theirs.read_to_end(&mut written);
+    let (_, read) = tokio::join!(writing, reading);
+    read.unwrap();
+    assert_eq!(written, b"onetwenty-twox");
+}
