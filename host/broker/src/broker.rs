@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -24,7 +24,7 @@ use dohle_replication::fetch_session::{SessionCache, SessionLimits};
 use crate::{
     controller::ControllerHandle, coordinator::Coordinator, log_dirs::LogDir, metadata::Published,
     partition::Partition, partitions::Partitions, producer_ids::ProducerIds, topic_config,
-    topic_names::CONSUMER_OFFSETS,
+    topic_names::CONSUMER_OFFSETS, upkeep::Upkeep,
 };
 
 /// Which part of the node a listener leads to.
@@ -64,6 +64,8 @@ pub struct Parts {
     pub controller: ControllerHandle,
     /// The way to the coordinators of groups.
     pub coordinator: Coordinator,
+    /// The way to the thread that writes checkpoints.
+    pub upkeep: Upkeep,
     /// The clock.
     pub clock: Clock,
     /// Gives session and member ids.
@@ -86,6 +88,8 @@ pub struct Broker {
     pub controller: ControllerHandle,
     /// The way to the coordinators of groups.
     pub coordinator: Coordinator,
+    /// The way to the thread that writes checkpoints.
+    pub upkeep: Upkeep,
     /// The clock.
     pub clock: Clock,
     pub(crate) fetch_sessions: Mutex<SessionCache>,
@@ -96,8 +100,6 @@ pub struct Broker {
     rng: Mutex<Rng>,
     /// The epoch of this broker's registration; −1 before it.
     epoch: AtomicI64,
-    /// Whether a log start moved since the checkpoints were written.
-    log_starts_changed: AtomicBool,
 }
 
 impl Broker {
@@ -117,6 +119,7 @@ impl Broker {
             log_dirs: parts.log_dirs,
             controller: parts.controller,
             coordinator: parts.coordinator,
+            upkeep: parts.upkeep,
             clock: parts.clock,
             fetch_sessions: Mutex::new(sessions),
             producer_ids: ProducerIds::default(),
@@ -125,7 +128,6 @@ impl Broker {
             listeners: parts.listeners,
             rng: Mutex::new(rng),
             epoch: AtomicI64::new(-1),
-            log_starts_changed: AtomicBool::new(false),
         })
     }
 
@@ -194,11 +196,6 @@ impl Broker {
     pub(crate) fn is_only_compacted(&self, published: &Published, topic: &str) -> bool {
         let config = topic_config::resolve(&self.settings(), &published.image, &topic.into());
         config.cleanup_policy.compact && !config.cleanup_policy.delete
-    }
-
-    /// Notes that a log start moved, which the next checkpoint tells.
-    pub(crate) fn log_starts_changed(&self) {
-        self.log_starts_changed.store(true, Ordering::Relaxed);
     }
 
     /// Makes topics that somebody asked for, with the defaults, and those of Kafka's own with theirs.

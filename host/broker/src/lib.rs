@@ -24,6 +24,7 @@ mod publisher;
 mod storage;
 mod topic_config;
 mod topic_names;
+mod upkeep;
 
 pub use broker::{Broker, ListenerKind, Parts};
 pub use controller::{
@@ -34,3 +35,4 @@ pub use dispatch::Dispatcher;
 pub use log_dirs::{LogDir, LogDirError};
 pub use metadata::Published;
 pub use publisher::Publisher;
+pub use upkeep::{Upkeep, UpkeepInbox};

@@ -64,11 +64,8 @@ pub(crate) fn bound(config: &BrokerConfig) -> Result<Vec<Bound>, AddressError> {
 
 fn resolve(listener: &Listener) -> Result<SocketAddr, AddressError> {
     let host = listener.host.as_deref().unwrap_or("0.0.0.0");
-    let failed = |source| AddressError::Host {
-        listener: listener.name.clone(),
-        host: host.into(),
-        source,
-    };
+    let failed =
+        |source| AddressError::Host { listener: listener.name.clone(), host: host.into(), source };
     let mut found = (host, listener.port).to_socket_addrs().map_err(failed)?;
     found.next().ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))
 }

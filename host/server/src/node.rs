@@ -12,7 +12,7 @@ use std::{net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 use dohle_base::{BrokerId, Rng, Str, Uuid};
 use dohle_broker::{
     Broker, ControllerHandle, Coordinator, Dispatcher, Driver, DriverError, FilesError,
-    ListenerKind, LogDir, LogDirError, MetadataFiles, Parts, Publisher,
+    ListenerKind, LogDir, LogDirError, MetadataFiles, Parts, Publisher, Upkeep,
 };
 use dohle_config::{BrokerConfig, NodeSettings};
 use dohle_controller::{NodeConfig, NodeLoader, OpenError, Settings, SnapshotPolicy};
@@ -79,8 +79,14 @@ fn source_of(error: &NetError) -> String {
 pub struct Node {
     server: Server,
     broker: Arc<Broker>,
+    threads: Threads,
+}
+
+/// The threads beside those of the network.
+struct Threads {
     controller: JoinHandle<()>,
     coordinator: JoinHandle<()>,
+    upkeep: JoinHandle<()>,
 }
 
 impl Node {
@@ -121,6 +127,7 @@ impl Node {
         let (controller, inbox) = ControllerHandle::new();
         let (coordinator, coordinator_thread) =
             Coordinator::start(group_settings(&config), clock.clone())?;
+        let (upkeep, upkeep_inbox) = Upkeep::new();
         let broker = Broker::new(Parts {
             node_id: me.node_id,
             cluster_id: me.cluster_id,
@@ -128,6 +135,7 @@ impl Node {
             log_dirs,
             controller,
             coordinator,
+            upkeep,
             clock,
             rng: Rng::from_seed(rng.next_u64()),
             settings,
@@ -135,16 +143,20 @@ impl Node {
         });
         let mut publisher = Publisher::new(Arc::clone(&broker), rng);
         driver.publish(&mut publisher);
-        let controller = driver.start(inbox, publisher, Arc::clone(&broker))?;
+        let threads = Threads {
+            upkeep: upkeep_inbox.start(Arc::clone(&broker))?,
+            controller: driver.start(inbox, publisher, Arc::clone(&broker))?,
+            coordinator: coordinator_thread,
+        };
 
         let handlers = Arc::clone(&broker);
         let server = Server::start(options(&broker.config), specs(&bound), move |_| {
             Dispatcher::new(Arc::clone(&handlers))
         });
         match server {
-            Ok(server) => Ok(Self { server, broker, controller, coordinator: coordinator_thread }),
+            Ok(server) => Ok(Self { server, broker, threads }),
             Err(error) => {
-                stop(&broker, controller, coordinator_thread);
+                stop(&broker, threads);
                 Err(error.into())
             }
         }
@@ -163,14 +175,17 @@ impl Node {
     /// Stops cleanly: what was acknowledged is durable, and the next start reads no log.
     pub fn shutdown(self) {
         self.server.shutdown(Broker::STOP_GRACE);
-        stop(&self.broker, self.controller, self.coordinator);
+        stop(&self.broker, self.threads);
     }
 }
 
-fn stop(broker: &Broker, controller: JoinHandle<()>, coordinator: JoinHandle<()>) {
+fn stop(broker: &Broker, threads: Threads) {
+    broker.upkeep.stop();
     broker.coordinator.stop();
     broker.controller.stop();
-    for (name, thread) in [("coordinator", coordinator), ("controller", controller)] {
+    let Threads { controller, coordinator, upkeep } = threads;
+    let threads = [("upkeep", upkeep), ("coordinator", coordinator), ("controller", controller)];
+    for (name, thread) in threads {
         if thread.join().is_err() {
             warn!("the {name}'s thread had panicked");
         }

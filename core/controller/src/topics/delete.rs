@@ -64,12 +64,13 @@ impl Controller {
     fn find(&self, state: &DeleteTopicState) -> Result<(Str, TopicId), ApiError> {
         let topics = &self.image().topics;
         let invalid = |message| Err(ApiError::new(ErrorCode::INVALID_REQUEST, message));
+        let unknown = |code| move || ApiError::new(code, "there is no such topic");
         let topic = match (&state.name, state.topic_id) {
             (None, TopicId::ZERO) => return invalid("a topic needs a name or an id"),
             (Some(name), TopicId::ZERO) => {
-                topics.named(name).ok_or(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+                topics.named(name).ok_or_else(unknown(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION))
             }
-            (None, id) => topics.get(id).ok_or(ErrorCode::UNKNOWN_TOPIC_ID),
+            (None, id) => topics.get(id).ok_or_else(unknown(ErrorCode::UNKNOWN_TOPIC_ID)),
             (Some(_), _) => {
                 return invalid("a topic is meant by its name or by its id, not by both");
             }

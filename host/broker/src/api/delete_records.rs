@@ -62,6 +62,6 @@ fn delete(
         };
         leader.delete_records(to)
     })?;
-    call.broker.log_starts_changed();
+    call.broker.upkeep.changed();
     deleted.map_err(|error| storage::read_error(&error, &partition))
 }

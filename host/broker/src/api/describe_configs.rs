@@ -98,9 +98,7 @@ fn result(
     };
     let configs = configs.into_iter().filter(is_wanted);
     let (error_code, error_message) = match error {
-        Some(ApiError { code, message }) => {
-            (code, message.or_else(|| Some(code.to_string().into())))
-        }
+        Some(ApiError { code, message }) => (code, Some(message.unwrap_or_default())),
         None => (ErrorCode::NONE, Some(Str::default())),
     };
     DescribeConfigsResult {

@@ -28,16 +28,18 @@ impl Endpoint for DescribeProducers {
         let published = call.broker.metadata();
         let topics = request.topics.iter().map(|topic| {
             let partitions = topic.partition_indexes.iter().map(|index| {
-                let (error_code, active_producers) =
-                    match producers(call, &published, &topic.name, *index) {
-                        Ok(producers) => (ErrorCode::NONE, producers),
-                        Err(error) => (error, Vec::new()),
-                    };
-                PartitionResponse {
-                    partition_index: *index,
-                    error_code,
-                    active_producers,
-                    ..PartitionResponse::default()
+                match producers(call, &published, &topic.name, *index) {
+                    Ok(active_producers) => PartitionResponse {
+                        partition_index: *index,
+                        active_producers,
+                        ..PartitionResponse::default()
+                    },
+                    Err(error_code) => PartitionResponse {
+                        partition_index: *index,
+                        error_code,
+                        error_message: Some(format!("not served here: {error_code}").into()),
+                        ..PartitionResponse::default()
+                    },
                 }
             });
             TopicResponse { name: topic.name.clone(), partitions: partitions.collect() }

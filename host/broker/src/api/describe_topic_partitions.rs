@@ -88,6 +88,7 @@ impl Page<'_> {
             error_code,
             name: Some(name.clone()),
             is_internal: topic_names::is_internal(name),
+            topic_authorized_operations: authorize::ON_TOPIC,
             ..DescribeTopicPartitionsResponseTopic::default()
         });
     }

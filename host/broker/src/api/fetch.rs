@@ -222,12 +222,12 @@ impl Serving {
                 finding
             }
             Err(error) => match topic.partitions.get(&wanted.partition) {
-                Some(known) if error != ErrorCode::KAFKA_STORAGE_ERROR => {
+                Some(known) if names_leader(error) => {
                     let mut finding = led_elsewhere(wanted.partition, known);
                     finding.data.error_code = error;
                     finding
                 }
-                _ => failed(wanted.partition, error),
+                _ => unread(wanted.partition, error),
             },
         }
     }
@@ -327,7 +327,7 @@ fn read_leader(
             let data = PartitionData { aborted_transactions, ..told(wanted.partition, standing) };
             Finding { data, slice, partition: None }
         }
-        Err(error) => failed(wanted.partition, storage::read_error(&error, partition)),
+        Err(error) => unread(wanted.partition, storage::read_error(&error, partition)),
     }
 }
 
@@ -360,14 +360,27 @@ fn failed(partition_index: PartitionId, error_code: ErrorCode) -> Finding {
         partition_index,
         error_code,
         high_watermark: Offset(-1),
-        aborted_transactions: None,
         ..PartitionData::default()
     };
     Finding { data, slice: None, partition: None }
 }
 
+/// A partition that is there and could not be read. As in Kafka there is no list of transactions then,
+/// where one that is not there comes with an empty one.
+fn unread(partition_index: PartitionId, error_code: ErrorCode) -> Finding {
+    let mut finding = failed(partition_index, error_code);
+    finding.data.aborted_transactions = None;
+    finding
+}
+
+/// Whether an answer with this error says who leads: a client behind us must ask there, one ahead of
+/// us knows better.
+fn names_leader(error: ErrorCode) -> bool {
+    matches!(error, ErrorCode::NOT_LEADER_OR_FOLLOWER | ErrorCode::FENCED_LEADER_EPOCH)
+}
+
 fn led_elsewhere(partition_index: PartitionId, known: &dohle_metadata::Partition) -> Finding {
-    let mut finding = failed(partition_index, ErrorCode::NOT_LEADER_OR_FOLLOWER);
+    let mut finding = unread(partition_index, ErrorCode::NOT_LEADER_OR_FOLLOWER);
     finding.data.current_leader =
         LeaderIdAndEpoch { leader_id: known.leader, leader_epoch: known.leader_epoch };
     finding

@@ -67,8 +67,7 @@ impl Question {
         let Coordinator { node_id, host, port, error_code, error_message, .. } =
             coordinators.pop().unwrap_or_default();
         // Success has a name in these versions, and no words in later ones.
-        let error_message =
-            if error_code.is_error() { error_message } else { Some("NONE".into()) };
+        let error_message = if error_code.is_error() { error_message } else { Some("NONE".into()) };
         FindCoordinatorResponse {
             error_code,
             error_message,

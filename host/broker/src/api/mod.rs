@@ -103,3 +103,6 @@ pub(crate) fn find(key: ApiKey, listener: ListenerKind) -> Option<&'static Api> 
 pub(crate) fn key_of<E: Endpoint>() -> ApiKey {
     <E::Request as Request>::KEY
 }
+
+#[cfg(test)]
+mod tests;

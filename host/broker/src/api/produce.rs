@@ -20,7 +20,7 @@ use dohle_protocol::{
     },
 };
 
-use dohle_records::BatchError;
+use dohle_records::{BatchError, BatchView, Codec};
 use tracing::debug;
 
 use super::{Answer, Call, Endpoint};
@@ -28,6 +28,8 @@ use crate::{metadata::Published, storage, topic_names};
 
 /// From here on topics come as ids.
 const TOPIC_ID_VERSION: i16 = 13;
+/// From here on batches may be compressed with zstd (KIP-110).
+const ZSTD_VERSION: i16 = 7;
 /// From here on the answer says who leads instead (KIP-951).
 const NEW_LEADER_VERSION: i16 = 10;
 
@@ -127,6 +129,11 @@ impl Append<'_> {
             Some(RecordSet::Bytes(batch)) => batch,
             _ => return refused(data, ErrorCode::INVALID_RECORD),
         };
+        if self.call.version < ZSTD_VERSION
+            && let Some(error) = too_new(batch)
+        {
+            return refused(data, error);
+        }
         let appended =
             partition.with_leader(|leader| leader.append(batch, Origin::Client, self.now.wall));
         match appended {
@@ -185,6 +192,16 @@ impl Append<'_> {
     }
 }
 
+/// What older versions refuse in a batch before anything else is looked at.
+fn too_new(batch: &[u8]) -> Option<ErrorCode> {
+    // What is no batch is refused later, in the same words for all versions.
+    match BatchView::parse(batch).ok()?.attributes().codec() {
+        Some(Codec::Zstd) => Some(ErrorCode::UNSUPPORTED_COMPRESSION_TYPE),
+        Some(_) => None,
+        None => Some(ErrorCode::UNKNOWN_SERVER_ERROR),
+    }
+}
+
 /// Kafka's own tools may repair internal topics by this name. Source: Kafka 4.4.
 fn is_admin_client(call: &Call<'_>) -> bool {
     call.client_id.is_some_and(|id| id == "__admin_client")
@@ -206,6 +223,8 @@ fn explained(
         }],
         _ => Vec::new(),
     };
+    let is_unknown_format =
+        matches!(error, AppendError::Batch(BatchError::BadMagic { magic, .. }) if *magic > 2);
     let was_looked_into = match error {
         AppendError::Batch(error) => matches!(
             error,
@@ -213,11 +232,14 @@ fn explained(
                 | BatchError::ControlFromClient
                 | BatchError::UnknownCodec { .. }
         ),
-        AppendError::NoKey { .. } | AppendError::Timestamp { .. } | AppendError::Producer(_) => true,
+        AppendError::NoKey { .. } | AppendError::Timestamp { .. } | AppendError::Producer(_) => {
+            true
+        }
         _ => false,
     };
     PartitionProduceResponse {
-        error_message: (!record_errors.is_empty()).then(|| error.to_string().into()),
+        error_message: (!record_errors.is_empty() || is_unknown_format)
+            .then(|| error.to_string().into()),
         record_errors,
         log_start_offset: if was_looked_into { log_start } else { Offset(-1) },
         ..refused(data, code)

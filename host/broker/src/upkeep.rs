@@ -1,0 +1,89 @@
+//! What has to be written down now and then while the node runs.
+//!
+//! A thread that sleeps until something changed that the checkpoints of the log directories tell, waits
+//! for more of it, and writes them once. A node on which nothing happens does nothing.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use crate::Broker;
+
+/// How long changes are collected. Source: Kafka checkpoints high watermarks so often.
+const COLLECT: Duration = Duration::from_secs(5);
+
+/// What reaches the thread.
+enum Event {
+    /// A checkpoint would say something new.
+    Changed,
+    /// End of the thread. What changed is written when the directories are closed.
+    Stop,
+}
+
+/// Reaches the thread.
+#[derive(Clone, Debug)]
+pub struct Upkeep {
+    events: SyncSender<Event>,
+}
+
+/// The other end, for the thread.
+#[derive(Debug)]
+pub struct UpkeepInbox {
+    events: Receiver<Event>,
+}
+
+impl Upkeep {
+    /// A handle and what its thread will read.
+    pub fn new() -> (Self, UpkeepInbox) {
+        // One that waits says it all.
+        let (events, inbox) = mpsc::sync_channel(1);
+        (Self { events }, UpkeepInbox { events: inbox })
+    }
+
+    /// A checkpoint would say something new. Never waits.
+    pub(crate) fn changed(&self) {
+        // Full: it will be seen. Closed: the node stops, and writes everything.
+        let _ = self.events.try_send(Event::Changed);
+    }
+
+    /// Ends the thread. For threads that may block.
+    pub fn stop(&self) {
+        let _ = self.events.send(Event::Stop); // Fails only when it has ended.
+    }
+}
+
+impl UpkeepInbox {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system has none to give.
+    pub fn start(self, broker: Arc<Broker>) -> io::Result<JoinHandle<()>> {
+        let thread = std::thread::Builder::new().name("upkeep".to_owned());
+        thread.spawn(move || {
+            while let Ok(Event::Changed) = self.events.recv() {
+                if self.stops_within(COLLECT) {
+                    return;
+                }
+                broker.write_checkpoints();
+            }
+        })
+    }
+
+    /// Lets `time` pass, whatever changes meanwhile.
+    fn stops_within(&self, time: Duration) -> bool {
+        let end = Instant::now() + time;
+        loop {
+            match self.events.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                Ok(Event::Changed) => {}
+                Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return true,
+                Err(RecvTimeoutError::Timeout) => return false,
+            }
+        }
+    }
+}
