@@ -57,7 +57,7 @@ fn describe(
     };
     match resource {
         Resource::Topic if !topic_names::is_valid(name) => {
-            Err(ErrorCode::INVALID_TOPIC_EXCEPTION.into())
+            Err(ApiError::new(ErrorCode::INVALID_TOPIC_EXCEPTION, "no topic may have this name"))
         }
         Resource::Topic if published.image.topics.named(name).is_none() => {
             Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.into())
