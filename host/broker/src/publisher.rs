@@ -275,7 +275,7 @@ fn open_log(
     if !is_there {
         how = OpenLog { clean: true, ..OpenLog::default() };
     }
-    let log = Log::open(dir.disk().clone(), path.clone(), config, how, now)?;
+    let log = Log::open(*dir.disk(), path.clone(), config, how, now)?;
     if let Some(cut) = &log.recovery().cut {
         warn!(
             topic = %topic.name, %index, file = %cut.path.display(), position = cut.position,

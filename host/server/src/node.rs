@@ -121,12 +121,11 @@ impl Node {
         let node_config = node_config(&me, &settings, &config, &bound, rng.next_u64());
         let mut loader = NodeLoader::new(node_config, files.quorum_state()?.as_deref())?;
         files.load(&mut loader)?;
-        let mut driver = Driver::new(loader.start(clock.now())?, files, clock.clone());
+        let mut driver = Driver::new(loader.start(clock.now())?, files, clock);
         driver.boot(registration(&me, &config, &bound, &log_dirs))?;
 
         let (controller, inbox) = ControllerHandle::new();
-        let (coordinator, coordinator_thread) =
-            Coordinator::start(group_settings(&config), clock.clone())?;
+        let (coordinator, coordinator_thread) = Coordinator::start(group_settings(&config), clock)?;
         let (upkeep, upkeep_inbox) = Upkeep::new();
         let broker = Broker::new(Parts {
             node_id: me.node_id,

@@ -49,7 +49,7 @@ enum Event {
     Ask {
         partition: PartitionId,
         token: ReplyToken,
-        command: Command,
+        command: Box<Command>,
         reply: oneshot::Sender<Reply>,
     },
     /// This node leads the partition from now on.
@@ -95,6 +95,7 @@ impl Coordinator {
     pub async fn ask(&self, partition: PartitionId, command: Command) -> Reply {
         let token = command.token().expect("a request has somebody who waits");
         let (reply, answer) = oneshot::channel();
+        let command = Box::new(command);
         let event = Event::Ask { partition, token, command, reply };
         match self.inbox.send(event).await {
             Ok(()) => match answer.await {
@@ -196,7 +197,7 @@ impl Worker {
                     return;
                 };
                 led.waiting.insert(token, reply);
-                led.handle(&self.clock, command);
+                led.handle(&self.clock, *command);
             }
             Event::Elected(partition) => self.elect(partition),
             Event::Resigned(partition) => {
