@@ -1,15 +1,15 @@
 //! Administration, there and back.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use dohle_client::{
     Admin, AlterConfig, CommittedOffset, ConfigResource, ConfigSource, Detail, ErrorCode,
-    IsolationLevel, NewPartitions, NewTopic, Offset, OffsetSpec, ProducerRecord, Timestamp,
-    TopicPartition,
+    IsolationLevel, NewPartitions, NewTopic, Offset, OffsetSpec, ProducerRecord, Str, Timestamp,
+    TopicDescription, TopicPartition,
 };
 
 use crate::broker::{
-    PATIENCE, config, member_config, partitions, producer, receive, topic, unique,
+    config, eventually, member_config, partitions, producer, receive, topic, unique,
 };
 
 #[tokio::test]
@@ -26,21 +26,35 @@ async fn topics_are_made_described_grown_and_deleted() {
     assert_eq!(made[0].1.as_ref().unwrap().partitions, 3);
     let again = admin.create_topics(&[new], false).await.unwrap();
     assert_eq!(again[0].1.as_ref().unwrap_err().code, ErrorCode::TOPIC_ALREADY_EXISTS);
-    let listed = admin.list_topics().await.unwrap();
-    let id = listed.iter().find(|topic| topic.name == name).expect("it is listed").id;
+    let id = eventually(async || {
+        let listed = admin.list_topics().await.unwrap();
+        listed.iter().find(|topic| topic.name == name).map(|topic| topic.id)
+    })
+    .await;
     assert_eq!(made[0].1.as_ref().unwrap().id, id);
 
     let grow = NewPartitions { topic: name.clone(), total_count: 5, assignments: None };
     let grown = admin.create_partitions(&[grow], false).await.unwrap();
     assert_eq!(grown, [(name.clone(), Ok(()))]);
-    let described = admin.describe_topics(&[name.clone(), "nothing-like-it".into()]).await.unwrap();
+    let names = [name.clone(), "nothing-like-it".into()];
+    let described = eventually(async || {
+        let described = admin.describe_topics(&names).await.unwrap();
+        let grown = |(of, outcome): &(Str, Result<TopicDescription, _>)| {
+            *of == name && outcome.as_ref().is_ok_and(|topic| topic.partitions.len() == 5)
+        };
+        described.iter().any(grown).then_some(described)
+    })
+    .await;
     let of = |name: &str| described.iter().find(|(other, _)| other == name).unwrap().1.clone();
     let description = of(&name).unwrap();
-    assert_eq!((description.id, description.partitions.len()), (id, 5));
+    assert_eq!(description.id, id);
     assert!(description.partitions.iter().all(|p| p.leader.is_some() && p.isr == p.replicas));
     assert_eq!(of("nothing-like-it").unwrap_err().code, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
 
-    assert_eq!(admin.delete_topics(std::slice::from_ref(&name)).await.unwrap(), [(name.clone(), Ok(()))]);
+    assert_eq!(
+        admin.delete_topics(std::slice::from_ref(&name)).await.unwrap(),
+        [(name.clone(), Ok(()))]
+    );
     let again = admin.delete_topics(std::slice::from_ref(&name)).await.unwrap();
     assert_eq!(again[0].1.as_ref().unwrap_err().code, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
 }
@@ -52,7 +66,7 @@ async fn configurations_are_set_and_unset() {
     let admin = Admin::new(client).unwrap();
     let resource = ConfigResource::topic(topic.clone());
     let read = async || {
-        let keys = ["retention.ms".into()];
+        let keys = ["max.message.bytes".into()];
         let detail = Detail { synonyms: true, documentation: false };
         let all =
             admin.describe_configs(std::slice::from_ref(&resource), Some(&keys), detail).await;
@@ -61,24 +75,17 @@ async fn configurations_are_set_and_unset() {
         entries.unwrap().remove(0)
     };
     assert_eq!(read().await.source, ConfigSource::Default);
-    let set = (resource.clone(), vec![AlterConfig::set("retention.ms", "1000")]);
+    let set = (resource.clone(), vec![AlterConfig::set("max.message.bytes", "1000")]);
     let outcome = admin.alter_configs(&[set], false).await.unwrap();
     assert_eq!(outcome, [(resource.clone(), Ok(()))]);
-    // What was altered is seen as soon as the broker has applied it.
-    let mut entry = read().await;
-    for _ in 0..100 {
-        if entry.value.as_deref() == Some("1000") {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        entry = read().await;
-    }
-    assert_eq!(entry.value.as_deref(), Some("1000"));
+    let altered =
+        async || Some(read().await).filter(|entry| entry.value.as_deref() == Some("1000"));
+    let entry = eventually(altered).await;
     assert_eq!(entry.source, ConfigSource::DynamicTopic);
-    let bad = (resource.clone(), vec![AlterConfig::set("retention.ms", "soon")]);
+    let bad = (resource.clone(), vec![AlterConfig::set("max.message.bytes", "soon")]);
     let outcome = admin.alter_configs(&[bad], false).await.unwrap();
     assert_eq!(outcome[0].1.as_ref().unwrap_err().code, ErrorCode::INVALID_CONFIG);
-    let unset = (resource.clone(), vec![AlterConfig::delete("retention.ms")]);
+    let unset = (resource.clone(), vec![AlterConfig::delete("max.message.bytes")]);
     assert!(admin.alter_configs(&[unset], false).await.unwrap()[0].1.is_ok());
 }
 
@@ -181,15 +188,11 @@ async fn groups_are_listed_described_rewound_and_deleted() {
     let forgotten = admin.delete_group_offsets(&group, &[partition.clone()].into()).await.unwrap();
     assert_eq!(forgotten[&partition], Ok(()));
     assert!(admin.list_group_offsets(&group, true).await.unwrap().is_empty());
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    loop {
+    eventually(async || {
         let deleted = admin.delete_groups(std::slice::from_ref(&group)).await.unwrap();
-        if deleted[0].1.is_ok() {
-            break;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "{deleted:?}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+        deleted[0].1.is_ok().then_some(())
+    })
+    .await;
     let listed = admin.list_groups(&[], &[]).await.unwrap();
     assert!(listed.iter().all(|listed| listed.id != group));
 }

@@ -34,7 +34,9 @@ pub(crate) fn unique(prefix: &str) -> Str {
 pub(crate) async fn topic(config: &ClientConfig, prefix: &str, partitions: i32) -> Str {
     let name = unique(prefix);
     let admin = Admin::new(config.clone()).unwrap();
-    let made = admin.create_topics(&[NewTopic::new(name.clone(), partitions, 1)], false).await;
+    // Tests send records with times of long ago.
+    let new = NewTopic::new(name.clone(), partitions, 1).with_config("retention.ms", "-1");
+    let made = admin.create_topics(&[new], false).await;
     for (_, outcome) in made.expect("create topics is answered") {
         outcome.expect("the topic is made");
     }
@@ -65,6 +67,18 @@ pub(crate) fn member_config(config: &ClientConfig, group: &Str) -> ConsumerConfi
         heartbeat_interval: Duration::from_millis(300),
         session_timeout: Duration::from_secs(6),
         ..ConsumerConfig::new(config.clone())
+    }
+}
+
+/// Looks until there is something to see: what the controller decided reaches brokers a moment later.
+pub(crate) async fn eventually<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        if let Some(seen) = look().await {
+            return seen;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "not seen after {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

@@ -38,6 +38,25 @@ async fn settle(consumer: &mut Consumer, count: usize) -> BTreeSet<TopicPartitio
     }
 }
 
+/// Polls both, since a rebalance needs both, until each has exactly `count` partitions.
+async fn settle_both(
+    first: &mut Consumer,
+    second: &mut Consumer,
+    count: usize,
+) -> (BTreeSet<TopicPartition>, BTreeSet<TopicPartition>) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let tick = Duration::from_millis(100);
+        let (ours, theirs) = tokio::join!(first.poll(tick), second.poll(tick));
+        ours.and(theirs).expect("the group takes us");
+        let (a, b) = (first.assignment().await, second.assignment().await);
+        if a.len() == count && b.len() == count {
+            return (a, b);
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{a:?} and {b:?}, not {count} each");
+    }
+}
+
 #[tokio::test]
 async fn a_group_goes_on_where_it_committed() {
     let Some(client) = config() else { return };
@@ -85,7 +104,7 @@ async fn two_members_share_and_one_inherits() {
         settle(&mut first, 4).await;
         let mut second = Consumer::new(config).unwrap();
         second.subscribe([topic.clone()]).await.unwrap();
-        let (a, b) = tokio::join!(settle(&mut first, 2), settle(&mut second, 2));
+        let (a, b) = settle_both(&mut first, &mut second, 2).await;
         let all: BTreeSet<_> = a.union(&b).cloned().collect();
         assert_eq!(all, partitions(&topic, 4).into_iter().collect(), "{}", assignor.name());
         second.close().await;
