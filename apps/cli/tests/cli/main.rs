@@ -1,0 +1,11 @@
+//! The binary as a shell sees it: what it prints, what it leaves on the disk, and how it ends.
+//!
+//! Each test runs `dohle` as a process. Those in `kafka` need Kafka's jars and say so when they are
+//! passed over; the others need nothing.
+
+mod arguments;
+mod kafka;
+mod node;
+mod process;
+mod server;
+mod storage;
