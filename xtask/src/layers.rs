@@ -40,7 +40,8 @@ pub(crate) fn check() -> Result<()> {
         .args(["metadata", "--format-version", "1", "--no-deps"])
         .output()
         .context("cargo metadata")?;
-    let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata's JSON")?;
+    let metadata: Value =
+        serde_json::from_slice(&output.stdout).context("cargo metadata's JSON")?;
     let packages = metadata["packages"].as_array().context("packages")?;
 
     let mut complaints = Vec::new();

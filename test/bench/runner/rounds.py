@@ -1,0 +1,145 @@
+"""The order of things: A B C A B C …, each system from nothing in each round.
+
+In a round a system first lives and dies (start, idle, kill -9, start again) with all cores, then starts anew,
+pinned, for the loads. What fails is noted and left out; the rest goes on.
+"""
+
+import sys
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from . import syscalls
+from .systems import KINDS, Failure
+
+
+@dataclass
+class Results:
+    """Reports by case and system, one a round; None where there is none."""
+
+    names: list
+    cases: list
+    rounds: int
+    reports: dict = field(default_factory=lambda: defaultdict(dict))
+    failures: list = field(default_factory=list)
+    notes: list = field(default_factory=list)
+    seconds: float = 0.0
+
+    def put(self, case, name, number, report):
+        self.reports[case, name][number] = report
+
+    def values(self, case, row, name):
+        """The row's number in each round."""
+        found = self.reports[case.key, name]
+        return [row.value(found[n]) if n in found else None for n in range(self.rounds)]
+
+    def foreign(self):
+        """The share of the machine that neither broker nor client used, of each load."""
+        shares = []
+        for reports in self.reports.values():
+            for report in reports.values():
+                if "foreign_cpu_seconds" in report:
+                    shares.append(report["foreign_cpu_seconds"] / report["seconds"])
+        return shares
+
+
+def run(names, chosen, count, setting, long):
+    results = Results(names, chosen, count)
+    began = time.monotonic()
+    for number in range(count):
+        for name in names:
+            print(f"round {number + 1} of {count}: {name}", file=sys.stderr, flush=True)
+            one = Round(KINDS[name](setting), chosen, number, results, long)
+            for stage in (one.life, one.loads):
+                try:
+                    stage()
+                except Failure as failure:
+                    results.failures.append(str(failure))
+                    print(f"  failed: {failure}", file=sys.stderr, flush=True)
+                finally:
+                    one.system.kill()
+    results.seconds = time.monotonic() - began
+    return results
+
+
+class Round:
+    """One system in one round."""
+
+    def __init__(self, system, chosen, number, results, long):
+        self.system, self.number, self.results, self.long = system, number, results, long
+        self.cases = chosen
+        self.keys = {case.key for case in chosen}
+
+    def note(self, key, report):
+        if key in self.keys:
+            self.results.put(key, self.system.kind, self.number, report)
+
+    def life(self):
+        system = self.system
+        if not self.keys & {"start", "idle", "kill"}:
+            return
+        system.format()
+        self.note("start", {"first_ack_ms": system.start("first", create=True, pinned=False)})
+        if "idle" in self.keys:
+            self.note("idle", system.load("idle", "--seconds", 5))
+        if "kill" in self.keys and system.durable:
+            options = ["--topic", "kept", "--keep", "--partitions", 4, "--warm-up-requests", 0]
+            system.load("produce", *options, "--requests", 4_096, "--seconds", 60)
+            system.kill()
+            self.note("kill", {"first_ack_ms": system.start("kept", create=False, pinned=False)})
+
+    def loads(self):
+        kinds = {case.kind for case in self.cases}
+        if not kinds & {"load", "syscalls"}:
+            return
+        self.system.format()
+        self.system.start("first", create=True, pinned=True)
+        self.warm_up()
+        report = {}
+        for case in self.cases:
+            try:
+                if case.kind == "load":
+                    report = self.load(case)
+                    self.note(case.key, report)
+                elif case.kind == "memory" and report:
+                    self.note(case.key, report)
+                elif case.kind == "syscalls":
+                    self.syscalls(case)
+            except Failure as failure:
+                self.results.failures.append(str(failure))
+                print(f"  failed: {failure}", file=sys.stderr, flush=True)
+                if self.system.process.poll() is not None:
+                    raise Failure(f"{self.system.kind}: the broker has ended") from failure
+
+    def warm_up(self):
+        """Lets Kafka's compiler see each kind of load before any of them counts."""
+        if self.system.kind != "kafka":
+            return
+        seconds = 20 if self.long else 3
+        for size in (1_024, 65_536):
+            self.system.load("produce", "--topic", f"warm-{size}", "--size", size, "--warm-up-seconds", 0, "--seconds", seconds)
+        self.system.load("fetch", "--topic", "warm-fetch", "--warm-up-seconds", 0, "--seconds", seconds)
+
+    def load(self, case):
+        options = {"warm-up-seconds": 1, "seconds": 3, **case.options}
+        if self.system.kind == "kafka":
+            options["warm-up-seconds"] = 20 if self.long else 9
+        if self.long:
+            options["seconds"] = max(10, options["seconds"])
+            options["requests"] = options.get("requests", 0) * 2
+        if case.command == "e2e":
+            options.pop("requests", None)
+        else:
+            options["warm-up-requests"] = options["requests"]
+        flags = [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", value)]
+        report = self.system.load(case.command, "--topic", case.key, *flags)
+        time.sleep(0.5)  # What was deleted goes away.
+        return report
+
+    def syscalls(self, case):
+        if not syscalls.available(self.results.notes):
+            return
+        report = syscalls.count(self.system)
+        self.note(case.key, report)
+        if self.number == 0:
+            self.results.notes.append(f"{self.system.title}, calls a request: {report['by_name']}")

@@ -1,0 +1,196 @@
+"""The three that are measured: how each is formatted, started, killed and asked for its first ack.
+
+Dohle and Kafka get the same properties file and the same two commands. Kafka runs with the heap and the JVM
+flags that its own start script sets. Each lives in its own folder, emptied before each start from nothing.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import install
+from harness.node import free_port, properties
+
+START_SECONDS = 90
+
+# Deleted topics leave the page cache before the next case; one partition is what a topic gets.
+SETTINGS = {"log.segment.delete.delay.ms": "50", "auto.create.topics.enable": "false"}
+
+LOG4J = (
+    "Configuration:\n  Appenders:\n    Console:\n      name: out\n      PatternLayout:\n"
+    '        pattern: "%d %p %c %m%n"\n  Loggers:\n    Root:\n      level: INFO\n      AppenderRef:\n        - ref: out\n'
+)
+
+
+class Failure(Exception):
+    """A system or a load did not do what it should; the message says where to look."""
+
+
+@dataclass
+class Setting:
+    """What does not change within a run."""
+
+    generator: Path
+    dohle: Path
+    folder: Path
+    free: bool
+
+    def cores(self):
+        """The broker's core and the client's, or nothing if they share all."""
+        cores = sorted(os.sched_getaffinity(0))
+        return None if self.free or len(cores) < 2 else cores[:2]
+
+    def client_prefix(self):
+        return ["taskset", "-c", str(self.cores()[1])] if self.cores() else []
+
+    def broker_prefix(self):
+        return ["taskset", "-c", str(self.cores()[0])] if self.cores() else []
+
+
+def check(names, setting):
+    """Ends the program with a plain message if something needed is not there."""
+    wanted = [(setting.generator, "dohle-bench")] + [(setting.dohle, "dohle-cli")] * ("dohle" in names)
+    for file, package in wanted:
+        if not file.exists():
+            sys.exit(f"{file.name} is not built: cargo build --release --package {package}")
+    if unknown := set(names) - set(KINDS):
+        sys.exit(f"unknown systems: {', '.join(sorted(unknown))}")
+    if not shutil.which("taskset") and not setting.free:
+        sys.exit("taskset is not installed; --free runs without it")
+
+
+def environment():
+    return {**os.environ, "RUST_BACKTRACE": "0"}
+
+
+class System:
+    """One broker, perhaps running."""
+
+    durable = True
+
+    def __init__(self, setting):
+        self.setting = setting
+        self.folder = setting.folder / "runs" / self.kind
+        self.process = None
+        self.port = None
+
+    def format(self):
+        """Makes an empty, formatted directory."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        self.port = free_port()
+        self.file = self.folder / "server.properties"
+        self.file.write_text(properties(self.folder, self.port, free_port(), SETTINGS))
+        cluster = "A" + urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
+        command = self.format_command(cluster)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment())
+        if done.returncode != 0:
+            raise Failure(f"{self.kind}: format: exit {done.returncode}: {(done.stdout + done.stderr)[-300:]}")
+
+    def start(self, topic, create, pinned):
+        """Starts the broker on its directory; returns the ms until its first acknowledgement."""
+        load = [self.setting.generator, "first-ack", "--bootstrap", self.bootstrap, "--topic", topic]
+        load += ["--give-up-seconds", str(START_SECONDS)] + ["--create"] * create
+        waiting = subprocess.Popen(load, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+        time.sleep(0.02)  # It is trying before there is anything to connect to.
+        prefix = self.setting.broker_prefix() if pinned else []
+        with open(self.folder / "broker.log", "ab") as log:
+            began = time.monotonic_ns()
+            self.process = subprocess.Popen(
+                [*prefix, *self.start_command()], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment()
+            )
+        try:
+            out, err = waiting.communicate(timeout=START_SECONDS + 5)
+        except subprocess.TimeoutExpired:
+            waiting.kill()
+            out, err = waiting.communicate()
+        if waiting.returncode != 0 or self.process.poll() is not None:
+            self.kill()
+            raise Failure(f"{self.kind}: no first acknowledgement: {err.strip()[-300:]}; see {self.folder.name}/broker.log")
+        return (json.loads(out)["acked_at_nanos"] - began) / 1e6
+
+    def load(self, command, *options):
+        """Runs one command of the generator on this broker and returns its report."""
+        args = [command, "--bootstrap", self.bootstrap, "--broker-pid", str(self.process.pid), *map(str, options)]
+        done = subprocess.run(
+            [*self.setting.client_prefix(), self.setting.generator, *args],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env=environment(),
+        )
+        if done.returncode != 0:
+            raise Failure(f"{self.kind}: {command} {' '.join(map(str, options))}: {done.stderr.strip()[-300:]}")
+        return json.loads(done.stdout)
+
+    def kill(self):
+        """SIGKILL, as a crash."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    @property
+    def bootstrap(self):
+        return f"127.0.0.1:{self.port}"
+
+
+class Dohle(System):
+    kind = "dohle"
+    title = short = "Dohle"
+
+    def format_command(self, cluster):
+        return [self.setting.dohle, "storage", "format", "--standalone", "-t", cluster, "-c", self.file]
+
+    def start_command(self):
+        return [self.setting.dohle, "server", self.file]
+
+
+class Kafka(System):
+    kind = "kafka"
+    title, short = "Kafka 4.4.0", "Kafka"
+
+    def java(self, heap):
+        log4j = self.folder / "log4j2.yaml"
+        log4j.write_text(LOG4J)
+        # As bin/kafka-server-start.sh and bin/kafka-run-class.sh set them.
+        flags = "-server -XX:+UseG1GC -XX:MaxGCPauseMillis=20 -XX:InitiatingHeapOccupancyPercent=35"
+        flags += " -XX:+ExplicitGCInvokesConcurrent -XX:MaxInlineLevel=15 -Djava.awt.headless=true"
+        return ["java", *heap, *flags.split(), f"-Dlog4j2.configurationFile={log4j}", "-cp", f"{jars()}/*"]
+
+    def format_command(self, cluster):
+        storage = "kafka.tools.StorageTool"
+        return [*self.java(["-Xmx256m"]), storage, "format", "--standalone", "-t", cluster, "-c", self.file]
+
+    def start_command(self):
+        return [*self.java(["-Xmx1G", "-Xms1G"]), "kafka.Kafka", self.file]
+
+
+class Floor(System):
+    kind = "floor"
+    title = short = "floor"
+    durable = False
+
+    def format(self):
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        self.port = free_port()
+
+    def start_command(self):
+        return [self.setting.generator, "floor", "--port", str(self.port), "--dir", self.folder / "data"]
+
+
+KINDS = {kind.kind: kind for kind in (Dohle, Kafka, Floor)}
+
+
+def jars():
+    """The folder with Kafka's jars: KAFKA_LIBS, or fetched by Maven once."""
+    return os.environ.get("KAFKA_LIBS") or install.kafka()

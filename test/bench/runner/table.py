@@ -1,0 +1,127 @@
+"""The results as a page of Markdown: medians, spreads, and ratios within a round."""
+
+import os
+import platform
+import statistics
+import subprocess
+from datetime import date
+
+from .systems import KINDS
+
+BUSY = (
+    "Trust ratios with care, absolute numbers not at all; Kafka looks worse than it is, for its compiler gets less done while it "
+    "warms up."
+)
+
+
+def markdown(results, setting, long, root):
+    """The whole page."""
+    lines = [f"# Dohle, Apache Kafka and the floor, {date.today().isoformat()}", ""]
+    lines += [facts(setting, results, long, root), ""]
+    lines += rows(results)
+    lines += ["", *remarks(results)]
+    return "\n".join(lines) + "\n"
+
+
+def rows(results):
+    """One line a row, with two ratios if those that they compare ran."""
+    ratios = [pair for pair in (("kafka", "dohle"), ("dohle", "floor")) if set(pair) <= set(results.names)]
+    if not ratios and len(results.names) == 2:
+        ratios = [tuple(results.names)]
+    titles = [KINDS[name].title for name in results.names] + [f"{KINDS[a].short} / {KINDS[b].short}" for a, b in ratios]
+    lines = ["| case | unit | " + " | ".join(titles) + " |", "|---|---|" + "---|" * len(titles)]
+    for case in results.cases:
+        for row in case.rows:
+            values = {name: results.values(case, row, name) for name in results.names}
+            cells = [spread(values[name]) for name in results.names]
+            cells += [ratio(values[a], values[b]) for a, b in ratios]
+            lines.append(f"| {row.title} | {row.unit} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def spread(values):
+    """Median, and least and greatest if there are several."""
+    there = [value for value in values if value is not None]
+    if not there:
+        return "–"
+    middle = number(statistics.median(there))
+    return middle if len(there) == 1 else f"{middle} ({number(min(there))}–{number(max(there))})"
+
+
+def ratio(above, below):
+    """Of each round, then the median of these: load that comes and goes hits both sides of a round alike."""
+    pairs = [a / b for a, b in zip(above, below) if a is not None and b]
+    if not pairs:
+        return "–"
+    middle = f"**{number(statistics.median(pairs))}**"
+    return middle if len(pairs) == 1 else f"{middle} ({number(min(pairs))}–{number(max(pairs))})"
+
+
+def number(value):
+    """Three digits that mean something."""
+    if value == 0:
+        return "0"
+    exponent = int(f"{value:.2e}".split("e")[1])
+    return f"{value:,.{max(0, 2 - exponent)}f}"
+
+
+def facts(setting, results, long, root):
+    """Where and how; no paths, no host names."""
+    cores = setting.cores()
+    pins = f"loads: broker on core {cores[0]}, client on core {cores[1]}" if cores else "loads: all cores for both"
+    form = "long form" if long else "short form, in which Kafka is warm but not at its very best"
+    return (
+        f"{cpu_model()}, {os.cpu_count()} cores, {memory_gib():.0f} GiB, Linux {platform.release()}; {java()}; "
+        f"commit {commit(root)}. Rounds in turn: {results.rounds} ({', '.join(results.names)}), {results.seconds / 60:.0f} min, "
+        f"{form}; {pins}; life-cycle rows: all cores. Median (min–max); ratios are of each round."
+    )
+
+
+def remarks(results):
+    """What a reader must know before believing a number."""
+    lines = []
+    if shares := results.foreign():
+        disturbed = sum(share > 0.1 for share in shares)
+        middle, most = statistics.median(shares), max(shares)
+        lines.append(
+            f"- CPU of others during the loads: median {middle:.0%} of a core, at most {most:.0%}; above 10 % in {disturbed} of "
+            f"{len(shares)} phases. " + (BUSY if disturbed else "")
+        )
+    lines += [f"- {note}" for note in results.notes]
+    lines += [f"- FAILED: {failure}" for failure in results.failures]
+    return lines
+
+
+def save(text, root):
+    """Writes the page under today's date, with a number if there is one already."""
+    folder = root / "docs" / "benchmarks"
+    folder.mkdir(parents=True, exist_ok=True)
+    today = date.today().isoformat()
+    names = [f"{today}.md"] + [f"{today}-{n}.md" for n in range(2, 100)]
+    path = next(folder / name for name in names if not (folder / name).exists())
+    path.write_text(text)
+    return path
+
+
+def cpu_model():
+    with open("/proc/cpuinfo") as info:
+        models = [line.split(":", 1)[1].strip() for line in info if line.startswith("model name")]
+    return models[0] if models else platform.machine()
+
+
+def memory_gib():
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+
+
+def java():
+    done = subprocess.run(["java", "-version"], capture_output=True, text=True)
+    words = done.stderr.split('"')
+    return f"Java {words[1]}" if len(words) > 1 else "no Java"
+
+
+def commit(root):
+    def git(*args):
+        return subprocess.run(["git", *args], cwd=root, capture_output=True, text=True).stdout.strip()
+
+    changed = " with changes" if git("status", "--porcelain", "--untracked-files=no") else ""
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + changed

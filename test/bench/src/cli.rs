@@ -1,0 +1,186 @@
+//! The commands and their options.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::Result;
+use clap::{Args, Parser};
+use dohle_records::Codec;
+
+use crate::{control::Control, listener};
+
+/// One load on one broker; prints one line of JSON.
+#[derive(Debug, Parser)]
+#[command(name = "dohle-bench")]
+pub(crate) enum Command {
+    /// Closed loop: each connection keeps so many Produce requests in flight.
+    Produce(Produce),
+    /// Fills a partition, then reads it again and again, one Fetch in flight a connection.
+    Fetch(Fetch),
+    /// Open loop: messages leave on a schedule and come back by long poll; latency counts from the
+    /// schedule, so that a broker that stalls cannot hide it.
+    E2e(E2e),
+    /// Tries every millisecond until a produce is acknowledged, and prints when that was.
+    FirstAck(FirstAck),
+    /// Does nothing for a while over idle connections, and prints what that costs the broker.
+    Idle(Idle),
+    /// Serves the loads above with as little as one can: what the machine itself costs.
+    Floor(Floor),
+}
+
+/// Which broker, and what to look at.
+#[derive(Debug, Args)]
+pub(crate) struct Target {
+    /// Where the broker listens.
+    #[arg(long, default_value = "127.0.0.1:9092")]
+    pub(crate) bootstrap: SocketAddr,
+    /// The broker's process, to report its CPU time and memory. It must be the one that listens.
+    #[arg(long)]
+    pub(crate) broker_pid: Option<u32>,
+    /// Made if it is not there, and then deleted at the end.
+    #[arg(long, default_value = "bench")]
+    pub(crate) topic: String,
+    /// Leave the topic as it is at the end.
+    #[arg(long)]
+    pub(crate) keep: bool,
+}
+
+impl Target {
+    /// Connects, unless it is known that somebody else listens there.
+    ///
+    /// # Errors
+    /// Nobody listens, or a process other than the one given.
+    pub(crate) fn connect(&self) -> Result<Control> {
+        if let Some(pid) = self.broker_pid {
+            listener::check(pid, self.bootstrap.port())?;
+        }
+        Control::connect(self.bootstrap)
+    }
+}
+
+/// How long to warm up and to measure. A phase ends at whichever of its two limits comes first.
+#[derive(Debug, Args)]
+pub(crate) struct Phases {
+    /// Load before anything counts.
+    #[arg(long, default_value = "1.0", value_parser = seconds)]
+    pub(crate) warm_up_seconds: Duration,
+    /// The same in requests.
+    #[arg(long, default_value_t = u64::MAX)]
+    pub(crate) warm_up_requests: u64,
+    /// Load that counts.
+    #[arg(long, default_value = "5.0", value_parser = seconds)]
+    pub(crate) seconds: Duration,
+    /// The same in requests.
+    #[arg(long, default_value_t = u64::MAX)]
+    pub(crate) requests: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Produce {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    #[command(flatten)]
+    pub(crate) phases: Phases,
+    /// Bytes of a request's batch before compression.
+    #[arg(long, default_value_t = 65_536)]
+    pub(crate) size: usize,
+    /// Connections, spread over the partitions.
+    #[arg(long, default_value_t = 4)]
+    pub(crate) connections: usize,
+    /// Requests that each connection keeps unanswered.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) in_flight: usize,
+    /// Partitions of the topic.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) partitions: i32,
+    /// How batches are compressed: none, gzip, snappy, lz4, zstd.
+    #[arg(long, default_value = "none", value_parser = codec)]
+    pub(crate) codec: Codec,
+    /// 1 or −1, for all in-sync replicas.
+    #[arg(long, default_value_t = -1, allow_negative_numbers = true)]
+    pub(crate) acks: i16,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Fetch {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    #[command(flatten)]
+    pub(crate) phases: Phases,
+    /// The most bytes that a request asks for.
+    #[arg(long, default_value_t = 65_536)]
+    pub(crate) size: usize,
+    /// Connections.
+    #[arg(long, default_value_t = 4)]
+    pub(crate) connections: usize,
+    /// Bytes of the batches that are put into the partition first.
+    #[arg(long, default_value_t = 65_536)]
+    pub(crate) batch_size: usize,
+    /// How many such batches.
+    #[arg(long, default_value_t = 3_072)]
+    pub(crate) batches: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct E2e {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Messages a second.
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) rate: u64,
+    /// Bytes of a batch of one message.
+    #[arg(long, default_value_t = 1_024)]
+    pub(crate) size: usize,
+    /// Requests that may be unanswered; messages that are due wait and then leave in one batch.
+    #[arg(long, default_value_t = 5)]
+    pub(crate) in_flight: usize,
+    /// Load before anything counts.
+    #[arg(long, default_value = "2.0", value_parser = seconds)]
+    pub(crate) warm_up_seconds: Duration,
+    /// Load that counts.
+    #[arg(long, default_value = "10.0", value_parser = seconds)]
+    pub(crate) seconds: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FirstAck {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Create the topic first, as on an empty directory; else it must be there from before.
+    #[arg(long)]
+    pub(crate) create: bool,
+    /// When to give up.
+    #[arg(long, default_value = "60.0", value_parser = seconds)]
+    pub(crate) give_up_seconds: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Idle {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Connections to open; each asks for ApiVersions once and is then silent.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) connections: usize,
+    /// How long to look.
+    #[arg(long, default_value = "5.0", value_parser = seconds)]
+    pub(crate) seconds: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Floor {
+    /// Where to listen, on the loopback interface.
+    #[arg(long, default_value_t = 9092)]
+    pub(crate) port: u16,
+    /// Where the files of partitions go.
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+}
+
+fn codec(name: &str) -> Result<Codec, String> {
+    Codec::from_name(name)
+        .ok_or_else(|| format!("{name:?} is none of none, gzip, snappy, lz4, zstd"))
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number: f64 = text.parse().map_err(|_| format!("{text:?} is no number"))?;
+    Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
+}

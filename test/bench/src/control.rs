@@ -1,0 +1,157 @@
+//! A blocking connection for what is done once a run: topics made and deleted, first records.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use dohle_base::{ErrorCode, Str};
+use dohle_protocol::{
+    Request,
+    api::{
+        api_versions_request::ApiVersionsRequest,
+        create_topics_request::{CreatableTopic, CreateTopicsRequest},
+        delete_topics_request::{DeleteTopicState, DeleteTopicsRequest},
+    },
+};
+use dohle_records::Codec;
+
+use crate::{
+    frames::{self, Ack, Partition},
+    records,
+};
+
+/// Longer than any broker takes for a topic, shorter than anyone waits.
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
+const CREATE_TOPICS_VERSION: i16 = 5;
+const DELETE_TOPICS_VERSION: i16 = 6;
+const API_VERSIONS_VERSION: i16 = 3;
+
+/// More than this is not an answer to what is asked here.
+const ANSWER_SIZE_MAX: usize = 1 << 20;
+
+/// Since when a topic is there. What was there before is somebody else's and is not deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Created {
+    Now,
+    Before,
+}
+
+#[derive(Debug)]
+pub(crate) struct Control {
+    socket: TcpStream,
+}
+
+impl Control {
+    pub(crate) fn connect(address: SocketAddr) -> Result<Self> {
+        let socket = TcpStream::connect(address).with_context(|| format!("connect {address}"))?;
+        socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(ANSWER_TIME_MAX))?;
+        Ok(Self { socket })
+    }
+
+    /// Sends a frame and waits for the answer, which comes without its size.
+    pub(crate) fn exchange(&mut self, frame: &[u8]) -> Result<Bytes> {
+        self.socket.write_all(frame)?;
+        let mut size = [0; 4];
+        self.socket.read_exact(&mut size).context("no answer")?;
+        let size = u32::from_be_bytes(size) as usize;
+        if size > ANSWER_SIZE_MAX {
+            bail!("an answer of {size} bytes");
+        }
+        let mut answer = vec![0; size];
+        self.socket.read_exact(&mut answer).context("half an answer")?;
+        Ok(answer.into())
+    }
+
+    /// Asks what the broker can do; the answer only shows that it answers.
+    pub(crate) fn api_versions(&mut self) -> Result<()> {
+        let body = ApiVersionsRequest {
+            client_software_name: Str::from("dohle-bench"),
+            client_software_version: Str::from(env!("CARGO_PKG_VERSION")),
+            ..ApiVersionsRequest::default()
+        };
+        let error = self.call(API_VERSIONS_VERSION, &body)?.error_code;
+        if error != ErrorCode::NONE {
+            bail!("ApiVersions refused: {error}");
+        }
+        Ok(())
+    }
+
+    /// Makes a topic with one replica.
+    pub(crate) fn create_topic(&mut self, name: &str, partitions: i32) -> Result<Created> {
+        let topic = CreatableTopic {
+            name: Str::from(name),
+            num_partitions: partitions,
+            replication_factor: 1,
+            ..CreatableTopic::default()
+        };
+        let body = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };
+        let response = self.call(CREATE_TOPICS_VERSION, &body)?;
+        match response.topics.first().map(|topic| topic.error_code) {
+            Some(ErrorCode::NONE) => Ok(Created::Now),
+            Some(ErrorCode::TOPIC_ALREADY_EXISTS) => Ok(Created::Before),
+            Some(error) => bail!("could not create {name}: {error}"),
+            None => bail!("could not create {name}: an answer without topics"),
+        }
+    }
+
+    pub(crate) fn delete_topic(&mut self, name: &str) -> Result<()> {
+        let topic = DeleteTopicState { name: Some(Str::from(name)), ..DeleteTopicState::default() };
+        let body = DeleteTopicsRequest {
+            topics: vec![topic],
+            timeout_ms: 30_000,
+            ..DeleteTopicsRequest::default()
+        };
+        let response = self.call(DELETE_TOPICS_VERSION, &body)?;
+        match response.responses.first().map(|topic| topic.error_code) {
+            Some(ErrorCode::NONE) => Ok(()),
+            Some(error) => bail!("could not delete {name}: {error}"),
+            None => bail!("could not delete {name}: an answer without topics"),
+        }
+    }
+
+    /// Produces one small record, once.
+    pub(crate) fn produce_one(&mut self, partition: &Partition) -> Result<()> {
+        let frame = frames::produce(partition, -1, records::batch(256, Codec::None))?;
+        let answer = self.exchange(&frame)?;
+        Ack::of(partition)?.base_offset(&answer)?;
+        Ok(())
+    }
+
+    /// Makes a topic and waits until each of its partitions has taken a record: some brokers say
+    /// that a topic is there before its leaders know.
+    pub(crate) fn ready_topic(&mut self, name: &str, partitions: i32) -> Result<Created> {
+        let created = self.create_topic(name, partitions)?;
+        let deadline = Instant::now() + ANSWER_TIME_MAX;
+        for index in 0..partitions {
+            let partition = Partition { topic: name.to_owned(), index };
+            while let Err(error) = self.produce_one(&partition) {
+                if Instant::now() > deadline {
+                    return Err(error.context(format!("{name}-{index} takes no records")));
+                }
+                sleep(Duration::from_millis(5));
+            }
+        }
+        Ok(created)
+    }
+
+    /// As `ready_topic`, for loads that need a topic with nothing else in it.
+    pub(crate) fn new_topic(&mut self, name: &str) -> Result<()> {
+        match self.ready_topic(name, 1)? {
+            Created::Now => Ok(()),
+            Created::Before => {
+                bail!("topic {name} is there already, and this load needs a new one")
+            }
+        }
+    }
+
+    fn call<M: Request>(&mut self, version: i16, body: &M) -> Result<M::Response> {
+        let answer = self.exchange(&frames::request(version, body)?)?;
+        frames::answer::<M>(answer, version)
+    }
+}

@@ -1,0 +1,209 @@
+//! A connection's bytes: requests in one buffer that is used again and again, answers in another,
+//! with pieces of files between them.
+
+use std::{collections::VecDeque, fs::File, io, mem, net::TcpStream, ops::Range, rc::Rc};
+
+use anyhow::{Result, bail};
+use dohle_protocol::{
+    ApiKey, Message, Writer, api::request_header::RequestHeader, encode_response,
+};
+use rustix::{
+    fs::sendfile,
+    io::Errno,
+    net::{RecvFlags, SendFlags, recv, send},
+};
+
+use crate::poller::EventFlags;
+
+/// What one read may bring: half a second-level cache, so that bytes are still in it when their
+/// checksum is taken. Grows for larger requests.
+const WINDOW: usize = 512 << 10;
+
+/// As Kafka's `socket.request.max.bytes`.
+const REQUEST_SIZE_MAX: usize = 100 << 20;
+
+/// A range of a file that goes out as it is.
+#[derive(Clone, Debug)]
+pub(super) struct Slice {
+    pub(super) file: Rc<File>,
+    pub(super) position: u64,
+    pub(super) size: usize,
+}
+
+pub(super) struct Connection {
+    socket: TcpStream,
+    buffer: Vec<u8>,
+    /// What of the buffer is received and not handled.
+    pending: Range<usize>,
+    output: Output,
+    /// Whether it was asked to be told when the socket takes more.
+    waits_for_room: bool,
+}
+
+impl Connection {
+    pub(super) fn new(socket: TcpStream) -> Self {
+        let (buffer, output) = (vec![0; WINDOW], Output::default());
+        Self { socket, buffer, pending: 0..0, output, waits_for_room: false }
+    }
+
+    pub(super) fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    /// Reads once; `false` if the peer has closed.
+    pub(super) fn read(&mut self) -> Result<bool> {
+        if self.pending.is_empty() {
+            self.pending = 0..0;
+        }
+        let room = &mut self.buffer[self.pending.end..];
+        match recv(&self.socket, room, RecvFlags::empty()) {
+            Ok((0, _)) => Ok(false),
+            Ok((count, _)) => {
+                self.pending.end += count;
+                Ok(true)
+            }
+            Err(Errno::AGAIN) => Ok(true),
+            Err(error) => Err(io::Error::from(error).into()),
+        }
+    }
+
+    /// Where in the buffer the next whole request is, without its size. If there is none, the rest
+    /// of the one that has begun has room.
+    pub(super) fn next_frame(&mut self) -> Result<Option<Range<usize>>> {
+        let begun = &self.buffer[self.pending.clone()];
+        let needed = match begun.first_chunk() {
+            None => 4,
+            Some(size) => 4 + u32::from_be_bytes(*size) as usize,
+        };
+        if needed > REQUEST_SIZE_MAX {
+            bail!("a request of {needed} bytes");
+        }
+        let start = self.pending.start;
+        if needed > 4 && begun.len() >= needed {
+            self.pending.start += needed;
+            return Ok(Some(start + 4..start + needed));
+        }
+        if start + needed > self.buffer.len() {
+            self.buffer.copy_within(self.pending.clone(), 0);
+            self.pending = 0..self.pending.len();
+            let size = self.buffer.len().max(needed);
+            self.buffer.resize(size, 0);
+        }
+        Ok(None)
+    }
+
+    /// A request, and where its answer goes.
+    pub(super) fn frame(&mut self, frame: Range<usize>) -> (&mut [u8], &mut Vec<u8>) {
+        (&mut self.buffer[frame], &mut self.output.tail)
+    }
+
+    /// Answers with a message.
+    pub(super) fn answer<M: Message>(
+        &mut self,
+        key: ApiKey,
+        request: &RequestHeader,
+        response: &M,
+    ) -> Result<()> {
+        let mut w = Writer::new();
+        let version = request.request_api_version;
+        encode_response(&mut w, key, version, request.correlation_id, response)?;
+        self.output.tail.extend_from_slice(&w.into_bytes());
+        Ok(())
+    }
+
+    /// Answers with encoded bytes and with those of a file, if there are any, where the writer has
+    /// left a gap.
+    pub(super) fn put(&mut self, answer: Writer, file: Option<&Slice>) {
+        let (bytes, splices) = answer.into_parts();
+        let mut from = 0;
+        for (splice, slice) in splices.iter().zip(file) {
+            self.output.tail.extend_from_slice(&bytes[from..splice.at]);
+            self.output.push_file(slice.clone());
+            from = splice.at;
+        }
+        self.output.tail.extend_from_slice(&bytes[from..]);
+    }
+
+    /// Sends what the socket takes; gives what to wait for from now on, if that has changed.
+    pub(super) fn flush(&mut self) -> Result<Option<EventFlags>> {
+        let blocked = !self.output.send(&self.socket)?;
+        if blocked == self.waits_for_room {
+            return Ok(None);
+        }
+        self.waits_for_room = blocked;
+        Ok(Some(if blocked { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN }))
+    }
+}
+
+/// Bytes and pieces of files in the order in which they leave.
+#[derive(Default)]
+struct Output {
+    queue: VecDeque<Piece>,
+    /// Behind the queue; stays allocated.
+    tail: Vec<u8>,
+    tail_sent: usize,
+}
+
+enum Piece {
+    Bytes { bytes: Vec<u8>, sent: usize },
+    File(Slice),
+}
+
+impl Output {
+    fn push_file(&mut self, slice: Slice) {
+        if self.tail_sent < self.tail.len() {
+            let (bytes, sent) = (mem::take(&mut self.tail), mem::take(&mut self.tail_sent));
+            self.queue.push_back(Piece::Bytes { bytes, sent });
+        }
+        self.queue.push_back(Piece::File(slice));
+    }
+
+    /// Whether all is sent; if not, the socket is full.
+    fn send(&mut self, socket: &TcpStream) -> io::Result<bool> {
+        while let Some(piece) = self.queue.front_mut() {
+            let done = match piece {
+                // A file follows: its first bytes share a packet with these.
+                Piece::Bytes { bytes, sent } => send_some(socket, bytes, sent, SendFlags::MORE)?,
+                Piece::File(slice) => send_file(socket, slice)?,
+            };
+            if !done {
+                return Ok(false);
+            }
+            self.queue.pop_front();
+        }
+        let done = send_some(socket, &self.tail, &mut self.tail_sent, SendFlags::empty())?;
+        if done {
+            self.tail.clear();
+            self.tail_sent = 0;
+        }
+        Ok(done)
+    }
+}
+
+fn send_some(
+    socket: &TcpStream,
+    bytes: &[u8],
+    sent: &mut usize,
+    flags: SendFlags,
+) -> io::Result<bool> {
+    while *sent < bytes.len() {
+        match send(socket, &bytes[*sent..], flags | SendFlags::NOSIGNAL) {
+            Ok(count) => *sent += count,
+            Err(Errno::AGAIN) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(true)
+}
+
+fn send_file(socket: &TcpStream, slice: &mut Slice) -> io::Result<bool> {
+    while slice.size > 0 {
+        match sendfile(socket, &*slice.file, Some(&mut slice.position), slice.size) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(count) => slice.size -= count,
+            Err(Errno::AGAIN) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(true)
+}

@@ -1,0 +1,71 @@
+//! Goal: the floor stores what it acknowledges, for as long as it says. Method: a small ring, read
+//! back through the file.
+
+use std::{fs::File, os::unix::fs::FileExt, rc::Rc};
+
+use dohle_base::Offset;
+use dohle_records::{BatchView, Codec};
+
+use super::{Log, Slice};
+use crate::records;
+
+fn ring(size: u64) -> Log {
+    Log::over(Rc::new(tempfile::tempfile().unwrap()), size)
+}
+
+fn read(slice: &Slice) -> Vec<u8> {
+    let file: &File = &slice.file;
+    let mut bytes = vec![0; slice.size];
+    file.read_exact_at(&mut bytes, slice.position).unwrap();
+    bytes
+}
+
+#[test]
+fn a_batch_is_read_back_with_its_offset() {
+    let mut log = ring(1 << 20);
+    for expected in 0..10 {
+        let mut batch = records::batch(1_024, Codec::None).to_vec();
+        assert_eq!(log.append(&mut batch).unwrap(), Offset(expected));
+    }
+    let slice = log.read(Offset(3), 1).expect("at least one batch");
+    let bytes = read(&slice);
+    let batch = BatchView::parse(&bytes).unwrap();
+    assert_eq!((batch.base_offset(), batch.size()), (Offset(3), bytes.len()));
+    batch.check_crc().unwrap();
+
+    let several = log.read(Offset(3), 4 * bytes.len() + 5).unwrap();
+    assert_eq!(several.size, 4 * bytes.len());
+    assert!(log.read(Offset(10), 1_000).is_none(), "the end");
+}
+
+#[test]
+fn the_ring_forgets_exactly_what_it_writes_over() {
+    // Room for three batches and a bit.
+    let batch = records::batch(1_024, Codec::None);
+    let mut log = ring(3 * batch.len() as u64 + 100);
+    for _ in 0..3 {
+        log.append(&mut batch.to_vec()).unwrap();
+    }
+    assert_eq!(log.start_offset(), Offset(0));
+    for round in 3..20 {
+        log.append(&mut batch.to_vec()).unwrap();
+        assert_eq!((log.start_offset(), log.end_offset()), (Offset(round - 2), Offset(round + 1)));
+        assert!(log.read(Offset(round - 3), 1).is_none());
+        for offset in round - 2..=round {
+            let bytes = read(&log.read(Offset(offset), 1).unwrap());
+            assert_eq!(BatchView::parse(&bytes).unwrap().base_offset(), Offset(offset));
+        }
+    }
+}
+
+#[test]
+fn damaged_bytes_are_not_acknowledged() {
+    let mut log = ring(1 << 20);
+    let mut batch = records::batch(1_024, Codec::None).to_vec();
+    *batch.last_mut().unwrap() ^= 1;
+    assert!(log.append(&mut batch).is_err());
+    assert!(log.append(&mut [0; 10]).is_err());
+    assert_eq!(log.end_offset(), Offset(0));
+    let mut large = records::batch(2_000_000, Codec::None).to_vec();
+    assert!(log.append(&mut large).is_err());
+}

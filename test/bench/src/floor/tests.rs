@@ -1,0 +1,114 @@
+//! Goal: each load runs against the floor and counts what it should. Method: a floor on a thread
+//! of this process, and the commands as they are.
+
+use std::{net::TcpListener, thread};
+
+use clap::Parser;
+use serde_json::Value;
+
+use crate::{cli, e2e, fetch, first_ack, produce};
+
+/// Starts a floor; returns where it listens.
+fn floor() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let bootstrap = listener.local_addr().unwrap().to_string();
+    let dir = tempfile::tempdir().unwrap();
+    thread::spawn(move || super::serve(&listener, dir.path()).unwrap());
+    run(&["first-ack", "--create", "--bootstrap", &bootstrap, "--topic", "first"]);
+    bootstrap
+}
+
+fn run(args: &[&str]) -> Value {
+    let command = cli::Command::parse_from([&["dohle-bench"], args].concat());
+    match command {
+        cli::Command::Produce(args) => produce::run(&args),
+        cli::Command::Fetch(args) => fetch::run(&args),
+        cli::Command::E2e(args) => e2e::run(&args),
+        cli::Command::FirstAck(args) => first_ack::run(&args),
+        _ => panic!("not a load"),
+    }
+    .unwrap()
+}
+
+#[test]
+fn produce_counts_requests_and_raw_bytes() {
+    let bootstrap = floor();
+    for (size, codec) in [("1024", "none"), ("65536", "lz4"), ("1048576", "none")] {
+        let report = run(&[
+            "produce",
+            "--bootstrap",
+            &bootstrap,
+            "--size",
+            size,
+            "--codec",
+            codec,
+            "--partitions",
+            "3",
+            "--warm-up-requests",
+            "20",
+            "--requests",
+            "40",
+        ]);
+        let requests = report["requests"].as_u64().unwrap();
+        assert!((40..60).contains(&requests), "{requests}");
+        let raw_size: u64 = size.parse().unwrap();
+        assert_eq!(report["raw_bytes"].as_u64().unwrap(), requests * raw_size);
+        let wire = report["wire_bytes"].as_u64().unwrap();
+        assert_eq!(wire < requests * raw_size * 3 / 4, codec == "lz4");
+        assert!(report["latency_micros"]["p50"].as_u64().unwrap() > 0);
+    }
+}
+
+#[test]
+fn fetch_reads_whole_batches_round_and_round() {
+    let bootstrap = floor();
+    for (size, mean_min) in [("65536", 60_000), ("1048576", 800_000)] {
+        let report = run(&[
+            "fetch",
+            "--bootstrap",
+            &bootstrap,
+            "--size",
+            size,
+            "--batches",
+            "64",
+            "--warm-up-requests",
+            "10",
+            "--requests",
+            "200",
+        ]);
+        let (requests, bytes) =
+            (report["requests"].as_u64().unwrap(), report["raw_bytes"].as_u64().unwrap());
+        assert!(requests >= 200);
+        let mean = bytes / requests;
+        assert!((mean_min..=size.parse().unwrap()).contains(&mean), "{mean} of {size} bytes");
+    }
+}
+
+#[test]
+fn messages_come_back_in_order_and_in_time() {
+    let bootstrap = floor();
+    let report = run(&[
+        "e2e",
+        "--bootstrap",
+        &bootstrap,
+        "--rate",
+        "500",
+        "--warm-up-seconds",
+        "0.1",
+        "--seconds",
+        "0.5",
+    ]);
+    let messages = report["messages"].as_u64().unwrap();
+    assert!((200..=300).contains(&messages), "{messages} in half a second at 500/s");
+    let p50 = report["e2e_micros"]["p50"].as_u64().unwrap();
+    assert!(report["ack_micros"]["p50"].as_u64().unwrap() > 0 && p50 > 0);
+}
+
+#[test]
+fn what_the_floor_does_not_know_is_an_error_of_the_load() {
+    let bootstrap = floor();
+    let args = ["dohle-bench", "first-ack", "--bootstrap", &bootstrap, "--topic", "nowhere"];
+    let args = [&args[..], &["--give-up-seconds", "0.05"]].concat();
+    let cli::Command::FirstAck(args) = cli::Command::parse_from(args) else { panic!() };
+    assert!(first_ack::run(&args).is_err());
+}

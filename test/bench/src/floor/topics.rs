@@ -1,0 +1,117 @@
+//! Which topics there are, and the files that their logs lie in.
+//!
+//! Files of deleted topics are used again, so that a run does not pay for pages that were never
+//! touched before.
+
+use std::{
+    collections::BTreeMap,
+    fs::{File, OpenOptions},
+    path::{Path, PathBuf},
+    rc::Rc,
+};
+
+use anyhow::{Context, Result, bail};
+use dohle_base::{ErrorCode, Str};
+use dohle_protocol::api::{
+    create_topics_request::{CreatableTopic, CreateTopicsRequest},
+    create_topics_response::{CreatableTopicResult, CreateTopicsResponse},
+    delete_topics_request::DeleteTopicsRequest,
+    delete_topics_response::{DeletableTopicResult, DeleteTopicsResponse},
+};
+
+use super::log::{FILE_SIZE, Log};
+use crate::frames::{self, Ack};
+
+/// No load has more.
+const PARTITIONS_MAX: i32 = 10_000;
+
+pub(super) struct Topics {
+    dir: PathBuf,
+    partitions: BTreeMap<String, Vec<Partition>>,
+    spare: Vec<Rc<File>>,
+    files_made: u64,
+}
+
+pub(super) struct Partition {
+    pub(super) log: Log,
+    pub(super) ack: Ack,
+}
+
+impl Topics {
+    pub(super) fn in_dir(dir: &Path) -> Result<Self> {
+        std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+        let (dir, partitions) = (dir.to_owned(), BTreeMap::new());
+        Ok(Self { dir, partitions, spare: Vec::new(), files_made: 0 })
+    }
+
+    pub(super) fn partition(&mut self, topic: &str, index: i32) -> Result<&mut Partition> {
+        match self.find(topic, index) {
+            Some(partition) => Ok(partition),
+            None => bail!("no partition {topic}-{index}"),
+        }
+    }
+
+    pub(super) fn find(&mut self, topic: &str, index: i32) -> Option<&mut Partition> {
+        self.partitions.get_mut(topic)?.get_mut(usize::try_from(index).ok()?)
+    }
+
+    pub(super) fn create(&mut self, request: &CreateTopicsRequest) -> Result<CreateTopicsResponse> {
+        let mut topics = Vec::new();
+        for topic in &request.topics {
+            let error_code = self.create_one(topic)?;
+            let name = topic.name.clone();
+            topics.push(CreatableTopicResult { name, error_code, ..Default::default() });
+        }
+        Ok(CreateTopicsResponse { topics, ..Default::default() })
+    }
+
+    fn create_one(&mut self, topic: &CreatableTopic) -> Result<ErrorCode> {
+        if self.partitions.contains_key(topic.name.as_str()) {
+            return Ok(ErrorCode::TOPIC_ALREADY_EXISTS);
+        }
+        if !(1..=PARTITIONS_MAX).contains(&topic.num_partitions) {
+            return Ok(ErrorCode::INVALID_PARTITIONS);
+        }
+        let mut partitions = Vec::new();
+        for index in 0..topic.num_partitions {
+            let name = frames::Partition { topic: topic.name.to_string(), index };
+            let log = Log::over(self.file()?, FILE_SIZE);
+            partitions.push(Partition { log, ack: Ack::of(&name)? });
+        }
+        self.partitions.insert(topic.name.to_string(), partitions);
+        Ok(ErrorCode::NONE)
+    }
+
+    pub(super) fn delete(&mut self, request: &DeleteTopicsRequest) -> DeleteTopicsResponse {
+        let mut responses = Vec::new();
+        let names = request.topics.iter().filter_map(|topic| topic.name.as_ref());
+        for name in names.chain(&request.topic_names) {
+            let error_code = self.delete_one(name);
+            let name = Some(name.clone());
+            responses.push(DeletableTopicResult { name, error_code, ..Default::default() });
+        }
+        DeleteTopicsResponse { responses, ..Default::default() }
+    }
+
+    fn delete_one(&mut self, name: &Str) -> ErrorCode {
+        match self.partitions.remove(name.as_str()) {
+            None => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
+            Some(partitions) => {
+                self.spare
+                    .extend(partitions.into_iter().map(|partition| partition.log.into_file()));
+                ErrorCode::NONE
+            }
+        }
+    }
+
+    fn file(&mut self) -> Result<Rc<File>> {
+        if let Some(file) = self.spare.pop() {
+            return Ok(file);
+        }
+        let path = self.dir.join(format!("{}.log", self.files_made));
+        self.files_made += 1;
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(true).open(&path);
+        Ok(Rc::new(file.with_context(|| path.display().to_string())?))
+    }
+}

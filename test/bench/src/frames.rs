@@ -1,0 +1,218 @@
+//! Requests encoded once and sent many times, and where in an answer the fields lie that matter.
+//!
+//! Versions with topic names, the last ones before topic ids: a frame then depends on nothing that
+//! a broker must be asked for. All requests have correlation id 0: answers come in order, and each
+//! connection carries requests of one kind.
+
+use anyhow::{Result, bail};
+use bytes::Bytes;
+use dohle_base::{ErrorCode, Offset, PartitionId, Str};
+use dohle_protocol::{
+    RecordSet, Request, Writer,
+    api::{
+        fetch_request::{FetchPartition, FetchRequest, FetchTopic},
+        produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData},
+        produce_response::{PartitionProduceResponse, ProduceResponse, TopicProduceResponse},
+    },
+    decode_response, encode_request, encode_response,
+};
+
+/// Produce with topic names.
+pub(crate) const PRODUCE_VERSION: i16 = 12;
+/// Fetch with topic names.
+pub(crate) const FETCH_VERSION: i16 = 12;
+
+/// A number that stands in no frame by chance: encoded in a field, it shows where the field lies.
+const MARK: Offset = Offset(0x0123_4567_89ab_cdef);
+
+/// A partition by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Partition {
+    pub(crate) topic: String,
+    pub(crate) index: i32,
+}
+
+/// Any request as a frame.
+pub(crate) fn request<M: Request>(version: i16, request: &M) -> Result<Bytes> {
+    let mut w = Writer::new();
+    encode_request(&mut w, version, 0, Some("dohle-bench"), request)?;
+    Ok(w.into_bytes())
+}
+
+/// A Produce request with one batch.
+pub(crate) fn produce(partition: &Partition, acks: i16, batch: Bytes) -> Result<Bytes> {
+    let data = PartitionProduceData {
+        index: PartitionId(partition.index),
+        records: Some(RecordSet::Bytes(batch)),
+    };
+    let topic = TopicProduceData {
+        name: Str::from(&partition.topic),
+        partition_data: vec![data],
+        ..TopicProduceData::default()
+    };
+    let body = ProduceRequest {
+        acks,
+        timeout_ms: 30_000,
+        topic_data: vec![topic],
+        ..ProduceRequest::default()
+    };
+    request(PRODUCE_VERSION, &body)
+}
+
+/// The answer to a Produce request of one partition without an error: always of the same size.
+///
+/// ```text
+/// … error code (2) │ base offset (8) │ …
+/// ```
+#[derive(Clone, Debug)]
+pub(crate) struct Ack {
+    frame: Vec<u8>,
+    base_offset_at: usize,
+}
+
+impl Ack {
+    pub(crate) fn of(partition: &Partition) -> Result<Self> {
+        let response = PartitionProduceResponse {
+            index: PartitionId(partition.index),
+            base_offset: MARK,
+            log_start_offset: Offset(0),
+            ..PartitionProduceResponse::default()
+        };
+        let topic = TopicProduceResponse {
+            name: Str::from(&partition.topic),
+            partition_responses: vec![response],
+            ..TopicProduceResponse::default()
+        };
+        let body = ProduceResponse { responses: vec![topic], ..ProduceResponse::default() };
+        let mut w = Writer::new();
+        encode_response(&mut w, ProduceRequest::KEY, PRODUCE_VERSION, 0, &body)?;
+        let frame = w.into_bytes().to_vec();
+        Ok(Self { base_offset_at: position_of(&frame, MARK), frame })
+    }
+
+    /// The base offset that an answer (without its 4-byte size) assigns.
+    ///
+    /// # Errors
+    /// An answer that is not an acknowledgement, with what it says.
+    pub(crate) fn base_offset(&self, answer: &[u8]) -> Result<Offset> {
+        let at = self.base_offset_at - 4;
+        if answer.len() + 4 == self.frame.len() && answer.get(at - 2..at) == Some(&[0, 0]) {
+            let field = answer.get(at..).and_then(<[u8]>::first_chunk);
+            return Ok(Offset(i64::from_be_bytes(*field.expect("as long as the frame"))));
+        }
+        // Tags and throttling make an answer longer; it is looked at as a whole.
+        let frame = Bytes::copy_from_slice(answer);
+        let (_, response) = decode_response::<ProduceRequest>(frame, PRODUCE_VERSION)?;
+        let partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
+        match partitions.last() {
+            Some(partition) if partition.error_code == ErrorCode::NONE => Ok(partition.base_offset),
+            Some(partition) => bail!(
+                "produce refused: {} {}",
+                partition.error_code,
+                partition.error_message.as_deref().unwrap_or_default()
+            ),
+            None => bail!("a produce answer without partitions"),
+        }
+    }
+
+    /// Appends the answer to a request of `correlation_id`.
+    pub(crate) fn put(&self, out: &mut Vec<u8>, correlation_id: [u8; 4], base_offset: Offset) {
+        let start = out.len();
+        out.extend_from_slice(&self.frame);
+        let offset_at = start + self.base_offset_at;
+        out[start + 4..start + 8].copy_from_slice(&correlation_id);
+        out[offset_at..offset_at + 8].copy_from_slice(&base_offset.0.to_be_bytes());
+    }
+}
+
+/// What a Fetch request asks for besides its place.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FetchLimits {
+    pub(crate) bytes_max: i32,
+    pub(crate) wait_ms_max: i32,
+}
+
+/// A Fetch request of one partition, whose offset is put in before each use.
+#[derive(Clone, Debug)]
+pub(crate) struct FetchFrame {
+    frame: Vec<u8>,
+    offset_at: usize,
+}
+
+impl FetchFrame {
+    pub(crate) fn new(partition: &Partition, limits: FetchLimits) -> Result<Self> {
+        let asked = FetchPartition {
+            partition: PartitionId(partition.index),
+            fetch_offset: MARK,
+            partition_max_bytes: limits.bytes_max,
+            ..FetchPartition::default()
+        };
+        let topic = FetchTopic {
+            topic: Str::from(&partition.topic),
+            partitions: vec![asked],
+            ..FetchTopic::default()
+        };
+        let body = FetchRequest {
+            max_wait_ms: limits.wait_ms_max,
+            min_bytes: 1,
+            max_bytes: limits.bytes_max,
+            topics: vec![topic],
+            ..FetchRequest::default()
+        };
+        let frame = request(FETCH_VERSION, &body)?.to_vec();
+        Ok(Self { offset_at: position_of(&frame, MARK), frame })
+    }
+
+    pub(crate) fn at(&mut self, offset: Offset) -> &[u8] {
+        let end = self.offset_at + 8;
+        self.frame[self.offset_at..end].copy_from_slice(&offset.0.to_be_bytes());
+        &self.frame
+    }
+}
+
+/// One partition's part of a Fetch answer.
+#[derive(Clone, Debug)]
+pub(crate) struct Fetched {
+    pub(crate) high_watermark: Offset,
+    pub(crate) log_start_offset: Offset,
+    pub(crate) records: Bytes,
+}
+
+impl Fetched {
+    /// Reads an answer (without its 4-byte size).
+    ///
+    /// # Errors
+    /// An answer with an error, or not of one partition.
+    pub(crate) fn decode(answer: Bytes) -> Result<Self> {
+        let (_, response) = decode_response::<FetchRequest>(answer, FETCH_VERSION)?;
+        if response.error_code != ErrorCode::NONE {
+            bail!("fetch refused: {}", response.error_code);
+        }
+        let mut partitions = response.responses.into_iter().flat_map(|topic| topic.partitions);
+        let Some(partition) = partitions.next() else { bail!("a fetch answer without partitions") };
+        if partition.error_code != ErrorCode::NONE {
+            bail!("fetch refused: {}", partition.error_code);
+        }
+        let records = partition.records.as_ref().and_then(RecordSet::as_bytes).cloned();
+        Ok(Self {
+            high_watermark: partition.high_watermark,
+            log_start_offset: partition.log_start_offset,
+            records: records.unwrap_or_default(),
+        })
+    }
+}
+
+fn position_of(frame: &[u8], mark: Offset) -> usize {
+    let mark = mark.0.to_be_bytes();
+    let place = frame.windows(mark.len()).position(|window| window == mark);
+    place.expect("the frame was encoded with the mark in it")
+}
+
+/// Reads any answer (without its 4-byte size) of an API that the generator seldom uses.
+pub(crate) fn answer<M: Request>(frame: Bytes, version: i16) -> Result<M::Response> {
+    let (_, response) = decode_response::<M>(frame, version)?;
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! Goal: what is patched into frames is what a broker reads, and no error passes as an
+//! acknowledgement. Method: patch, then decode with the real codecs.
+
+use bytes::Bytes;
+use dohle_base::{ErrorCode, Offset};
+use dohle_protocol::{
+    Message, Reader, Request, Writer,
+    api::{
+        fetch_request::FetchRequest, produce_request::ProduceRequest,
+        produce_response::ProduceResponse,
+    },
+    decode_request_header, decode_response, encode_response,
+};
+
+use super::{Ack, FETCH_VERSION, FetchFrame, FetchLimits, PRODUCE_VERSION, Partition};
+
+fn partition() -> Partition {
+    Partition { topic: "orders".to_owned(), index: 3 }
+}
+
+#[test]
+fn an_ack_carries_its_offset_and_its_correlation_id() {
+    let ack = Ack::of(&partition()).unwrap();
+    let mut out = vec![7];
+    ack.put(&mut out, 42_i32.to_be_bytes(), Offset(1_000_000));
+    let size = i32::from_be_bytes(out[1..5].try_into().unwrap());
+    assert_eq!(size as usize, out.len() - 5);
+
+    let frame = Bytes::copy_from_slice(&out[5..]);
+    assert_eq!(ack.base_offset(&frame).unwrap(), Offset(1_000_000));
+    let (correlation_id, response) =
+        decode_response::<ProduceRequest>(frame, PRODUCE_VERSION).unwrap();
+    assert_eq!(correlation_id, 42);
+    let answer = &response.responses[0].partition_responses[0];
+    assert_eq!((answer.base_offset, answer.index.0), (Offset(1_000_000), 3));
+}
+
+#[test]
+fn an_error_is_no_ack() {
+    let ack = Ack::of(&partition()).unwrap();
+    let mut out = Vec::new();
+    ack.put(&mut out, [0; 4], Offset(5));
+    let (_, mut response) =
+        decode_response::<ProduceRequest>(Bytes::from(out).slice(4..), PRODUCE_VERSION).unwrap();
+    response.responses[0].partition_responses[0].error_code = ErrorCode::CORRUPT_MESSAGE;
+    let refused = ack.base_offset(&encoded(&response)).unwrap_err();
+    assert!(refused.to_string().contains("CORRUPT_MESSAGE"), "{refused}");
+
+    let none = ProduceResponse::default();
+    assert!(ack.base_offset(&encoded(&none)).is_err());
+}
+
+#[test]
+fn an_ack_with_a_tag_is_an_ack() {
+    let ack = Ack::of(&partition()).unwrap();
+    let mut out = Vec::new();
+    ack.put(&mut out, [0; 4], Offset(5));
+    let (_, mut response) =
+        decode_response::<ProduceRequest>(Bytes::from(out).slice(4..), PRODUCE_VERSION).unwrap();
+    response.responses[0].partition_responses[0].error_message = Some("hello".into());
+    assert_eq!(ack.base_offset(&encoded(&response)).unwrap(), Offset(5));
+}
+
+#[test]
+fn a_fetch_asks_from_the_offset_that_was_put_in() {
+    let limits = FetchLimits { bytes_max: 65_536, wait_ms_max: 500 };
+    let mut frame = FetchFrame::new(&partition(), limits).unwrap();
+    for offset in [Offset(0), Offset(77)] {
+        let mut r = Reader::new(Bytes::copy_from_slice(&frame.at(offset)[4..]));
+        let (key, _) = decode_request_header(&mut r).unwrap();
+        assert_eq!(key, FetchRequest::KEY);
+        let request = FetchRequest::decode(&mut r, FETCH_VERSION).unwrap();
+        assert_eq!(request.topics[0].partitions[0].fetch_offset, offset);
+        assert_eq!(request.max_wait_ms, 500);
+    }
+}
+
+fn encoded(response: &ProduceResponse) -> Bytes {
+    let mut w = Writer::new();
+    encode_response(&mut w, ProduceRequest::KEY, PRODUCE_VERSION, 0, response).unwrap();
+    w.into_bytes().slice(4..)
+}
