@@ -4,6 +4,7 @@
 //! with its exit status.
 
 mod layers;
+mod node;
 mod steps;
 
 use std::process::ExitCode;
@@ -16,10 +17,11 @@ cargo xtask COMMAND
   check     formatting, lints and layers: the quick look before a commit
   layers    which crate uses which, against the table in docs/adr/0001
   test      everything a pull request must pass: check, all Rust tests, the protocol against
-            Kafka's own classes, real clients against a real node
+            Kafka's own classes, our client and foreign ones against a real node
   unit      only the Rust tests
   protocol  only the protocol against Kafka's own classes
-  compat    only the clients; further arguments go to test/compat/run
+  client    only our own client, against a node
+  compat    only foreign clients; further arguments go to test/compat/run
   bench     Dohle and Apache Kafka in turn on the same load; prints ratios, asserts nothing
 ";
 
@@ -32,6 +34,7 @@ fn main() -> Result<ExitCode> {
         "layers" => layers::check()?,
         "unit" => steps::unit()?,
         "protocol" => steps::protocol()?,
+        "client" => steps::client()?,
         "compat" => steps::compat(&rest)?,
         "bench" => steps::bench(&rest)?,
         "test" => steps::test()?,

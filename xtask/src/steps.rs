@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::layers;
+use crate::{layers, node::DevNode};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -16,11 +16,17 @@ fn root() -> PathBuf {
 
 /// Runs one step in the root of the project and says how long it took.
 fn run(program: &str, args: &[&str]) -> Result<()> {
+    run_with(program, args, &[])
+}
+
+/// The same with variables of its own.
+fn run_with(program: &str, args: &[&str], variables: &[(&str, &str)]) -> Result<()> {
     let line = format!("{program} {}", args.join(" "));
     println!("\n=== {line}");
     let start = Instant::now();
     let status = Command::new(program)
         .args(args)
+        .envs(variables.iter().copied())
         .current_dir(root())
         .status()
         .with_context(|| format!("could not start {line}"))?;
@@ -48,6 +54,14 @@ pub(crate) fn protocol() -> Result<()> {
     run("test/protocol-oracle/run", &[])
 }
 
+/// Our own client against a node built from this tree.
+pub(crate) fn client() -> Result<()> {
+    run("cargo", &["build", "--release", "--package", "dohle-cli"])?;
+    let node = DevNode::start(&root())?;
+    let tests = ["test", "--quiet", "--package", "dohle-client", "--test", "live"];
+    run_with("cargo", &tests, &[("DOHLE_TEST_BOOTSTRAP", node.address())])
+}
+
 /// Foreign clients against a node built from this tree.
 pub(crate) fn compat(args: &[String]) -> Result<()> {
     run("cargo", &["build", "--release", "--package", "dohle-cli"])?;
@@ -67,5 +81,6 @@ pub(crate) fn test() -> Result<()> {
     check()?;
     unit()?;
     protocol()?;
+    client()?;
     compat(&[])
 }
