@@ -13,6 +13,7 @@ mod start;
 use std::{
     collections::BTreeMap,
     io::{self, IsTerminal},
+    pin::pin,
     time::Duration,
 };
 
@@ -20,7 +21,7 @@ use dohle_client::{
     Admin, CommitError, CommittedOffset, ConsumeError, Consumer, ConsumerConfig, ConsumerRecord,
     LeaderEpoch, Offset, OffsetReset, Polled, Str, TopicPartition,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     ending::{Ending, Failure, Outcome},
@@ -37,6 +38,9 @@ use start::Start;
 
 /// How often offsets are committed. Source: Kafka's `auto.commit.interval.ms`.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a signal waits for what is being written: as long as it takes whoever reads.
+const WRITE_WAIT: Duration = Duration::from_millis(500);
 
 /// How long leaving the group may take. The coordinator notices by itself if we do not.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
@@ -180,13 +184,9 @@ impl Reading {
             match polled.map_err(|error| Failure::new(in_words(&error)))? {
                 Polled::Records(records) => {
                     let records = self.goal.wanted(&records);
-                    tokio::select! {
-                        signal = signals.next() => return Ok(Some(signal)),
-                        written = self.output.write(format, records) => {
-                            self.written.bytes += written?;
-                        }
+                    if let Some(signal) = self.write(format, records, signals).await? {
+                        return Ok(Some(signal));
                     }
-                    self.note(records);
                 }
                 Polled::Revoked(_) => self.commit().await?,
                 Polled::Lost(partitions) => {
@@ -199,7 +199,22 @@ impl Reading {
         Ok(None)
     }
 
-    fn note(&mut self, records: &[ConsumerRecord]) {
+    /// Writes records out. A signal meanwhile does not wait for a reader that has stopped reading.
+    async fn write(
+        &mut self,
+        format: &Format,
+        records: &[ConsumerRecord],
+        signals: &mut Signals,
+    ) -> Result<Option<Signal>, Failure> {
+        let mut writing = pin!(self.output.write(format, records));
+        let (size, signal) = tokio::select! {
+            size = &mut writing => (size?, None),
+            signal = signals.next() => match timeout(WRITE_WAIT, writing).await {
+                Ok(size) => (size?, Some(signal)),
+                Err(_) => return Ok(Some(signal)),
+            },
+        };
+        self.written.bytes += size;
         self.written.records += records.len() as u64;
         if let Some(progress) = &mut self.progress {
             progress.show(self.written);
@@ -208,6 +223,7 @@ impl Reading {
             let next = |record: &ConsumerRecord| (record.topic_partition(), record.offset.plus(1));
             self.uncommitted.extend(records.iter().map(next));
         }
+        Ok(signal)
     }
 
     async fn commit_if_due(&mut self) -> Result<(), Failure> {
@@ -247,7 +263,7 @@ impl Reading {
             committed
         };
         tokio::select! {
-            closed = tokio::time::timeout(CLOSE_WAIT, close) => closed.unwrap_or_else(|_| {
+            closed = timeout(CLOSE_WAIT, close) => closed.unwrap_or_else(|_| {
                 Err(Failure::new("the last offsets were not committed: no answer in time"))
             }),
             _ = signals.next() => {

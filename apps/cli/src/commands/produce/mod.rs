@@ -36,6 +36,10 @@ use writing::{Fault, Writing};
 /// How long a topic may take to appear, if the broker makes it for us.
 const TOPIC_WAIT: Duration = Duration::from_secs(10);
 
+/// Lines come fast or one by one, so the linger closes a batch or its size; larger ones than Kafka's
+/// 16 KiB save requests.
+const BATCH_SIZE: usize = 128 * 1024;
+
 /// Arguments of `dohle produce`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ProduceArgs {
@@ -100,6 +104,7 @@ pub(crate) async fn run(args: ProduceArgs) -> Outcome {
     config.acks = args.acks;
     config.enable_idempotence = args.acks == Acks::All;
     config.compression = Compression::new(args.codec);
+    config.batch_size = BATCH_SIZE;
     config.max_block = TOPIC_WAIT;
     let producer = Producer::new(config).map_err(Failure::new)?;
     let mut signals = Signals::listen().map_err(Failure::new)?;
