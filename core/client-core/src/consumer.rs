@@ -588,7 +588,7 @@ impl<T> Core for Consumer<T> {
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        let uncommitted = self.config.commits_itself() && !self.positions.uncommitted().is_empty();
+        let uncommitted = self.config.commits_itself() && self.positions.has_uncommitted();
         let due = [
             self.next_group_deadline(),
             self.positions.next_due(self.advanced_at),

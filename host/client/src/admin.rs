@@ -42,6 +42,25 @@ use crate::Client;
 /// Operations on several things have an outcome for each: the outer error says that there was no
 /// answer, the inner one that the broker refused this one. What changes something is sent again
 /// after a lost connection, so a topic that was made by a first attempt shows as existing already.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use dohle_client::{Admin, ClientConfig, NewTopic};
+///
+/// let admin = Admin::new(ClientConfig::parse("localhost:9092")?)?;
+/// let new = NewTopic::new("greetings", 3, 1).with_config("retention.ms", "3600000");
+/// for (topic, outcome) in admin.create_topics(&[new], false).await? {
+///     match outcome {
+///         Ok(made) => println!("{topic} is {}", made.id),
+///         Err(error) => println!("{topic}: {error}"),
+///     }
+/// }
+/// for topic in admin.list_topics().await? {
+///     println!("{}", topic.name);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Admin {
     client: Client,
@@ -286,7 +305,7 @@ impl Admin {
                 first_verdict(answer.groups.iter().map(|group| group.error_code))
             };
         let modern = self.coordinated(id, i16::MAX, move |_| request.clone(), judge).await;
-        let is_modern = |(_, outcome): &(Str, Result<_, ServerError>)| !matches!(outcome, Err(error) if error.code == ErrorCode::GROUP_ID_NOT_FOUND);
+        let is_modern = |(_, outcome): &(Str, _)| !is_not_found(outcome);
         match modern {
             Ok(answer) => {
                 let described = groups::described_modern(answer);
@@ -530,6 +549,11 @@ fn leader(
     let topic = topic.as_ref().map_err(|error| error.code)?;
     let known = topic.partitions.iter().find(|known| known.id == partition.partition);
     known.ok_or(missing)?.leader.ok_or(ErrorCode::LEADER_NOT_AVAILABLE)
+}
+
+/// Whether a group is not one of those that were asked for.
+fn is_not_found(outcome: &Result<GroupDescription, ServerError>) -> bool {
+    outcome.as_ref().is_err_and(|error| error.code == ErrorCode::GROUP_ID_NOT_FOUND)
 }
 
 /// Whether a partition's error is one of leadership on the move. A topic that is not known is told

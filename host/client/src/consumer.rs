@@ -24,6 +24,23 @@ const COMMANDS_MAX: usize = 16;
 /// the last batch) says that everything received before has been worked on: with
 /// `enable.auto.commit` only such records are committed. All futures can be dropped and called
 /// again without losing a record.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use dohle_client::{ClientConfig, Consumer, ConsumerConfig, OffsetReset};
+///
+/// let mut config = ConsumerConfig::new(ClientConfig::parse("localhost:9092")?);
+/// config.group_id = Some("readers".into());
+/// config.auto_offset_reset = OffsetReset::Earliest;
+/// let mut consumer = Consumer::new(config)?;
+/// consumer.subscribe(["greetings"]).await?;
+/// let record = consumer.recv().await?;
+/// println!("{:?} at {}", record.value, record.offset);
+/// consumer.commit().await?;
+/// consumer.close().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Consumer {
     commands: mpsc::Sender<Command>,

@@ -2,7 +2,10 @@
 //! wanted, so that none waits behind a long poll for another; and only when little of them is
 //! buffered, so that memory is bounded.
 
-use std::{collections::BTreeMap, mem};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+};
 
 use bytes::Bytes;
 use dohle_base::{BrokerId, ErrorCode, Instant, LeaderEpoch, Offset, TopicId};
@@ -32,15 +35,18 @@ const TOPIC_IDS_FROM: i16 = 13;
 impl<T> Consumer<T> {
     /// Sends the fetches that can be sent.
     pub(super) fn send_fetches(&mut self, now: Instant) {
-        for (broker, wanted) in self.wanted_by_broker(now) {
-            if self.fetching.contains(&broker) || !self.cluster.ready(now, broker) {
-                continue;
-            }
+        let wanted = self.wanted_by_broker(now);
+        if wanted.is_empty() {
+            return;
+        }
+        let full = self.full_partitions();
+        for (broker, wanted) in wanted {
             // What is left to hand out comes first: then all are asked for together.
-            if wanted.keys().any(|partition| self.has_much_buffered(partition)) {
-                continue;
+            if !wanted.keys().any(|partition| full.contains(partition))
+                && self.cluster.ready(now, broker)
+            {
+                self.send_fetch(now, broker, wanted);
             }
-            self.send_fetch(now, broker, wanted);
         }
     }
 
@@ -55,7 +61,7 @@ impl<T> Consumer<T> {
         let cap = if ids_known { i16::MAX } else { TOPIC_IDS_FROM - 1 };
         let version = match self.cluster.version::<FetchRequest>(peer, cap) {
             Ok(version) => version,
-            Err(_) => return,
+            Err(error) => return self.report_request(now, wanted.keys(), error),
         };
         let session = self.sessions.entry(broker).or_default();
         let part = session.request(wanted, version >= TOPIC_IDS_FROM);
@@ -97,6 +103,10 @@ impl<T> Consumer<T> {
             let near = position
                 .preferred
                 .filter(|(broker, until)| *until > now && metadata.broker(*broker).is_some());
+            let broker = near.map_or(leader, |(broker, _)| broker);
+            if self.fetching.contains(&broker) {
+                continue;
+            }
             let known = metadata.partition(partition);
             let wanted = Wanted {
                 topic_id: metadata.topic_id(&partition.topic),
@@ -105,7 +115,6 @@ impl<T> Consumer<T> {
                 leader_epoch: known.map_or(LeaderEpoch::NONE, |known| known.leader_epoch),
                 max_bytes: self.config.max_partition_fetch_bytes,
             };
-            let broker = near.map_or(leader, |(broker, _)| broker);
             by_broker.entry(broker).or_default().insert(partition.clone(), wanted);
         }
         if leaderless {
@@ -114,10 +123,15 @@ impl<T> Consumer<T> {
         by_broker
     }
 
-    fn has_much_buffered(&self, partition: &TopicPartition) -> bool {
+    /// Partitions of which enough is buffered.
+    fn full_partitions(&self) -> BTreeSet<TopicPartition> {
         let low_water = usize::try_from(self.config.max_partition_fetch_bytes).unwrap_or(0) / 2;
-        let buffered = self.buffer.iter().filter(|fetched| fetched.partition == *partition);
-        buffered.map(Fetched::size).sum::<usize>() > low_water
+        let mut sizes: BTreeMap<&TopicPartition, usize> = BTreeMap::new();
+        for fetched in &self.buffer {
+            *sizes.entry(&fetched.partition).or_default() += fetched.size();
+        }
+        let full = sizes.into_iter().filter(|(_, size)| *size > low_water);
+        full.map(|(partition, _)| partition.clone()).collect()
     }
 
     /// Takes the outcome of a fetch.
@@ -130,16 +144,13 @@ impl<T> Consumer<T> {
         self.fetching.remove(&broker);
         match outcome.and_then(Body::decode::<FetchRequest>) {
             Ok(answer) => self.take_fetch_answer(now, broker, answer),
-            Err(_) => {
+            Err(error) => {
                 self.sessions.entry(broker).or_default().restart();
                 self.cluster.request_update();
-                let led: Vec<_> =
-                    self.positions.due(now, |stage| matches!(stage, Stage::At { .. }));
-                for partition in led {
-                    if self.cluster.metadata.leader(&partition) == Some(broker) {
-                        self.set_back(now, &partition);
-                    }
-                }
+                let at = self.positions.due(now, |stage| matches!(stage, Stage::At { .. }));
+                let led = |p: &TopicPartition| self.cluster.metadata.leader(p) == Some(broker);
+                let led: Vec<_> = at.into_iter().filter(led).collect();
+                self.report_request(now, led.iter(), error);
             }
         }
     }
@@ -288,6 +299,22 @@ impl<T> Consumer<T> {
             position.stage = Stage::Lost;
         }
         self.report(error);
+    }
+
+    /// A request about these partitions has no usable answer: they wait before they are asked for
+    /// again. What waiting will not cure, the application hears.
+    pub(super) fn report_request<'a>(
+        &mut self,
+        now: Instant,
+        partitions: impl Iterator<Item = &'a TopicPartition>,
+        error: RequestError,
+    ) {
+        for partition in partitions {
+            self.set_back(now, partition);
+        }
+        if !error.is_retriable() {
+            self.report(ConsumeError::Request(error));
+        }
     }
 
     /// The partition waits before it is asked for again.

@@ -562,9 +562,12 @@ impl<T> Consumer<T> {
         self.group_failed = Some(ConsumeError::Group { group, error });
     }
 
-    /// An error that the next poll tells.
+    /// An error that the next poll tells. One that is still to be told is not told twice.
     pub(super) fn report(&mut self, error: ConsumeError) {
-        self.notices.push_back(Notice::Error(error));
+        let known = |notice: &Notice| matches!(notice, Notice::Error(other) if *other == error);
+        if !self.notices.iter().any(known) {
+            self.notices.push_back(Notice::Error(error));
+        }
     }
 
     /// When membership needs attention.

@@ -130,8 +130,7 @@ impl Membership {
 
     /// Whether the coordinator expects heartbeats.
     pub(super) fn beats(&self) -> bool {
-        self.is_member()
-            && matches!(self.phase, Phase::Stable | Phase::Preparing(_) | Phase::Syncing)
+        self.is_member() && !matches!(self.phase, Phase::Outside | Phase::Joining)
     }
 
     /// Whether records may be handed out: not while what was handed out is being committed.

@@ -27,8 +27,8 @@ const GROUPS_FROM: i16 = 8;
 /// From this version on, topics are named by their ids.
 const TOPIC_IDS_FROM: i16 = 10;
 
-/// What was found of a partition: an offset and the epoch before it.
-type Found = (TopicPartition, ErrorCode, Offset, LeaderEpoch);
+/// What was found of partitions: an offset and the epoch before it.
+type Found = BTreeMap<TopicPartition, (ErrorCode, Offset, LeaderEpoch)>;
 
 impl<T> Consumer<T> {
     /// Asks for what is wanted and not asked for yet.
@@ -100,33 +100,40 @@ impl<T> Consumer<T> {
         wanted: &[TopicPartition],
         outcome: Result<Body, RequestError>,
     ) {
-        let found = outcome.and_then(Body::decode::<OffsetFetchRequest>);
-        let found = found.map(|answer| self.committed_of(answer));
-        let (code, found) = match found {
-            Ok((code, found)) if !code.is_error() => (code, found),
-            Ok((code, _)) => (code, Vec::new()),
-            Err(_) => (ErrorCode::NETWORK_EXCEPTION, Vec::new()),
+        let answer = outcome.and_then(Body::decode::<OffsetFetchRequest>);
+        let found = match answer.map(|answer| self.committed_of(answer)) {
+            Ok((code, found)) if !code.is_error() => found,
+            Ok((code, _)) => {
+                self.note_coordinator_error(now, code);
+                if !code.is_retriable() {
+                    let group = self.config.group_id.clone().unwrap_or_default();
+                    self.report(ConsumeError::Group { group, error: code.into() });
+                }
+                BTreeMap::new()
+            }
+            Err(error) => {
+                self.note_coordinator_error(now, ErrorCode::NETWORK_EXCEPTION);
+                self.report_request(now, [].iter(), error);
+                BTreeMap::new()
+            }
         };
-        if code.is_error() {
-            self.note_coordinator_error(now, code);
-        }
         for partition in wanted {
             let Some(position) = self.positions.get_mut(partition) else { continue };
             if position.stage != Stage::AwaitingCommitted {
                 continue;
             }
             position.stage = Stage::Unset;
-            match found.iter().find(|(other, ..)| other == partition) {
-                Some((_, ErrorCode::NONE, offset, epoch)) if *offset >= Offset::ZERO => {
+            match found.get(partition) {
+                Some((ErrorCode::NONE, offset, epoch)) if *offset >= Offset::ZERO => {
                     let place = Place { offset: *offset, epoch: *epoch };
                     position.set(place);
                     position.committed = Some(place);
                 }
-                Some((_, ErrorCode::NONE, ..)) => {
+                Some((ErrorCode::NONE, ..)) => {
                     let partition = partition.clone();
                     self.reset(&partition.clone(), ConsumeError::NoOffset { partition });
                 }
-                Some((_, code, ..)) if !code.is_retriable() => {
+                Some((code, ..)) if !code.is_retriable() => {
                     let (topic, error) = (partition.topic.clone(), (*code).into());
                     self.lose(partition, ConsumeError::Refused { topic, error });
                 }
@@ -135,13 +142,13 @@ impl<T> Consumer<T> {
         }
     }
 
-    fn committed_of(&self, answer: OffsetFetchResponse) -> (ErrorCode, Vec<Found>) {
-        let mut found = Vec::new();
+    fn committed_of(&self, answer: OffsetFetchResponse) -> (ErrorCode, Found) {
+        let mut found = Found::new();
         for topic in answer.topics {
             for part in topic.partitions {
                 let partition = TopicPartition::new(topic.name.clone(), part.partition_index);
                 let (offset, epoch) = (part.committed_offset, part.committed_leader_epoch);
-                found.push((partition, part.error_code, offset, epoch));
+                found.insert(partition, (part.error_code, offset, epoch));
             }
         }
         let mut code = answer.error_code;
@@ -158,7 +165,7 @@ impl<T> Consumer<T> {
                 for part in topic.partitions {
                     let partition = TopicPartition::new(name.clone(), part.partition_index);
                     let (offset, epoch) = (part.committed_offset, part.committed_leader_epoch);
-                    found.push((partition, part.error_code, offset, epoch));
+                    found.insert(partition, (part.error_code, offset, epoch));
                 }
             }
         }
@@ -190,8 +197,11 @@ impl<T> Consumer<T> {
         wanted: Vec<(TopicPartition, i64)>,
     ) {
         let peer = Peer::Broker(broker);
-        let Ok(version) = self.cluster.version::<ListOffsetsRequest>(peer, i16::MAX) else {
-            return;
+        let version = match self.cluster.version::<ListOffsetsRequest>(peer, i16::MAX) {
+            Ok(version) => version,
+            Err(error) => {
+                return self.report_request(now, wanted.iter().map(|(p, _)| p), error);
+            }
         };
         let mut topics: Vec<ListOffsetsTopic> = Vec::new();
         for (partition, timestamp) in &wanted {
@@ -242,7 +252,10 @@ impl<T> Consumer<T> {
                     }
                 }
             }
-            Err(_) => self.cluster.request_update(),
+            Err(error) => {
+                self.cluster.request_update();
+                self.report_request(now, [].iter(), error);
+            }
         }
         for (partition, timestamp) in wanted {
             let Some(position) = self.positions.get_mut(&partition) else { continue };

@@ -160,6 +160,12 @@ impl Positions {
         due.map(|(partition, _)| partition.clone()).collect()
     }
 
+    /// Whether something has been worked on and not been committed.
+    pub(super) fn has_uncommitted(&self) -> bool {
+        let mut all = self.partitions.values();
+        all.any(|position| position.processed.is_some() && position.processed != position.committed)
+    }
+
     /// What has been worked on and not been committed.
     pub(super) fn uncommitted(&self) -> Vec<(TopicPartition, Place)> {
         let changed = self.partitions.iter().filter_map(|(partition, position)| {

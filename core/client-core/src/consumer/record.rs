@@ -96,6 +96,9 @@ pub enum ConsumeError {
         /// Why.
         error: RequestError,
     },
+    /// A broker does not understand us, or we do not understand it. We keep trying.
+    #[error("{0}")]
+    Request(#[from] RequestError),
     /// The consumer was closed.
     #[error("the consumer was closed")]
     Closed,
