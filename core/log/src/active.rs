@@ -1,8 +1,9 @@
 //! Appending: at a leader, where batches get offsets and an epoch, and at a follower, where they
 //! have them.
 //!
-//! All batches of a call go to the disk in one write, and only then does anything here change. If
-//! the write fails, what it left is cut off; if that fails, too, the log is closed.
+//! All batches that a leader appends in one call go to the disk in one write, and only then does the
+//! log's end move; a roll or a new epoch that it needs comes before. If the write fails, what it left
+//! is cut off; if that fails, too, the log is closed.
 //!
 //! The append path makes no sync. It opens files only to roll, which happens once in a segment.
 
@@ -100,6 +101,8 @@ impl<D: Disk> Log<D> {
                 );
             }
             if let Some(duplicate) = self.check_producer(&batch, origin)? {
+                // Of damaged bytes the producer's fields mean nothing either.
+                batch.check_crc()?;
                 return Ok(duplicate);
             }
             let mut ready = prepare(&self.config, &batch, origin, now)?;

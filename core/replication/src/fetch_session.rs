@@ -281,11 +281,6 @@ impl SessionCache {
         }
     }
 
-    /// Whether an answer with these findings would tell nothing, so that it may wait.
-    pub fn is_silent(news: &[PartitionNews]) -> bool {
-        !news.iter().any(|news| news.has_records || news.has_advice || news.error.is_error())
-    }
-
     fn create(&mut self, now: Instant, plan: &FetchPlan, news: &[PartitionNews]) -> i32 {
         if plan.partitions.is_empty() || !self.make_room(now) {
             return 0;

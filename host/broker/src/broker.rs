@@ -238,7 +238,7 @@ impl Broker {
     /// Writes the checkpoints of all log directories.
     pub fn write_checkpoints(&self) {
         let partitions = self.partitions.all();
-        for dir in self.log_dirs.iter().filter(|dir| dir.is_online()) {
+        for dir in &self.log_dirs {
             if let Err(error) = dir.write_checkpoints(&partitions) {
                 tracing::error!("checkpoints not written: {error}");
             }

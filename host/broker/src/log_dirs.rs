@@ -11,10 +11,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use dohle_base::{Offset, PartitionId, Str, Uuid};
@@ -47,7 +44,6 @@ pub struct LogDir {
     /// Where it is.
     pub path: PathBuf,
     disk: OsDisk,
-    online: AtomicBool,
     left: HowItWasLeft,
     /// Held until the directory is closed.
     lock: Mutex<Option<DirLock>>,
@@ -79,8 +75,7 @@ impl LogDir {
         };
         // Before any log is opened: a crash from here on is not a clean stop.
         clean_stop::remove(&disk, &path)?;
-        let online = AtomicBool::new(true);
-        Ok(Self { id, path, disk, online, left, lock: Mutex::new(Some(lock)) })
+        Ok(Self { id, path, disk, left, lock: Mutex::new(Some(lock)) })
     }
 
     /// The disk that it is on.
@@ -91,11 +86,6 @@ impl LogDir {
     /// The broker epoch of the last stop if it was clean, else −1.
     pub fn previous_broker_epoch(&self) -> i64 {
         self.left.broker_epoch
-    }
-
-    /// Whether the directory can be used.
-    pub fn is_online(&self) -> bool {
-        self.online.load(Ordering::Relaxed)
     }
 
     /// The size of the volume and what is free of it.
@@ -152,25 +142,22 @@ impl LogDir {
         write(OffsetKind::LogStart, &log_starts)
     }
 
-    /// Closes all logs here and leaves the directory clean, if everything worked.
+    /// Closes all logs here and leaves the directory clean, if everything worked. A partition that is
+    /// offline has to be read at the next start, and with it, as in Kafka, all that lie here.
     pub fn close(&self, partitions: &[Arc<Partition>], broker_epoch: i64) {
-        let mut is_clean = self.is_online();
+        let mut is_clean = true;
         let mut ends = BTreeMap::new();
         let here = partitions.iter().filter(|partition| partition.directory() == self.id);
         for partition in here {
-            match close_log(partition) {
-                Ok(Some(closed)) => {
-                    _ = ends.insert((partition.topic().clone(), partition.index()), closed)
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    error!(%partition, "not closed cleanly: {error}");
-                    is_clean = false;
-                }
-            }
+            let closed = close_log(partition).unwrap_or_else(|error| {
+                error!(%partition, "not closed cleanly: {error}");
+                None
+            });
+            is_clean &= closed.is_some();
+            let closed = closed.unwrap_or_else(|| self.as_it_was(partition));
+            ends.insert((partition.topic().clone(), partition.index()), closed);
         }
-        let written = is_clean.then(|| self.write_final(&ends, broker_epoch));
-        if let Some(Err(error)) = written {
+        if let Err(error) = self.write_final(&ends, is_clean.then_some(broker_epoch)) {
             error!(dir = %self.path.display(), "not left clean: {error}");
         }
         let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -179,10 +166,21 @@ impl LogDir {
         }
     }
 
+    /// What the checkpoints said of a partition, which they go on saying.
+    fn as_it_was(&self, partition: &Partition) -> Closed {
+        let known = self.how_to_open(partition.topic(), partition.index());
+        Closed {
+            end: known.recovery_point,
+            high_watermark: known.recovery_point,
+            log_start: Some(known.log_start).filter(|start| *start > Offset::ZERO),
+        }
+    }
+
+    /// Writes the checkpoints, and that the directory is left clean, if it is.
     fn write_final(
         &self,
         ends: &BTreeMap<(Str, PartitionId), Closed>,
-        broker_epoch: i64,
+        clean_in_epoch: Option<i64>,
     ) -> Result<(), IoError> {
         let all = |of: fn(&Closed) -> Option<Offset>| -> PartitionOffsets {
             ends.iter().filter_map(|(key, closed)| Some((key.clone(), of(closed)?))).collect()
@@ -192,7 +190,10 @@ impl LogDir {
         write(OffsetKind::HighWatermark, all(|closed| Some(closed.high_watermark)))?;
         write(OffsetKind::RecoveryPoint, all(|closed| Some(closed.end)))?;
         write(OffsetKind::LogStart, all(|closed| closed.log_start))?;
-        clean_stop::write(&self.disk, &self.path, broker_epoch)
+        match clean_in_epoch {
+            Some(epoch) => clean_stop::write(&self.disk, &self.path, epoch),
+            None => Ok(()),
+        }
     }
 }
 

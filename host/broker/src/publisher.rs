@@ -167,8 +167,19 @@ impl Publisher {
             let led = partition.with_leader(|leader| leader.begin_epoch(epoch));
             if let Ok(Err(error)) = led {
                 error!(%partition, "leader epoch {epoch} not noted: {error}");
-                *partition.state() = State::Offline;
+                self.take_offline(&partition);
             }
+        }
+    }
+
+    /// Whoever waits at the partition is told.
+    fn take_offline(&self, partition: &Partition) {
+        let state = std::mem::replace(&mut *partition.state(), State::Offline);
+        if let State::Led(mut leader) = state {
+            leader.waiting().interrupt();
+        }
+        if partition.topic() == CONSUMER_OFFSETS {
+            self.broker.coordinator.resigned(partition.index());
         }
     }
 

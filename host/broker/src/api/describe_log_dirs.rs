@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
-use dohle_base::{ErrorCode, PartitionId, Str, Uuid};
+use dohle_base::{PartitionId, Str, Uuid};
 use dohle_protocol::api::{
     describe_log_dirs_request::DescribeLogDirsRequest,
     describe_log_dirs_response::{
@@ -72,7 +72,6 @@ fn describe(dir: &LogDir, topics: Sizes) -> DescribeLogDirsResult {
         Err(_) => (-1, -1),
     };
     DescribeLogDirsResult {
-        error_code: if dir.is_online() { ErrorCode::NONE } else { ErrorCode::KAFKA_STORAGE_ERROR },
         log_dir: dir.path.to_string_lossy().into(),
         topics: topics.collect(),
         total_bytes,

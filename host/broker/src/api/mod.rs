@@ -1,7 +1,8 @@
 //! The feature list: one file per API key, and the registry that says which are served.
 //!
 //! An API is served if it stands in `REGISTRY`; ApiVersions tells exactly that. Each file holds the
-//! key's version notes, what it will authorise, its handler and the conversion of errors.
+//! key's version notes, what it will authorise, and its handler. No keys: `endpoint` is what they
+//! implement, `group_call` and `controller_call` are what several share.
 
 pub(crate) mod alter_configs;
 pub(crate) mod api_versions;
