@@ -121,6 +121,7 @@ struct Load {
     consumer: Consumer,
     acks: Tally,
     arrivals: Tally,
+    heard_at: Instant,
 }
 
 struct Producer {
@@ -219,7 +220,16 @@ impl Load {
         poller.add(&timer, TIMER, crate::poller::EventFlags::IN)?;
         let schedule = Schedule { start: Instant::now(), rate: args.rate };
         let (acks, arrivals) = (Tally::new(), Tally::new());
-        Ok(Self { poller, timer, schedule, producer, consumer, acks, arrivals })
+        Ok(Self {
+            poller,
+            timer,
+            schedule,
+            producer,
+            consumer,
+            acks,
+            arrivals,
+            heard_at: Instant::now(),
+        })
     }
 
     fn run(&mut self, mut meter: Meter) -> Result<Measured> {
@@ -227,12 +237,16 @@ impl Load {
         self.start_timer()?;
         let measured = loop {
             self.turn(&mut meter)?;
+            self.producer.send_due(self.schedule, Instant::now())?;
             if let Some(measured) = meter.turn(Instant::now())? {
                 break measured;
             }
         };
+        // What is on its way comes back, for its errors; nothing more is sent, or a broker that is
+        // behind would never be done.
         while !self.producer.in_flight.is_empty() {
             self.turn(&mut meter)?;
+            self.producer.flush()?;
         }
         Ok(measured)
     }
@@ -251,6 +265,12 @@ impl Load {
 
     fn turn(&mut self, meter: &mut Meter) -> Result<()> {
         let ready: Vec<Ready> = self.poller.wait(Some(SILENCE_MAX))?.collect();
+        // The timer goes on whatever the broker does.
+        if ready.iter().any(|event| event.token != TIMER) {
+            self.heard_at = Instant::now();
+        } else if self.heard_at.elapsed() > SILENCE_MAX {
+            bail!("the broker fell silent");
+        }
         for event in ready {
             match event.token {
                 PRODUCER => self.take_acks(meter)?,
@@ -261,7 +281,7 @@ impl Load {
                 }
             }
         }
-        self.producer.send_due(self.schedule, Instant::now())
+        Ok(())
     }
 
     fn take_acks(&mut self, meter: &Meter) -> Result<()> {

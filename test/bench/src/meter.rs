@@ -29,6 +29,8 @@ pub(crate) struct Meter {
     started: Instant,
     /// The readings at the start of the phase that counts; none before it.
     opening: Option<CpuTimes>,
+    /// Both phases have ended: what comes now is the rest, and counts nowhere.
+    over: bool,
     /// Of the present phase.
     requests: u64,
     bytes: u64,
@@ -54,6 +56,7 @@ impl Meter {
             broker_pid,
             started: Instant::now(),
             opening: None,
+            over: false,
             requests: 0,
             bytes: 0,
         }
@@ -61,7 +64,7 @@ impl Meter {
 
     /// Whether what is counted now will be reported.
     pub(crate) fn measuring(&self) -> bool {
-        self.opening.is_some()
+        self.opening.is_some() && !self.over
     }
 
     /// Notes answers.
@@ -88,6 +91,7 @@ impl Meter {
                 memory: self.broker_pid.map(Memory::of).transpose()?.unwrap_or_default(),
             }),
         };
+        self.over = result.is_some();
         (self.requests, self.bytes, self.started) = (0, 0, Instant::now());
         Ok(result)
     }

@@ -105,6 +105,30 @@ fn messages_come_back_in_order_and_in_time() {
 }
 
 #[test]
+fn nothing_is_counted_behind_the_measured_phase() {
+    let bootstrap = floor();
+    // More than can be sent: requests are in flight all the time, also when the phase ends. A load
+    // that goes on sending then does not even end.
+    let report = run(&[
+        "e2e",
+        "--bootstrap",
+        &bootstrap,
+        "--rate",
+        "2000000",
+        "--size",
+        "100",
+        "--warm-up-seconds",
+        "0.1",
+        "--seconds",
+        "0.2",
+    ]);
+    let count = |field: &str| report[field].as_u64().unwrap();
+    assert_eq!(count("messages"), report["e2e_micros"]["count"].as_u64().unwrap());
+    let scheduled = 2_000_000.0 * report["seconds"].as_f64().unwrap();
+    assert!((count("messages") as f64) < scheduled, "{report}");
+}
+
+#[test]
 fn what_the_floor_does_not_know_is_an_error_of_the_load() {
     let bootstrap = floor();
     let args = ["dohle-bench", "first-ack", "--bootstrap", &bootstrap, "--topic", "nowhere"];

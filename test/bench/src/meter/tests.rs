@@ -25,6 +25,7 @@ fn only_the_second_phase_is_reported() {
     meter.count(2, 2_000);
     let measured = meter.turn(Instant::now()).unwrap().expect("both phases are over");
     assert_eq!((measured.requests, measured.bytes), (6, 6_000));
+    assert!(!meter.measuring(), "the rest counts nowhere");
     assert!(measured.cpu.broker.is_some() && measured.memory.resident > 0);
 }
 
