@@ -4,12 +4,13 @@ In a round a system first lives and dies (start, idle, kill -9, start again) wit
 pinned, for the loads. What fails is noted and left out; the rest goes on.
 """
 
+import os
 import sys
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from . import syscalls
+from . import page_cache, syscalls
 from .systems import KINDS, Failure
 
 
@@ -23,6 +24,8 @@ class Results:
     reports: dict = field(default_factory=lambda: defaultdict(dict))
     failures: list = field(default_factory=list)
     notes: list = field(default_factory=list)
+    # CPU s/GB of writing to fresh and to known pages, before each system's loads.
+    page_cache: list = field(default_factory=list)
     seconds: float = 0.0
 
     def put(self, case, name, number, report):
@@ -92,6 +95,7 @@ class Round:
         kinds = {case.kind for case in self.cases}
         if not kinds & {"load", "syscalls"}:
             return
+        self.results.page_cache.append(page_cache.probe(self.system.setting.folder))
         self.system.format()
         self.system.start("first", create=True, pinned=True)
         self.warm_up()
@@ -133,8 +137,23 @@ class Round:
             options["warm-up-requests"] = options["requests"]
         flags = [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", value)]
         report = self.system.load(case.command, "--topic", case.key, *flags)
+        self.doubt(case, options, report)
         time.sleep(0.5)  # What was deleted goes away.
         return report
+
+    def doubt(self, case, options, report):
+        """Refuses what cannot be and notes what is not the load that was asked for."""
+        if report["broker_cpu_seconds"] > report["seconds"] * os.cpu_count() * 1.05:
+            raise Failure(f"{self.system.kind}: {case.key}: more CPU than there is: {report}")
+        if case.command != "e2e":
+            return
+        share = report["messages"] / (options["rate"] * report["seconds"])
+        if share > 1.1:
+            raise Failure(f"{self.system.kind}: {case.key}: {share:.0%} of the messages that were sent came back")
+        if share < 0.98:
+            self.results.notes.append(
+                f"{self.system.title}, round {self.number + 1}, {case.key}: did not keep up, {share:.0%} of the schedule"
+            )
 
     def syscalls(self, case):
         if not syscalls.available(self.results.notes):

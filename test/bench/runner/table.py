@@ -34,7 +34,7 @@ def rows(results):
         for row in case.rows:
             values = {name: results.values(case, row, name) for name in results.names}
             cells = [spread(values[name]) for name in results.names]
-            cells += [ratio(values[a], values[b]) for a, b in ratios]
+            cells += [ratio(values[a], values[b]) if row.compared else "" for a, b in ratios]
             lines.append(f"| {row.title} | {row.unit} | " + " | ".join(cells) + " |")
     return lines
 
@@ -86,6 +86,12 @@ def remarks(results):
         lines.append(
             f"- CPU of others during the loads: median {middle:.0%} of a core, at most {most:.0%}; above 10 % in {disturbed} of "
             f"{len(shares)} phases. " + (BUSY if disturbed else "")
+        )
+    if results.page_cache:
+        fresh, again = zip(*results.page_cache)
+        lines.append(
+            f"- Writing a file costs {spread(fresh)} CPU s/GB just now if its pages are new and {spread(again)} if they are known: the "
+            "brokers append to new files, the floor does not."
         )
     lines += [f"- {note}" for note in results.notes]
     lines += [f"- FAILED: {failure}" for failure in results.failures]
