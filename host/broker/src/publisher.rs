@@ -30,9 +30,6 @@ use crate::{
 /// commits up to about so many.
 const OPENERS_MAX: usize = 16;
 
-/// So few partitions are not worth a thread more.
-const OPENED_BY_ONE_MIN: usize = 4;
-
 /// Publishes images to a broker.
 pub struct Publisher {
     broker: Arc<Broker>,
@@ -116,8 +113,8 @@ impl Publisher {
 
     fn run(&self, mut tasks: Vec<Opening>) -> Vec<Arc<Partition>> {
         let (node_id, now) = (self.broker.node_id, self.broker.clock.now().wall);
-        let share = tasks.len().div_ceil(OPENERS_MAX).max(OPENED_BY_ONE_MIN);
-        if tasks.len() <= share {
+        let share = tasks.len().div_ceil(OPENERS_MAX);
+        if tasks.len() <= 1 {
             return tasks.into_iter().map(|task| task.run(node_id, now)).collect();
         }
         let mut shares = Vec::new();
