@@ -69,6 +69,14 @@ struct Coming {
     max_timestamp: Timestamp,
 }
 
+/// The bytes of batches as they are written.
+fn slices_of<'a>(prepared: &'a [Prepared<'_>]) -> SmallVec<[IoSlice<'a>; 2]> {
+    let parts = prepared
+        .iter()
+        .flat_map(|batch| [IoSlice::new(batch.head_bytes()), IoSlice::new(batch.body_bytes())]);
+    parts.collect()
+}
+
 impl<D: Disk> Log<D> {
     /// Appends whole batches as the leader in `leader_epoch`: they get the next offsets.
     ///
@@ -83,6 +91,22 @@ impl<D: Disk> Log<D> {
         leader_epoch: LeaderEpoch,
         origin: Origin,
         now: Timestamp,
+    ) -> Result<Appended, AppendError> {
+        self.append_as_leader_and(batches, leader_epoch, origin, now, |_| ())
+    }
+
+    /// The same, and shows `written` the bytes as they were written: to nobody but the log itself are
+    /// they known as they lie on the disk.
+    ///
+    /// # Errors
+    /// As `append_as_leader`; nothing was shown then.
+    pub fn append_as_leader_and(
+        &mut self,
+        batches: &[u8],
+        leader_epoch: LeaderEpoch,
+        origin: Origin,
+        now: Timestamp,
+        written: impl FnOnce(&[IoSlice<'_>]),
     ) -> Result<Appended, AppendError> {
         self.check_usable()?;
         let latest = self.epochs.latest();
@@ -112,6 +136,7 @@ impl<D: Disk> Log<D> {
             rest = rest.get(batch.size()..).unwrap_or_default();
         }
         let appended = self.write_prepared(&prepared, leader_epoch, now)?;
+        written(&slices_of(&prepared));
         Ok(appended)
     }
 
@@ -139,7 +164,7 @@ impl<D: Disk> Log<D> {
         let end = heads.iter().map(|(_, head)| head.size as usize).sum::<usize>() + start;
         let starts =
             heads.iter().map(|(_, head)| EpochStart { epoch: head.leader_epoch, start: head.base });
-        self.assign_epochs(starts)?;
+        self.assign_epochs(starts);
         let mut run = heads.as_slice();
         while let Some((position, head)) = run.first() {
             let count = self.make_room(run, now)?;
@@ -234,12 +259,8 @@ impl<D: Disk> Log<D> {
         if self.should_roll(&coming, now)? {
             self.roll_to(coming.base, now)?;
         }
-        self.assign_epochs([EpochStart { epoch: leader_epoch, start: coming.base }])?;
-        let mut slices = prepared
-            .iter()
-            .flat_map(|batch| [IoSlice::new(batch.head_bytes()), IoSlice::new(batch.body_bytes())])
-            .collect::<SmallVec<[_; 2]>>();
-        self.write(&mut slices)?;
+        self.assign_epochs([EpochStart { epoch: leader_epoch, start: coming.base }]);
+        self.write(&mut slices_of(prepared))?;
         for batch in prepared {
             let header = batch.header();
             let head = Head {
@@ -310,6 +331,7 @@ impl<D: Disk> Log<D> {
     fn write(&mut self, slices: &mut [IoSlice<'_>]) -> Result<(), IoError> {
         let segment = self.segments.last_mut().expect("a log has at least one segment");
         let position = u64::from(segment.size);
+        self.names_changed |= segment.is_unwritten();
         let file = segment.file(&self.dir)?;
         self.as_closed = false;
         let written = file.write_all_at(slices, position);

@@ -282,19 +282,31 @@ pub fn read_file<D: Disk>(
 /// # Errors
 /// The old file is still there.
 pub fn replace_file<D: Disk>(disk: &D, path: &Path, bytes: &[u8]) -> Result<(), IoError> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    let temporary = PathBuf::from(temporary);
-    let file = disk.open(&temporary, OpenMode::Create)?;
-    file.truncate(0)?;
-    file.write_all_at(&mut [IoSlice::new(bytes)], 0)?;
-    file.sync()?;
-    drop(file);
-    disk.rename(&temporary, path)?;
+    write_beside(disk, path, bytes)?.sync()?;
+    disk.rename(&beside(path), path)?;
     match path.parent() {
         Some(dir) => disk.sync_dir(dir),
         None => Ok(()),
     }
+}
+
+/// Writes what is to take the place of a file beside it, not synced.
+pub(crate) fn write_beside<D: Disk>(
+    disk: &D,
+    path: &Path,
+    bytes: &[u8],
+) -> Result<D::File, IoError> {
+    let file = disk.open(&beside(path), OpenMode::Create)?;
+    file.truncate(0)?;
+    file.write_all_at(&mut [IoSlice::new(bytes)], 0)?;
+    Ok(file)
+}
+
+/// Where what is to take the place of a file is written.
+pub(crate) fn beside(path: &Path) -> PathBuf {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    PathBuf::from(temporary)
 }
 
 /// Removes a file; that it is gone already is as good.

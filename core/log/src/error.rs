@@ -10,7 +10,7 @@
 
 use std::path::{Path, PathBuf};
 
-use dohle_base::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
+use dohle_base::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, TopicId};
 use dohle_records::{BatchError, ControlError};
 
 use crate::{checkpoint::SideFileError, disk::IoError};
@@ -27,6 +27,16 @@ pub enum LogError {
     /// A side file of the partition does not say what it should.
     #[error(transparent)]
     SideFile(#[from] Box<SideFileError>),
+    /// The directory belongs to another topic of this name.
+    #[error("{} belongs to the topic with id {found}, not {wanted}", dir.display())]
+    OtherTopic {
+        /// The directory.
+        dir: PathBuf,
+        /// The topic that it says it belongs to.
+        found: TopicId,
+        /// The one that it should.
+        wanted: TopicId,
+    },
     /// A write failed and what it left could not be cut off: the log has to be opened again.
     #[error("the log is closed since a write failed")]
     Poisoned,
@@ -121,6 +131,22 @@ pub enum DamageReason {
     TooLong {
         /// How long it is.
         size: u64,
+    },
+    /// The log ends before what was made durable.
+    #[error("the log ends at offset {end}, and was durable up to {durable}")]
+    Lost {
+        /// Up to where it was durable, by the checkpoint.
+        durable: Offset,
+        /// Where it ends.
+        end: Offset,
+    },
+    /// What the write-ahead log holds does not follow the end of the log.
+    #[error("the write-ahead log goes on at offset {offset}, the log ends at {end}")]
+    Unconnected {
+        /// Where the log ends.
+        end: Offset,
+        /// The first offset that the write-ahead log holds.
+        offset: Offset,
     },
     /// An entry of an index of transactions that is none.
     #[error("not an entry")]

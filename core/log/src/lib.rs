@@ -17,6 +17,7 @@ pub mod conformance;
 pub mod disk;
 pub mod partition_metadata;
 pub mod sim;
+pub mod wal;
 
 mod active;
 mod config;
@@ -33,6 +34,7 @@ mod producer_state;
 mod read;
 mod recent;
 mod recover;
+mod redo;
 mod scan;
 mod search;
 mod segment;

@@ -27,26 +27,38 @@ pub(crate) struct Found<F> {
     pub(crate) names_changed: bool,
 }
 
-/// Makes the directory if it is missing, durably.
-pub(crate) fn make_dir<D: Disk>(dir: &Dir<D>) -> Result<(), IoError> {
-    match dir.disk.list(dir.path()) {
-        Err(error) if error.is_not_found() => dir.disk.create_dir(dir.path())?,
-        other => return other.map(drop),
+impl<F> Default for Found<F> {
+    /// Nothing.
+    fn default() -> Self {
+        Self {
+            segments: Vec::new(),
+            snapshots: BTreeSet::new(),
+            unindexed: BTreeSet::new(),
+            names_changed: false,
+        }
     }
-    dir.path().parent().map_or(Ok(()), |parent| dir.disk.sync_dir(parent))
+}
+
+/// What is in the directory, tidied; `None` if it had to be made. Its name is not durable then.
+pub(crate) fn load_or_make<D: Disk>(
+    dir: &Dir<D>,
+    now: Timestamp,
+) -> Result<Option<Found<D::File>>, LogError> {
+    match load(dir, now) {
+        Err(LogError::Io(error)) if error.is_not_found() && error.path == dir.path() => {
+            dir.disk.create_dir(dir.path())?;
+            Ok(None)
+        }
+        found => found.map(Some),
+    }
 }
 
 /// Tidies the directory and says what is in it.
-pub(crate) fn load<D: Disk>(dir: &Dir<D>, now: Timestamp) -> Result<Found<D::File>, LogError> {
+fn load<D: Disk>(dir: &Dir<D>, now: Timestamp) -> Result<Found<D::File>, LogError> {
     let mut names_changed = finish_replacements(dir)?;
     let files = list(dir)?;
     let has = |base, kind| files.contains(&SegmentFile::current(base, kind));
-    let mut found = Found {
-        segments: Vec::new(),
-        snapshots: BTreeSet::new(),
-        unindexed: BTreeSet::new(),
-        names_changed: false,
-    };
+    let mut found = Found::default();
     for file in &files {
         match file.kind {
             FileKind::Log => {

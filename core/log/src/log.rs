@@ -16,7 +16,7 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use dohle_base::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
+use dohle_base::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, TopicId};
 use dohle_records::Producer;
 
 use crate::{
@@ -43,6 +43,11 @@ pub struct Log<D: Disk> {
     /// In ascending order; never empty; the last one is written.
     pub(crate) segments: Vec<Segment<D::File>>,
     pub(crate) epochs: EpochCache,
+    /// Whether the file of epochs lacks some. It is written before the recovery point passes them:
+    /// until then the batches tell them, and an epoch without batches nobody misses.
+    pub(crate) unsaved_epochs: bool,
+    /// The topic, if `partition.metadata` is still to be written.
+    pub(crate) unsaved_topic: Option<TopicId>,
     pub(crate) producers: Producers,
     /// The offsets of the producer snapshots in the directory.
     pub(crate) snapshots: BTreeSet<Offset>,
@@ -51,6 +56,10 @@ pub struct Log<D: Disk> {
     pub(crate) sealed_open: Option<Offset>,
     /// Whether names were made or removed since the directory was synced.
     pub(crate) names_changed: bool,
+    /// Whether the directory was made and its own name is not durable.
+    pub(crate) parent_changed: bool,
+    /// How long the log was when its indexes and producers' state were last written down.
+    pub(crate) sides_saved_at: u64,
     /// How often the log was truncated: a flush begun before says nothing about what came after.
     pub(crate) truncations: u64,
     /// Whether a write left something that could not be cut off.
@@ -141,12 +150,14 @@ impl<D: Disk> Log<D> {
         self.epochs.end_of(asked, self.log_end)
     }
 
-    /// Notes that this replica leads in `epoch` from the log's end on. Durable when it returns.
+    /// Notes that this replica leads in `epoch` from the log's end on.
     ///
     /// # Errors
-    /// `Io`; the epoch is not noted.
+    /// The log is closed since a write failed.
     pub fn begin_leader_epoch(&mut self, epoch: LeaderEpoch) -> Result<(), LogError> {
-        self.assign_epochs([EpochStart { epoch, start: self.log_end }])
+        self.check_usable()?;
+        self.assign_epochs([EpochStart { epoch, start: self.log_end }]);
+        Ok(())
     }
 
     /// What is remembered of each producer, by ascending id.
@@ -201,22 +212,20 @@ impl<D: Disk> Log<D> {
         next.saturating_sub(1)
     }
 
-    /// Notes where epochs begin and makes that durable, if it is news.
-    pub(crate) fn assign_epochs(
-        &mut self,
-        starts: impl IntoIterator<Item = EpochStart>,
-    ) -> Result<(), LogError> {
-        let (mut latest, mut news) = (self.epochs.latest(), None);
-        for start in starts.into_iter() {
-            if start.epoch > latest {
-                latest = start.epoch;
-                news.get_or_insert_with(|| self.epochs.clone()).assign(start);
+    /// Notes where epochs begin, if it is news.
+    pub(crate) fn assign_epochs(&mut self, starts: impl IntoIterator<Item = EpochStart>) {
+        for start in starts {
+            if start.epoch > self.epochs.latest() {
+                self.epochs.assign(start);
+                self.unsaved_epochs = true;
             }
         }
-        if let Some(epochs) = news {
-            checkpoint::write_epochs(&self.dir.disk, self.dir.path(), epochs.entries())?;
-            self.epochs = epochs;
-        }
+    }
+
+    /// Writes the file of epochs. Durable when it returns.
+    pub(crate) fn save_epochs(&mut self) -> Result<(), IoError> {
+        checkpoint::write_epochs(&self.dir.disk, self.dir.path(), self.epochs.entries())?;
+        self.unsaved_epochs = false;
         Ok(())
     }
 

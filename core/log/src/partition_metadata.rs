@@ -20,7 +20,7 @@ use crate::{
     disk::{Disk, IoError, read_file, replace_file},
 };
 
-const FILE_NAME: &str = "partition.metadata";
+pub(crate) const FILE_NAME: &str = "partition.metadata";
 const FILE_SIZE_MAX: usize = 4096;
 
 /// The topic of the partition in `dir`; `None` if that was never written.
@@ -47,7 +47,11 @@ pub fn read<D: Disk>(disk: &D, dir: &Path) -> Result<Option<TopicId>, SideFileEr
 /// # Errors
 /// `Io`.
 pub fn write<D: Disk>(disk: &D, dir: &Path, topic: TopicId) -> Result<(), IoError> {
+    replace_file(disk, &dir.join(FILE_NAME), text(topic).as_bytes())
+}
+
+/// What the file says.
+pub(crate) fn text(topic: TopicId) -> String {
     // Kafka writes no line end here.
-    let text = format!("version: 0\ntopic_id: {topic}");
-    replace_file(disk, &dir.join(FILE_NAME), text.as_bytes())
+    format!("version: 0\ntopic_id: {topic}")
 }

@@ -12,7 +12,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use dohle_base::{Offset, Timestamp};
+use dohle_base::{Offset, Timestamp, TopicId};
 use dohle_records::Entry;
 
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
     load::{self, Found},
     log::Log,
     names::FileKind,
+    partition_metadata,
     producer_state::{Producers, snapshot},
     recent::Recent,
     scan::{BatchScan, Head, Scanned, find_valid},
@@ -45,6 +46,8 @@ pub struct OpenLog {
     pub log_start: Offset,
     /// What to do about damage that is not a torn tail.
     pub on_damage: OnDamage,
+    /// The topic that the directory must belong to; its `partition.metadata` is written in time.
+    pub topic_id: Option<TopicId>,
 }
 
 /// What to do about damage that has valid data behind it.
@@ -53,7 +56,8 @@ pub enum OnDamage {
     /// Do not open the log: what is behind the damage may have been acknowledged.
     #[default]
     Refuse,
-    /// Cut it off at the damage, as Kafka does.
+    /// Cut it off at the damage, as Kafka does, unless it lies before the recovery point. For what
+    /// the page cache may have lost in any order, and is there elsewhere or was not promised.
     Cut,
 }
 
@@ -89,6 +93,7 @@ impl Default for OpenLog {
             recovery_point: Offset::ZERO,
             log_start: Offset::ZERO,
             on_damage: OnDamage::Refuse,
+            topic_id: None,
         }
     }
 }
@@ -107,8 +112,17 @@ impl<D: Disk> Log<D> {
         now: Timestamp,
     ) -> Result<Self, LogError> {
         let dir = Dir { disk, path: dir };
-        load::make_dir(&dir)?;
-        let found = load::load(&dir, now)?;
+        let found = load::load_or_make(&dir, now)?;
+        let is_new = found.is_none();
+        let unsaved_topic = if is_new { how.topic_id } else { check_topic(&dir, how.topic_id)? };
+        // Recovery points and starts of logs are told by topics' names. Before either is written
+        // down for a partition its directory says whose it is: this is one of a former topic.
+        let how = match unsaved_topic {
+            Some(_) if !how.clean => {
+                OpenLog { recovery_point: Offset::ZERO, log_start: Offset::ZERO, ..how }
+            }
+            _ => how,
+        };
         let (epochs, how) = match checkpoint::read_epochs(&dir.disk, dir.path()) {
             Ok(entries) => (EpochCache::from_entries(entries), how),
             // The batches tell the epochs, too: read them all.
@@ -118,7 +132,7 @@ impl<D: Disk> Log<D> {
             }
             Err(SideFileError::Io(error)) => return Err(error.into()),
         };
-        let Found { segments, snapshots, unindexed, names_changed } = found;
+        let Found { segments, snapshots, unindexed, names_changed } = found.unwrap_or_default();
         let mut log = Self {
             dir,
             config,
@@ -127,11 +141,15 @@ impl<D: Disk> Log<D> {
             recovery_point: how.recovery_point,
             segments,
             epochs,
+            unsaved_epochs: false,
+            unsaved_topic,
             producers: Producers::default(),
             snapshots,
             recent: Recent::default(),
             sealed_open: None,
             names_changed,
+            parent_changed: is_new,
+            sides_saved_at: 0,
             truncations: 0,
             poisoned: false,
             as_closed: how.clean && unindexed.is_empty(),
@@ -140,6 +158,7 @@ impl<D: Disk> Log<D> {
         log.open_segments(&how, &unindexed, now)?;
         log.as_closed &= log.recovery.segments_scanned == 0 && !log.names_changed;
         log.settle(&how, now)?;
+        log.sides_saved_at = log.size();
         Ok(log)
     }
 
@@ -151,8 +170,7 @@ impl<D: Disk> Log<D> {
         now: Timestamp,
     ) -> Result<(), LogError> {
         if self.segments.is_empty() {
-            let segment = Segment::create(&self.dir, how.log_start, &self.config, now)?;
-            self.segments.push(segment);
+            self.segments.push(Segment::unwritten(how.log_start, &self.config, now));
             self.log_end = how.log_start;
             self.names_changed = true;
             return self.restore_producers(how.log_start, how.clean);
@@ -171,13 +189,28 @@ impl<D: Disk> Log<D> {
                 self.rebuild_index(index)?;
             }
         }
-        let scanned = self.segments.get(scan_from).map(|segment| segment.base);
-        if let Some(base) = scanned {
+        let scanned = self.start_of_scan(scan_from, how)?;
+        if let Some(start) = scanned {
             // Snapshots of what is read again may tell of batches that are gone.
-            self.remove_snapshots(|offset| offset > base)?;
+            self.remove_snapshots(|offset| offset > start)?;
         }
         self.restore_producers(scanned.unwrap_or(self.log_end), how.clean && scanned.is_none())?;
         if scanned.is_some() { self.scan_segments(scan_from, how) } else { Ok(()) }
+    }
+
+    /// From which offset on the segments from `index` on are to be read; none if there are none. What
+    /// the indexes tell of the batches before the recovery point was made durable with it.
+    fn start_of_scan(&mut self, index: usize, how: &OpenLog) -> Result<Option<Offset>, LogError> {
+        let (dir, config) = (&self.dir, &self.config);
+        let Some(segment) = self.segments.get_mut(index) else { return Ok(None) };
+        let base = segment.base;
+        if !how.clean && how.recovery_point > base && segment.aborts_are_readable(dir)? {
+            if let Some(head) = segment.unseal_before(dir, how.recovery_point, config)? {
+                return Ok(Some(head.base));
+            }
+        }
+        segment.reset(config);
+        Ok(Some(base))
     }
 
     /// Opens the last segment after a clean stop and finds its end; `None` if it must be scanned.
@@ -218,8 +251,10 @@ impl<D: Disk> Log<D> {
         let known = self.epochs.clone();
         let mut index = first;
         while let Some(segment) = self.segments.get(index) {
-            self.producers.advance(segment.base);
-            self.write_snapshot()?;
+            if segment.size == 0 || index > first {
+                self.producers.advance(segment.base);
+                self.write_snapshot()?;
+            }
             let (end, damage) = self.scan_segment(index)?;
             self.log_end = end;
             let damage = match damage {
@@ -227,7 +262,7 @@ impl<D: Disk> Log<D> {
                 damage => damage,
             };
             if let Some((position, reason)) = damage {
-                self.cut(index, position, reason, how.on_damage)?;
+                self.cut(index, position, reason, how)?;
             }
             index += 1;
             if index < self.segments.len() {
@@ -236,7 +271,7 @@ impl<D: Disk> Log<D> {
             }
         }
         if self.epochs != known {
-            checkpoint::write_epochs(&self.dir.disk, self.dir.path(), self.epochs.entries())?;
+            self.save_epochs()?;
         }
         Ok(())
     }
@@ -263,24 +298,31 @@ impl<D: Disk> Log<D> {
         Ok((!is_fine).then_some((position, DamageReason::Gap { expected, offset })))
     }
 
-    /// Reads one segment to its end or to the first byte that is wrong; says where the log goes on
-    /// and what was wrong. Producers, epochs and indexes take in what is right.
+    /// Reads one segment, the first one from where its indexes end, to its end or to the first byte
+    /// that is wrong; says where the log goes on and what was wrong. Producers, epochs and indexes
+    /// take in what is right.
     fn scan_segment(
         &mut self,
         index: usize,
     ) -> Result<(Offset, Option<(u64, DamageReason)>), LogError> {
         let Some(segment) = self.segments.get_mut(index) else { unreachable!("checked by caller") };
         let (dir, config) = (&self.dir, &self.config);
-        let (base, size) = (segment.base, u64::from(segment.size));
+        let base = segment.base;
         let file = segment.file(dir)?.clone();
-        segment.reset(config);
-        if std::mem::take(&mut segment.has_aborts) {
+        let size = file.size()?;
+        if segment.indexes.is_none() {
+            segment.reset(config);
+        }
+        let start = u64::from(segment.size);
+        let mut expected = if start == 0 { base } else { self.producers.end() };
+        if start > 0 {
+            segment.cut_aborts(dir, expected)?;
+        } else if std::mem::take(&mut segment.has_aborts) {
             dir.remove(base, FileKind::TxnIndex)?;
         }
         self.recovery.segments_scanned += 1;
-        self.recovery.bytes_scanned += size;
-        let mut scan = BatchScan::new(&file, 0, size);
-        let mut expected = base;
+        self.recovery.bytes_scanned += size.saturating_sub(start);
+        let mut scan = BatchScan::new(&file, start, size);
         loop {
             let (position, entry) = match scan.next()? {
                 Scanned::Entry(position, entry) => (position, entry),
@@ -308,18 +350,19 @@ impl<D: Disk> Log<D> {
     }
 
     /// Cuts the log at `position` of a segment, if what is there is a torn tail or the caller wants
-    /// it so.
+    /// it so. What was durable is never a torn tail.
     fn cut(
         &mut self,
         index: usize,
         position: u64,
         reason: DamageReason,
-        on_damage: OnDamage,
+        how: &OpenLog,
     ) -> Result<(), LogError> {
         let base = self.segments.get(index).map_or(self.log_end, |segment| segment.base);
         let path = self.dir.file(base, FileKind::Log);
         let valid_at = self.find_behind(index, position)?;
-        if valid_at.is_some() && on_damage == OnDamage::Refuse {
+        let was_durable = self.log_end < how.recovery_point;
+        if was_durable || (valid_at.is_some() && how.on_damage == OnDamage::Refuse) {
             return Err(Corruption { path, position, reason, valid_at }.into());
         }
         let later = self.segments.get(index + 1..).unwrap_or_default();
@@ -381,6 +424,12 @@ impl<D: Disk> Log<D> {
 
     /// Makes start, epochs, producers and recovery point agree with the log's end.
     fn settle(&mut self, how: &OpenLog, now: Timestamp) -> Result<(), LogError> {
+        if self.log_end < how.recovery_point {
+            let segment = self.active();
+            let (path, position) = (self.dir.file(segment.base, FileKind::Log), segment.size);
+            let reason = DamageReason::Lost { durable: how.recovery_point, end: self.log_end };
+            return Err(Corruption::new(&path, position.into(), reason).into());
+        }
         if self.log_end < how.log_start {
             // The files were removed from outside, or lost with an unsynced directory.
             self.restart_at(how.log_start, now)?;
@@ -394,10 +443,11 @@ impl<D: Disk> Log<D> {
         let mut epochs_changed = self.epochs.truncate_end(self.log_end);
         epochs_changed |= self.epochs.truncate_start(self.log_start);
         if epochs_changed {
-            checkpoint::write_epochs(&self.dir.disk, self.dir.path(), self.epochs.entries())?;
+            self.save_epochs()?;
         }
         self.sweep_snapshots()?;
-        if !how.clean {
+        if !how.clean && self.producers.states().len() > 0 {
+            // Before some of them are forgotten.
             self.write_snapshot()?;
         }
         self.producers.expire(now, self.config.producer_expiration_ms);
@@ -406,7 +456,7 @@ impl<D: Disk> Log<D> {
 
     /// Removes snapshots that no segment begins with, but for the last one, and those outside the
     /// log.
-    fn sweep_snapshots(&mut self) -> Result<(), LogError> {
+    pub(crate) fn sweep_snapshots(&mut self) -> Result<(), LogError> {
         let bases = self.segments.iter().map(|segment| segment.base).collect::<BTreeSet<_>>();
         let first = bases.first().copied().unwrap_or(self.log_end);
         let end = self.log_end;
@@ -480,6 +530,20 @@ impl<D: Disk> Log<D> {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether the directory belongs to the topic that is wanted; that topic if it does not say whose it
+/// is.
+fn check_topic<D: Disk>(
+    dir: &Dir<D>,
+    wanted: Option<TopicId>,
+) -> Result<Option<TopicId>, LogError> {
+    let Some(wanted) = wanted else { return Ok(None) };
+    match partition_metadata::read(&dir.disk, dir.path())? {
+        None => Ok(Some(wanted)),
+        Some(found) if found == wanted => Ok(None),
+        Some(found) => Err(LogError::OtherTopic { dir: dir.path.clone(), found, wanted }),
     }
 }
 

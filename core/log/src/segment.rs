@@ -53,11 +53,33 @@ impl<D: Disk> Dir<D> {
 
     /// Makes a file hold exactly `bytes`, without syncing it.
     pub(crate) fn put(&self, base: Offset, kind: FileKind, bytes: &[u8]) -> Result<(), IoError> {
-        let file = self.open(base, kind, OpenMode::Create)?;
-        if !bytes.is_empty() {
-            file.write_all_at(&mut [IoSlice::new(bytes)], 0)?;
-        }
+        self.put_from(base, kind, bytes, 0)
+    }
+
+    /// The same where the first bytes, so many, are in the file already.
+    fn put_from(
+        &self,
+        base: Offset,
+        kind: FileKind,
+        bytes: &[u8],
+        saved: usize,
+    ) -> Result<(), IoError> {
+        let new = bytes.get(saved..).unwrap_or_default();
+        let file = self.write_at(base, kind, new, saved as u64)?;
         if file.size()? != bytes.len() as u64 { file.truncate(bytes.len() as u64) } else { Ok(()) }
+    }
+
+    /// Writes into a file, which is made if it is missing, without syncing it.
+    pub(crate) fn write_at(
+        &self,
+        base: Offset,
+        kind: FileKind,
+        bytes: &[u8],
+        position: u64,
+    ) -> Result<D::File, IoError> {
+        let file = self.open(base, kind, OpenMode::Create)?;
+        file.write_all_at(&mut [IoSlice::new(bytes)], position)?;
+        Ok(file)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -72,6 +94,15 @@ pub(crate) struct Indexes {
     pub(crate) times: TimeIndex,
     /// Bytes appended since the last batch with an entry, that batch included.
     bytes_since_entry: u32,
+    /// How much of them is in their files.
+    pub(crate) saved: SavedIndexes,
+}
+
+/// How many bytes of the indexes are in their files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SavedIndexes {
+    pub(crate) offsets: usize,
+    pub(crate) times: usize,
 }
 
 #[derive(Debug)]
@@ -85,6 +116,8 @@ pub(crate) struct Segment<F> {
     pub(crate) has_aborts: bool,
     /// Of the segment that is written only.
     pub(crate) indexes: Option<Indexes>,
+    /// Whether the file is yet to be made, by the first append.
+    is_unwritten: bool,
     /// Opened when needed.
     file: Option<F>,
     /// The greatest timestamp; looked up when needed.
@@ -100,6 +133,7 @@ impl Indexes {
             offsets: OffsetIndex::new(base, size_max),
             times: TimeIndex::new(base, size_max),
             bytes_since_entry: 0,
+            saved: SavedIndexes::default(),
         }
     }
 
@@ -110,11 +144,27 @@ impl Indexes {
         let read = |kind| read_file(&dir.disk, &dir.file(base, kind), SEGMENT_SIZE_MAX as usize);
         let offsets = read(FileKind::OffsetIndex)?.unwrap_or_default();
         let times = read(FileKind::TimeIndex)?.unwrap_or_default();
-        Ok(Self {
+        let mut indexes = Self {
             offsets: OffsetIndex::from_bytes(base, offsets, size_max),
             times: TimeIndex::from_bytes(base, times, size_max),
             bytes_since_entry: 0,
-        })
+            saved: SavedIndexes::default(),
+        };
+        indexes.saved = indexes.sizes();
+        Ok(indexes)
+    }
+
+    pub(crate) fn sizes(&self) -> SavedIndexes {
+        SavedIndexes { offsets: self.offsets.bytes().len(), times: self.times.bytes().len() }
+    }
+
+    /// Drops the entries from `end` on.
+    fn truncate(&mut self, end: Offset) {
+        self.offsets.truncate(end);
+        self.times.truncate(end);
+        let sizes = self.sizes();
+        self.saved.offsets = self.saved.offsets.min(sizes.offsets);
+        self.saved.times = self.saved.times.min(sizes.times);
     }
 
     pub(crate) fn are_full(&self) -> bool {
@@ -131,10 +181,20 @@ impl<F: DiskFile> Segment<F> {
             opened_at,
             has_aborts: false,
             indexes: None,
+            is_unwritten: false,
             file: None,
             newest: None,
             first_timestamp: None,
         }
+    }
+
+    /// An empty segment in a directory without files. Its own are made when something is written:
+    /// a partition that has no records costs a directory.
+    pub(crate) fn unwritten(base: Offset, config: &LogConfig, now: Timestamp) -> Self {
+        let mut segment = Self::sealed(base, 0, now);
+        segment.reset(config);
+        segment.is_unwritten = true;
+        segment
     }
 
     /// An empty segment to write on; leftovers of one of the same name are cut.
@@ -180,9 +240,21 @@ impl<F: DiskFile> Segment<F> {
     /// The open file.
     pub(crate) fn file<D: Disk<File = F>>(&mut self, dir: &Dir<D>) -> Result<&F, IoError> {
         if self.file.is_none() {
-            self.file = Some(dir.open(self.base, FileKind::Log, OpenMode::Write)?);
+            let mode = if self.is_unwritten { OpenMode::Create } else { OpenMode::Write };
+            self.file = Some(dir.open(self.base, FileKind::Log, mode)?);
+            self.is_unwritten = false;
         }
         Ok(self.file.as_ref().expect("set just above"))
+    }
+
+    /// The file, if it is open.
+    pub(crate) fn open_file(&self) -> Option<&F> {
+        self.file.as_ref()
+    }
+
+    /// Whether the file is yet to be made.
+    pub(crate) fn is_unwritten(&self) -> bool {
+        self.is_unwritten
     }
 
     /// Closes the file until it is needed again.
@@ -216,8 +288,36 @@ impl<F: DiskFile> Segment<F> {
     pub(crate) fn write_indexes<D: Disk<File = F>>(&mut self, dir: &Dir<D>) -> Result<(), IoError> {
         let (Some(indexes), Some(newest)) = (&mut self.indexes, self.newest) else { return Ok(()) };
         indexes.times.push(newest);
-        dir.put(self.base, FileKind::OffsetIndex, indexes.offsets.bytes())?;
-        dir.put(self.base, FileKind::TimeIndex, indexes.times.bytes())
+        let Indexes { offsets, times, saved, .. } = indexes;
+        dir.put_from(self.base, FileKind::OffsetIndex, offsets.bytes(), saved.offsets)?;
+        dir.put_from(self.base, FileKind::TimeIndex, times.bytes(), saved.times)?;
+        indexes.saved = indexes.sizes();
+        Ok(())
+    }
+
+    /// Takes the indexes into memory as far as they tell of batches before `end`, and says where the
+    /// first batch begins that they do not: from there on the segment is to be read. `None` if they
+    /// do not fit the batches.
+    pub(crate) fn unseal_before<D: Disk<File = F>>(
+        &mut self,
+        dir: &Dir<D>,
+        end: Offset,
+        config: &LogConfig,
+    ) -> Result<Option<Head>, LogError> {
+        let mut indexes = Indexes::read(dir, self.base, config)?;
+        indexes.truncate(end);
+        let Some(entry) = indexes.offsets.last() else { return Ok(None) };
+        // The batch of the last entry is read again: its entry stays, the bytes behind it count.
+        let (newest, base, size) = (indexes.times.last(), self.base, self.size);
+        let led = HeadScan::new(self.file(dir)?, entry.position, size).next().ok().flatten();
+        let Some(head) = led.filter(|head| base <= head.base && head.last == entry.offset) else {
+            return Ok(None);
+        };
+        self.indexes = Some(indexes);
+        self.newest = Some(newest);
+        self.first_timestamp = None;
+        self.size = entry.position;
+        Ok(Some(head))
     }
 
     /// The segment will not be written any more.
@@ -234,8 +334,11 @@ impl<F: DiskFile> Segment<F> {
         dir: &Dir<D>,
         offset: Offset,
     ) -> Result<Option<Head>, LogError> {
-        let entry = self.index_floor(dir, offset)?;
         let (base, size) = (self.base, self.size);
+        if size == 0 {
+            return Ok(None);
+        }
+        let entry = self.index_floor(dir, offset)?;
         let file = self.file(dir)?;
         if let Some(entry) = entry.filter(|entry| entry.position < size) {
             let mut scan = HeadScan::new(file, entry.position, size);
@@ -311,6 +414,9 @@ impl<F: DiskFile> Segment<F> {
             return Ok(timestamp);
         }
         let size = self.size;
+        if size == 0 {
+            return Ok(Timestamp::NONE);
+        }
         let head = HeadScan::new(self.file(dir)?, 0, size).next()?;
         let timestamp = head.map_or(Timestamp::NONE, |head| head.max_timestamp);
         if head.is_some() {
@@ -350,8 +456,7 @@ impl<F: DiskFile> Segment<F> {
             return Ok(());
         }
         let Some(indexes) = &mut self.indexes else { return Ok(()) };
-        indexes.offsets.truncate(end);
-        indexes.times.truncate(end);
+        indexes.truncate(end);
         let start = indexes.offsets.last().map_or(0, |entry| entry.position);
         let mut newest = indexes.times.last();
         // Behind the last entry there may be greater timestamps than it tells.
@@ -367,6 +472,21 @@ impl<F: DiskFile> Segment<F> {
 }
 
 impl<F: DiskFile> Segment<F> {
+    /// Whether the index of aborted transactions is there, whole, or none is needed.
+    pub(crate) fn aborts_are_readable<D: Disk<File = F>>(
+        &self,
+        dir: &Dir<D>,
+    ) -> Result<bool, LogError> {
+        if !self.has_aborts {
+            return Ok(true);
+        }
+        match txn_index::read(&dir.disk, &dir.file(self.base, FileKind::TxnIndex)) {
+            Ok(_) => Ok(true),
+            Err(LogError::Corrupt(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Drops the aborted transactions whose marker lies at `end` or behind.
     pub(crate) fn cut_aborts<D: Disk<File = F>>(
         &mut self,

@@ -4,7 +4,6 @@
 use dohle_base::{Offset, Timestamp};
 
 use crate::{
-    checkpoint,
     disk::Disk,
     error::{LogError, ReadError},
     log::{Log, remove_segment_files},
@@ -43,12 +42,13 @@ impl<D: Disk> Log<D> {
         self.log_end = located.map_or(end, |head| head.base.min(end));
         segment.cut(&self.dir, position, self.log_end, &self.config)?;
         segment.cut_aborts(&self.dir, self.log_end)?;
+        self.sides_saved_at = self.sides_saved_at.min(self.size());
         self.recent.clear();
         let log_end = self.log_end;
         self.remove_snapshots(|offset| offset > log_end)?;
         self.recovery_point = self.recovery_point.min(self.log_end);
         if self.epochs.truncate_end(self.log_end) {
-            checkpoint::write_epochs(&self.dir.disk, self.dir.path(), self.epochs.entries())?;
+            self.save_epochs()?;
         }
         self.restore_producers(self.log_end, false)?;
         self.dir.disk.sync_dir(self.dir.path())?;
@@ -95,7 +95,7 @@ impl<D: Disk> Log<D> {
         self.log_start = to;
         self.producers.release_ended(to);
         if self.epochs.truncate_start(to) {
-            checkpoint::write_epochs(&self.dir.disk, self.dir.path(), self.epochs.entries())?;
+            self.save_epochs()?;
         }
         Ok(())
     }
@@ -113,7 +113,8 @@ impl<D: Disk> Log<D> {
                 &self.dir,
                 self.segments.first().map_or(self.log_start, |s| s.base),
             )?;
-            self.segments.remove(0);
+            let removed = self.segments.remove(0);
+            self.sides_saved_at = self.sides_saved_at.saturating_sub(u64::from(removed.size));
             self.names_changed = true;
         }
         let first = self.segments.first().map_or(self.log_end, |segment| segment.base);
@@ -132,12 +133,13 @@ impl<D: Disk> Log<D> {
         self.remove_snapshots(|_| true)?;
         self.segments = vec![Segment::create(&self.dir, start, &self.config, now)?];
         self.names_changed = true;
+        self.sides_saved_at = 0;
         self.recent.clear();
         self.log_start = start;
         self.log_end = start;
         self.producers = Producers::from_states(Vec::new(), start);
         self.epochs.clear();
-        checkpoint::write_epochs(&self.dir.disk, self.dir.path(), self.epochs.entries())?;
+        self.save_epochs()?;
         Ok(())
     }
 }

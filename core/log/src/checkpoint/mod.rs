@@ -33,7 +33,7 @@ const FILE_SIZE_MAX: usize = 256 << 20;
 /// The only version there is.
 const VERSION: &str = "0";
 /// A leader epoch's first offset, in the directory of the partition.
-const LEADER_EPOCH_FILE: &str = "leader-epoch-checkpoint";
+pub(crate) const LEADER_EPOCH_FILE: &str = "leader-epoch-checkpoint";
 
 /// Which number a log directory remembers for its partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,11 +142,16 @@ pub(crate) fn write_epochs<D: Disk>(
     dir: &Path,
     epochs: &[EpochStart],
 ) -> Result<(), IoError> {
+    replace_file(disk, &dir.join(LEADER_EPOCH_FILE), epochs_text(epochs).as_bytes())
+}
+
+/// What the file of epochs says.
+pub(crate) fn epochs_text(epochs: &[EpochStart]) -> String {
     let mut text = head(epochs.len());
     for EpochStart { epoch, start } in epochs {
         line(&mut text, format_args!("{epoch} {start}"));
     }
-    replace_file(disk, &dir.join(LEADER_EPOCH_FILE), text.as_bytes())
+    text
 }
 
 fn head(count: usize) -> String {

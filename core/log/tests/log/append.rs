@@ -39,13 +39,14 @@ fn offsets_and_epoch_are_assigned_and_nothing_else_changes() {
 #[test]
 fn several_batches_of_a_coordinator_are_one_write() {
     let (disk, mut log) = empty(LogConfig::default());
-    log.begin_leader_epoch(EPOCH).unwrap();
+    // The first append makes the file.
+    records(1).append(&mut log).unwrap();
     let batches = [records(2).bytes(), records(1).bytes(), records(4).bytes()].concat();
     let before = disk.changes();
     let appended = log.append_as_leader(&batches, EPOCH, Origin::Coordinator, NOW).unwrap();
     assert_eq!(disk.changes() - before, 1);
-    assert_eq!((appended.base_offset, appended.last_offset), (Offset(0), Offset(6)));
-    assert_eq!(read_values(&mut log).len(), 7);
+    assert_eq!((appended.base_offset, appended.last_offset), (Offset(1), Offset(7)));
+    assert_eq!(read_values(&mut log).len(), 8);
 }
 
 #[test]
@@ -269,7 +270,7 @@ fn short_writes_are_completed() {
 #[test]
 fn a_log_whose_failed_write_cannot_be_undone_is_closed() {
     let (disk, mut log) = empty(LogConfig::default());
-    log.begin_leader_epoch(EPOCH).unwrap();
+    records(1).append(&mut log).unwrap();
     disk.set_faults(Faults { power_after: Some(disk.changes()), ..Faults::default() });
     records(1).append(&mut log).unwrap_err();
     assert!(log.is_poisoned());

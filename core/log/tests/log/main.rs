@@ -6,4 +6,5 @@ mod follow;
 mod hostile;
 mod kit;
 mod read;
+mod redo;
 mod truncate;

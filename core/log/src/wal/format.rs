@@ -1,0 +1,206 @@
+//! The bytes of a write-ahead log, big-endian.
+//!
+//! ```text
+//! block   0        8     12        16         24         32      40
+//!         | magic  | crc | version | sequence | capacity | tail |
+//! frame   0       4     8      12      16         24
+//!         | magic | crc | size | count | position | entry | entry | … | zeros up to 4096
+//! entry   0          16          20     24
+//!         | topic id | partition | size | batches, as in the segment |
+//! ```
+//!
+//! The checksums are CRC-32C of all that follows them, the zeros not included. `size` of a frame
+//! counts from its first byte.
+
+use std::io::IoSlice;
+
+use dohle_base::{PartitionId, TopicId};
+
+use super::{FILE_NAME, WalDamage, WalError};
+use crate::disk::{DiskFile, IoError};
+
+/// Frames begin at multiples of this: a page is written as a whole, so the file system need not
+/// read it before.
+pub(super) const ALIGN: u64 = 4096;
+/// Where the frames begin.
+pub(super) const DATA_START: u64 = 2 * ALIGN;
+/// The first bytes of a block.
+const BLOCK_MAGIC: [u8; 8] = *b"DohleWAL";
+const BLOCK_SIZE: usize = 40;
+const VERSION: u32 = 1;
+/// The first bytes of a frame.
+pub(super) const FRAME_MAGIC: [u8; 4] = *b"DWFr";
+pub(super) const FRAME_HEAD_SIZE: usize = 24;
+pub(super) const ENTRY_HEAD_SIZE: usize = 24;
+
+static ZEROS: [u8; ALIGN as usize] = [0; ALIGN as usize];
+
+/// The zeros behind so many bytes.
+pub(super) fn padding(size: u64) -> &'static [u8] {
+    let missing = size.next_multiple_of(ALIGN) - size;
+    ZEROS.get(..missing as usize).unwrap_or_default()
+}
+
+/// Where the frames are, as a block says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Block {
+    /// Of two blocks the one with the greater is true.
+    pub(super) sequence: u64,
+    pub(super) capacity: u64,
+    pub(super) tail: u64,
+}
+
+impl Block {
+    /// The newer of the two blocks; `None` if the file is new, whatever became of it in a crash.
+    pub(super) fn read<F: DiskFile>(file: &F) -> Result<Option<Self>, WalError> {
+        let mut bytes = vec![0; DATA_START as usize];
+        let size = file.read_up_to(&mut bytes, 0)?;
+        bytes.truncate(size);
+        let (first, second) = bytes.split_at(bytes.len().min(ALIGN as usize));
+        match Self::decode(first).max_by_sequence(Self::decode(second)) {
+            Some(block) => Ok(Some(block)),
+            None if bytes.iter().all(|byte| *byte == 0) => Ok(None),
+            None => {
+                debug_assert!(file.path().ends_with(FILE_NAME), "the log's own file");
+                let path = file.path().to_owned();
+                Err(WalError::Damaged { path, position: 0, reason: WalDamage::NoBlock })
+            }
+        }
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; BLOCK_SIZE] = bytes.first_chunk()?;
+        let word = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(u64::from_be_bytes);
+        let half = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
+        let block = Self { sequence: word(16)?, capacity: word(24)?, tail: word(32)? };
+        let is_whole = bytes.starts_with(&BLOCK_MAGIC)
+            && half(8)? == crc32c::crc32c(bytes.get(12..)?)
+            && half(12)? == VERSION
+            && block.capacity > 0
+            && block.capacity.is_multiple_of(ALIGN)
+            && block.tail.is_multiple_of(ALIGN);
+        is_whole.then_some(block)
+    }
+
+    /// Writes it in the place of the older one, not synced.
+    pub(super) fn write<F: DiskFile>(&self, file: &F) -> Result<(), IoError> {
+        let mut bytes = Vec::with_capacity(BLOCK_SIZE);
+        bytes.extend_from_slice(&BLOCK_MAGIC);
+        bytes.extend_from_slice(&[0; 4]);
+        bytes.extend_from_slice(&VERSION.to_be_bytes());
+        for word in [self.sequence, self.capacity, self.tail] {
+            bytes.extend_from_slice(&word.to_be_bytes());
+        }
+        let crc = crc32c::crc32c(&bytes[12..]);
+        bytes[8..12].copy_from_slice(&crc.to_be_bytes());
+        let mut slices = [IoSlice::new(&bytes), IoSlice::new(padding(BLOCK_SIZE as u64))];
+        file.write_all_at(&mut slices, self.sequence % 2 * ALIGN)
+    }
+}
+
+trait Newer {
+    fn max_by_sequence(self, other: Self) -> Self;
+}
+
+impl Newer for Option<Block> {
+    fn max_by_sequence(self, other: Self) -> Self {
+        self.into_iter().chain(other).max_by_key(|block| block.sequence)
+    }
+}
+
+/// Batches of any partitions on their way to the write-ahead log.
+#[derive(Debug)]
+pub struct Frame {
+    bytes: Vec<u8>,
+    count: u32,
+}
+
+impl Default for Frame {
+    fn default() -> Self {
+        Self { bytes: vec![0; FRAME_HEAD_SIZE], count: 0 }
+    }
+}
+
+impl Frame {
+    /// The most bytes of a frame. What is larger is not worth a second write: its segment is synced
+    /// instead.
+    pub const SIZE_MAX: usize = 16 << 20;
+
+    /// Adds batches of a partition, as they lie in its segment; `false` if the frame cannot take
+    /// them.
+    pub fn push(
+        &mut self,
+        (topic, partition): (TopicId, PartitionId),
+        batches: &[IoSlice<'_>],
+    ) -> bool {
+        let size = batches.iter().map(|slice| slice.len()).sum::<usize>();
+        let end = self.bytes.len().saturating_add(ENTRY_HEAD_SIZE).saturating_add(size);
+        if end > Self::SIZE_MAX {
+            return false;
+        }
+        self.bytes.extend_from_slice(&topic.0.0.to_be_bytes());
+        self.bytes.extend_from_slice(&partition.0.to_be_bytes());
+        self.bytes.extend_from_slice(&(size as u32).to_be_bytes());
+        batches.iter().for_each(|slice| self.bytes.extend_from_slice(slice));
+        self.count += 1;
+        true
+    }
+
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Bytes, its head included.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Drops what was added. The memory of a large frame is given back.
+    pub fn clear(&mut self, kept_max: usize) {
+        self.bytes.truncate(FRAME_HEAD_SIZE);
+        self.bytes.shrink_to(kept_max);
+        self.count = 0;
+    }
+
+    /// Says where the frame will lie.
+    pub(super) fn seal(&mut self, position: u64) {
+        let size = self.bytes.len() as u32;
+        let Some((head, _)) = self.bytes.split_first_chunk_mut::<FRAME_HEAD_SIZE>() else { return };
+        head[0..4].copy_from_slice(&FRAME_MAGIC);
+        head[8..12].copy_from_slice(&size.to_be_bytes());
+        head[12..16].copy_from_slice(&self.count.to_be_bytes());
+        head[16..24].copy_from_slice(&position.to_be_bytes());
+        let crc = crc32c::crc32c(&self.bytes[8..]);
+        self.bytes[4..8].copy_from_slice(&crc.to_be_bytes());
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// What a frame's head says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FrameHead {
+    pub(super) crc: u32,
+    pub(super) size: usize,
+    pub(super) count: u32,
+    pub(super) position: u64,
+}
+
+impl FrameHead {
+    /// Reads a head; `None` if the bytes are none.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; FRAME_HEAD_SIZE] = bytes.first_chunk()?;
+        let half = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
+        let head = Self {
+            crc: half(4)?,
+            size: half(8)? as usize,
+            count: half(12)?,
+            position: bytes.get(16..24)?.try_into().ok().map(u64::from_be_bytes)?,
+        };
+        let is_possible = (FRAME_HEAD_SIZE..=Frame::SIZE_MAX).contains(&head.size);
+        (bytes.starts_with(&FRAME_MAGIC) && is_possible).then_some(head)
+    }
+}

@@ -1,0 +1,228 @@
+//! What was synced is found again, whatever the power did; what is torn is cut; what is damaged is said.
+
+use std::path::Path;
+
+use dohle_base::{PartitionId, Rng, TopicId, Uuid};
+
+use super::*;
+use crate::sim::{Faults, SimDisk, SimFile};
+
+const DIR: &str = "/logs";
+const CAPACITY: u64 = 16 * ALIGN;
+
+fn disk() -> SimDisk {
+    let disk = SimDisk::new();
+    disk.plant(Path::new("/logs/meta.properties"), b"");
+    disk
+}
+
+fn open(disk: &SimDisk) -> Result<(Wal<SimFile>, Unflushed<SimFile>), WalError> {
+    Wal::open(disk, Path::new(DIR), CAPACITY, false)
+}
+
+fn key(topic: u128, partition: i32) -> (TopicId, PartitionId) {
+    (TopicId(Uuid(topic)), PartitionId(partition))
+}
+
+fn frame(of: (TopicId, PartitionId), bytes: &[u8]) -> Frame {
+    let mut frame = Frame::default();
+    assert!(frame.push(of, &[IoSlice::new(bytes)]));
+    frame
+}
+
+fn found(
+    unflushed: &Unflushed<SimFile>,
+    (topic, partition): (TopicId, PartitionId),
+) -> Vec<Vec<u8>> {
+    unflushed.of(topic, partition).map(Result::unwrap).collect()
+}
+
+#[test]
+fn what_was_written_comes_back_by_partition_and_in_order() {
+    let disk = disk();
+    let (mut wal, unflushed) = open(&disk).unwrap();
+    assert!(unflushed.is_empty());
+    let mut both = frame(key(1, 0), b"first");
+    assert!(both.push(key(2, 7), &[IoSlice::new(b"of "), IoSlice::new(b"another")]));
+    assert!(wal.append(&mut both).unwrap());
+    assert!(wal.append(&mut frame(key(1, 0), b"second")).unwrap());
+    wal.sync().unwrap();
+    disk.restart(0);
+    let (_, unflushed) = open(&disk).unwrap();
+    assert_eq!(unflushed.partitions().collect::<Vec<_>>(), [key(1, 0), key(2, 7)]);
+    assert_eq!(found(&unflushed, key(1, 0)), [b"first".to_vec(), b"second".to_vec()]);
+    assert_eq!(found(&unflushed, key(2, 7)), [b"of another".to_vec()]);
+    assert!(!unflushed.has(key(1, 0).0, PartitionId(1)));
+}
+
+#[test]
+fn a_clean_stop_leaves_nothing_to_take_in() {
+    let disk = disk();
+    let (mut wal, _) = open(&disk).unwrap();
+    wal.append(&mut frame(key(1, 0), b"x")).unwrap();
+    wal.sync().unwrap();
+    let (mut wal, unflushed) = Wal::open(&disk, Path::new(DIR), CAPACITY, true).unwrap();
+    assert!(unflushed.is_empty());
+    // What was there before is no part of what comes.
+    wal.append(&mut frame(key(1, 0), b"y")).unwrap();
+    wal.sync().unwrap();
+    assert_eq!(found(&open(&disk).unwrap().1, key(1, 0)), [b"y".to_vec()]);
+}
+
+#[test]
+fn released_frames_make_room_and_are_gone() {
+    let disk = disk();
+    let (mut wal, _) = open(&disk).unwrap();
+    let large = vec![7; 2 * ALIGN as usize - 100];
+    let mut count = 0;
+    while wal.append(&mut frame(key(1, 0), &large)).unwrap() {
+        wal.sync().unwrap();
+        count += 1;
+    }
+    assert_eq!(count, 8);
+    let more_than_all = vec![7; CAPACITY as usize];
+    assert!(!wal.append(&mut frame(key(1, 0), &more_than_all)).unwrap());
+    let end = wal.end();
+    wal.release(end).unwrap();
+    // Their place is not used before the release is durable.
+    assert_eq!(wal.needed(), end);
+    wal.sync().unwrap();
+    assert_eq!(wal.needed(), 0);
+    assert!(wal.append(&mut frame(key(1, 1), b"next")).unwrap());
+    wal.sync().unwrap();
+    disk.restart(0);
+    let (_, unflushed) = open(&disk).unwrap();
+    assert_eq!(unflushed.partitions().collect::<Vec<_>>(), [key(1, 1)]);
+}
+
+#[test]
+fn an_idle_file_starts_from_its_beginning_again() {
+    let disk = disk();
+    let (mut wal, _) = open(&disk).unwrap();
+    for round in 0..50 {
+        assert!(wal.append(&mut frame(key(1, 0), &[round; 3_000])).unwrap());
+        wal.sync().unwrap();
+        wal.release(wal.end()).unwrap();
+        wal.sync().unwrap();
+    }
+    let size = disk.peek(&Path::new(DIR).join(FILE_NAME)).unwrap().len() as u64;
+    assert_eq!(size, DATA_START + ALIGN);
+}
+
+/// Many rounds of frames and releases; whatever call is the last, what was synced and not released
+/// is there afterwards, and nothing else of what was released before it.
+#[test]
+fn a_power_cut_after_any_call_loses_nothing_that_was_synced() {
+    let run = |disk: &SimDisk, synced: &mut Vec<(u32, u64)>, released: &mut u64| {
+        let (mut wal, _) = open(disk)?;
+        let mut rng = Rng::from_seed(3);
+        for number in 0..30_u32 {
+            let size = 4 + rng.below(6_000) as usize;
+            let mut bytes = number.to_be_bytes().to_vec();
+            bytes.resize(size, number as u8);
+            if !wal.append(&mut frame(key(1, 0), &bytes))? {
+                break;
+            }
+            wal.sync()?;
+            synced.push((number, wal.end()));
+            if number % 4 == 3 {
+                let position = synced.iter().rev().nth(2).map_or(0, |(_, end)| *end);
+                // Meant from here on, and perhaps already done.
+                *released = position;
+                wal.release(position)?;
+            }
+        }
+        Ok::<(), WalError>(())
+    };
+    let whole = disk();
+    let mut all = Vec::new();
+    run(&whole, &mut all, &mut 0).unwrap();
+    assert_eq!(all.len(), 30);
+    for power_after in 0..=whole.changes() {
+        for seed in 0..4 {
+            let disk = disk();
+            disk.set_faults(Faults { power_after: Some(power_after), ..Faults::default() });
+            let (mut synced, mut released) = (Vec::new(), 0);
+            let _ = run(&disk, &mut synced, &mut released);
+            disk.restart(seed);
+            let context = format!("after call {power_after} with seed {seed}");
+            let (_, unflushed) = open(&disk).unwrap_or_else(|error| panic!("{context}: {error}"));
+            let numbers = found(&unflushed, key(1, 0)).into_iter().map(|bytes| {
+                let number = u32::from_be_bytes(*bytes.first_chunk().unwrap());
+                assert!(bytes[4..].iter().all(|byte| *byte == number as u8), "{context}");
+                number
+            });
+            let numbers = numbers.collect::<Vec<_>>();
+            assert!(
+                numbers.windows(2).all(|pair| pair[0] + 1 == pair[1]),
+                "{context}: {numbers:?}"
+            );
+            for (number, end) in synced {
+                assert!(end <= released || numbers.contains(&number), "{context}: {number} lost");
+            }
+        }
+    }
+}
+
+#[test]
+fn damage_that_is_no_torn_end_is_said_with_its_place() {
+    let path = Path::new(DIR).join(FILE_NAME);
+    let disk = disk();
+    let (mut wal, _) = open(&disk).unwrap();
+    for number in 0..3 {
+        wal.append(&mut frame(key(1, 0), &[number; 100])).unwrap();
+        wal.sync().unwrap();
+    }
+    let bytes = disk.peek(&path).unwrap();
+    let flipped = |at: usize| {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 1;
+        let disk = disk.fork();
+        disk.plant(&path, &bytes);
+        open(&disk).map(|(_, unflushed)| found(&unflushed, key(1, 0)).len())
+    };
+    let middle = (DATA_START + ALIGN) as usize;
+    let valid_at = DATA_START + 2 * ALIGN;
+    let expected = WalError::Damaged {
+        path: path.clone(),
+        position: middle as u64,
+        reason: WalDamage::Frame { valid_at },
+    };
+    assert_eq!(flipped(middle + 60), Err(expected));
+    // The last frame may be one that was being written.
+    assert_eq!(flipped(middle + ALIGN as usize + 60), Ok(2));
+    // One block is enough; none is not.
+    let mut none = bytes.clone();
+    none[20] ^= 1;
+    let alone = disk.fork();
+    alone.plant(&path, &none);
+    assert!(matches!(open(&alone), Err(WalError::Damaged { reason: WalDamage::NoBlock, .. })));
+}
+
+#[test]
+fn strangers_bytes_never_panic() {
+    let path = Path::new(DIR).join(FILE_NAME);
+    let disk = disk();
+    let (mut wal, _) = open(&disk).unwrap();
+    for number in 0..4 {
+        wal.append(&mut frame(key(1, i32::from(number)), &[number; 5_000])).unwrap();
+        wal.sync().unwrap();
+    }
+    let bytes = disk.peek(&path).unwrap();
+    let mut rng = Rng::from_seed(11);
+    for _ in 0..2_000 {
+        let mut bytes = bytes.clone();
+        for _ in 0..1 + rng.below(4) {
+            let at = rng.below(bytes.len() as u64) as usize;
+            bytes[at] = rng.next_u64() as u8;
+        }
+        bytes.truncate(rng.below(2 * bytes.len() as u64) as usize);
+        let disk = disk.fork();
+        disk.plant(&path, &bytes);
+        if let Ok((_, unflushed)) = open(&disk) {
+            for of in unflushed.partitions() {
+                found(&unflushed, of);
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! After a crash a log is read from its recovery point on, and takes in what the write-ahead log holds.
+
+use dohle_base::{Offset, TopicId, Uuid};
+use dohle_log::{
+    AppendError, Corruption, DamageReason, Disk, LogConfig, LogError, OpenLog, partition_metadata,
+    sim::SimDisk,
+};
+
+use crate::kit::*;
+
+const TOPIC: TopicId = TopicId(Uuid(77));
+
+fn how(recovery_point: i64) -> OpenLog {
+    OpenLog { recovery_point: Offset(recovery_point), topic_id: Some(TOPIC), ..OpenLog::default() }
+}
+
+/// A log of one segment of a few megabytes, flushed but for its last batch.
+fn large() -> (SimDisk, i64) {
+    let disk = disk();
+    let config = LogConfig { message_bytes_max: 1 << 20, ..LogConfig::default() };
+    let mut log = open_how(&disk, config, how(0)).unwrap();
+    for sequence in 0..40 {
+        records(1).by(5, 0, sequence).sized(100_000).append(&mut log).unwrap();
+        if sequence % 8 == 7 {
+            log.flush().unwrap();
+        }
+    }
+    let flushed = log.recovery_point().0;
+    assert_eq!(flushed, 40);
+    records(1).by(5, 0, 40).sized(100_000).append(&mut log).unwrap();
+    (disk, flushed)
+}
+
+#[test]
+fn what_lies_before_the_recovery_point_is_not_read_again() {
+    let (disk, flushed) = large();
+    // One snapshot of the producers is enough.
+    let files = disk.list(std::path::Path::new(DIR)).unwrap();
+    assert_eq!(files.iter().filter(|file| file.name.ends_with(".snapshot")).count(), 1);
+    let whole = open_how(&disk.fork(), LogConfig::default(), how(0)).unwrap();
+    assert!(whole.recovery().bytes_scanned > 4_000_000);
+    let mut log = open_how(&disk, LogConfig::default(), how(flushed)).unwrap();
+    assert!(log.recovery().bytes_scanned < 1_300_000, "{:?}", log.recovery());
+    assert_eq!(log.log_end_offset(), Offset(41));
+    // What the scan did not see it knows from the side files, just as if it had.
+    assert_eq!(
+        log.producers().cloned().collect::<Vec<_>>(),
+        whole.producers().cloned().collect::<Vec<_>>()
+    );
+    assert_eq!(log.epochs(), whole.epochs());
+    assert_eq!(read_values(&mut log).len(), 41);
+    log.close().unwrap();
+    let index = |disk: &SimDisk| {
+        disk.peek(std::path::Path::new("/logs/t-0/00000000000000000000.index")).unwrap()
+    };
+    let (again, _) = large();
+    open_how(&again, LogConfig::default(), how(0)).unwrap().close().unwrap();
+    assert_eq!(index(&disk), index(&again));
+}
+
+#[test]
+fn a_log_that_ends_before_its_recovery_point_has_lost_something() {
+    let (disk, flushed) = large();
+    let path = std::path::Path::new("/logs/t-0/00000000000000000000.log");
+    let mut bytes = disk.peek(path).unwrap();
+    bytes.truncate(3_950_000);
+    disk.plant(path, &bytes);
+    let error = open_how(&disk, LogConfig::default(), how(flushed)).unwrap_err();
+    let LogError::Corrupt(corruption) = error else { panic!("{error}") };
+    let Corruption { path: told, position, .. } = *corruption;
+    assert_eq!((told.as_path(), position < 3_950_000), (path, true));
+}
+
+#[test]
+fn a_recovery_point_of_a_former_topic_says_nothing() {
+    let disk = disk();
+    let mut log = open_how(&disk, small(), how(0)).unwrap();
+    records(3).append(&mut log).unwrap();
+    drop(log);
+    // Nothing was flushed: the directory does not say whose it is.
+    let dir = std::path::Path::new(DIR);
+    assert_eq!(partition_metadata::read(&disk, dir), Ok(None));
+    let mut log = open_how(&disk, small(), how(500)).unwrap();
+    assert_eq!((log.log_end_offset(), log.recovery_point()), (Offset(3), Offset(0)));
+    log.flush().unwrap();
+    assert_eq!(partition_metadata::read(&disk, dir), Ok(Some(TOPIC)));
+    let other = OpenLog { topic_id: Some(TopicId(Uuid(78))), ..how(3) };
+    let error = open_how(&disk, small(), other).unwrap_err();
+    assert!(matches!(error, LogError::OtherTopic { found: TOPIC, .. }), "{error}");
+}
+
+#[test]
+fn batches_of_the_write_ahead_log_are_taken_in_once() {
+    let (_, mut whole) = empty(small());
+    for _ in 0..6 {
+        records(2).append(&mut whole).unwrap();
+    }
+    let written = read_all(&mut whole);
+    let (_, mut log) = empty(small());
+    let run = |range: std::ops::Range<usize>| written[range].concat();
+    log.redo(&run(0..2), NOW).unwrap();
+    // Some there, some not; then all there.
+    log.redo(&run(1..5), NOW).unwrap();
+    log.redo(&run(0..3), NOW).unwrap();
+    assert_eq!(read_all(&mut log), written[..5]);
+    let mut gap = empty(small()).1;
+    gap.redo(&run(0..1), NOW).unwrap();
+    let error = gap.redo(&run(3..4), NOW).unwrap_err();
+    let AppendError::Log(LogError::Corrupt(corruption)) = error else { panic!("{error}") };
+    let expected = DamageReason::Unconnected { end: Offset(2), offset: Offset(6) };
+    assert_eq!(corruption.reason, expected);
+    // Another process has led since: what it made of the log is true.
+    gap.begin_leader_epoch(dohle_base::LeaderEpoch(EPOCH.0 + 1)).unwrap();
+    gap.redo(&run(1..2), NOW).unwrap();
+    assert_eq!(gap.log_end_offset(), Offset(2));
+}
