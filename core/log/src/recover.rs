@@ -204,10 +204,12 @@ impl<D: Disk> Log<D> {
         let (dir, config) = (&self.dir, &self.config);
         let Some(segment) = self.segments.get_mut(index) else { return Ok(None) };
         let base = segment.base;
-        if !how.clean && how.recovery_point > base && segment.aborts_are_readable(dir)? {
-            if let Some(head) = segment.unseal_before(dir, how.recovery_point, config)? {
-                return Ok(Some(head.base));
-            }
+        let is_known = !how.clean && how.recovery_point > base;
+        if is_known
+            && segment.aborts_are_readable(dir)?
+            && let Some(head) = segment.unseal_before(dir, how.recovery_point, config)?
+        {
+            return Ok(Some(head.base));
         }
         segment.reset(config);
         Ok(Some(base))

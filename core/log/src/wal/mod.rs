@@ -146,7 +146,7 @@ impl<F: DiskFile> Wal<F> {
         }
         let lap_end = (self.head / capacity + 1) * capacity;
         let is_idle = self.head == self.unsynced_tail.unwrap_or(self.block.tail);
-        if is_idle && self.head % capacity != 0 {
+        if is_idle && !self.head.is_multiple_of(capacity) {
             // From the start again, so that a quiet directory's file stays small.
             self.head = lap_end;
             self.release(lap_end)?;
