@@ -9,7 +9,7 @@
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
-use dohle_base::{BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionId, Str, TopicId};
+use dohle_base::{ErrorCode, LeaderEpoch, Offset, PartitionId, Str, TopicId};
 use dohle_net::Part;
 use dohle_protocol::{
     RecordSet,
@@ -27,7 +27,7 @@ use dohle_replication::{
     wait::{Satisfied, Wait},
 };
 
-use super::{Answer, Body, Call, Endpoint};
+use super::{Answer, Body, Call, Endpoint, new_leader};
 use crate::{Broker, metadata::Published, partition::Partition, storage};
 use dohle_os::{OsDisk, OsFile};
 
@@ -280,26 +280,16 @@ impl Serving {
 
     /// Where the leaders are that the answer names.
     fn endpoints(&self, topics: &[FetchableTopicResponse]) -> Vec<NodeEndpoint> {
-        let named = topics.iter().flat_map(|topic| &topic.partitions);
-        let mut leaders: Vec<BrokerId> = named.map(|p| p.current_leader.leader_id).collect();
-        leaders.retain(|leader| leader.0 >= 0);
-        if leaders.is_empty() || self.terms.version < ENDPOINTS_VERSION {
+        if self.terms.version < ENDPOINTS_VERSION {
             return Vec::new();
         }
-        leaders.sort_unstable();
-        leaders.dedup();
-        let published = self.broker.metadata();
-        let endpoints = leaders.into_iter().filter_map(|leader| {
-            let broker = published.image.broker(leader)?;
-            let at = broker.listener(&self.terms.listener)?;
-            Some(NodeEndpoint {
-                node_id: leader,
-                host: at.host.clone(),
-                port: i32::from(at.port),
-                rack: broker.rack.clone(),
-            })
-        });
-        endpoints.collect()
+        let partitions = topics.iter().flat_map(|topic| &topic.partitions);
+        new_leader::endpoints(
+            partitions.map(|partition| partition.current_leader.leader_id),
+            &self.broker.metadata().image,
+            &self.terms.listener,
+            |node_id, host, port, rack| NodeEndpoint { node_id, host, port, rack },
+        )
     }
 }
 
