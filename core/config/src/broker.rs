@@ -15,6 +15,7 @@ use dohle_base::{BrokerId, Str};
 use crate::address::{Address, Voter, parse_address, parse_voter};
 use crate::error::{ConfigError, ConfigErrors};
 use crate::settings::NodeSettings;
+use crate::topic::Durability;
 
 /// The configuration of a node that plays one role or both.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +52,8 @@ pub struct BrokerConfig {
     pub offsets: Offsets,
     /// How long a partition remembers a producer that does not write, in milliseconds.
     pub producer_id_expiration_ms: i32,
+    /// When a write is acknowledged, unless its topic says otherwise.
+    pub durability: Durability,
 }
 
 /// The roles of a node; at least one.
@@ -307,6 +310,7 @@ impl BrokerConfig {
             },
             offsets: offsets(s),
             producer_id_expiration_ms: s.int("producer.id.expiration.ms"),
+            durability: Durability::of(s.text("dohle.durability")),
         }
     }
 }

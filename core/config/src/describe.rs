@@ -107,14 +107,15 @@ pub struct SynonymValue {
 }
 
 impl NodeSettings {
-    /// This broker: every key that is described, and everything else that is set.
-    pub fn describe_broker(&self) -> Vec<Described> {
-        let known = self.iter().filter(|(key, _)| key.is_described());
+    /// This broker: every key that is described, everything else that is set, and those of our own
+    /// that are asked for.
+    pub fn describe_broker(&self, asked: &[Str]) -> Vec<Described> {
+        let known = self.iter().filter(|(key, _)| is_shown(key, asked));
         let known = known.map(|(key, resolved)| {
             let text = resolved.value.as_ref().map(Value::to_text);
             self.describe_broker_key(key.name, text)
         });
-        let is_listed = |name: &str| BROKER.get(name).is_some_and(ConfigKey::is_described);
+        let is_listed = |name: &str| BROKER.get(name).is_some_and(|key| is_shown(key, asked));
         let others = self
             .set()
             .filter(|(name, _, _)| !is_listed(name))
@@ -150,13 +151,18 @@ impl NodeSettings {
         }
     }
 
-    /// A topic with these settings of its own.
+    /// A topic with these settings of its own, and those keys of our own that are asked for.
     ///
     /// # Errors
     /// A setting that this version does not understand.
-    pub fn describe_topic(&self, topic: &Settings) -> Result<Vec<Described>, ConfigError> {
+    pub fn describe_topic(
+        &self,
+        topic: &Settings,
+        asked: &[Str],
+    ) -> Result<Vec<Described>, ConfigError> {
         let values = TopicValues::resolve(self, topic)?;
-        let listed = TOPIC.iter().filter(|key| key.is_described() || topic.contains_key(key.name));
+        let is_listed = |key: &&ConfigKey| is_shown(key, asked) || topic.contains_key(key.name);
+        let listed = TOPIC.iter().filter(is_listed);
         let describe = |key: &'static ConfigKey| {
             let inherited = key
                 .synonyms
@@ -176,7 +182,7 @@ impl NodeSettings {
     /// # Errors
     /// A setting that this version does not understand.
     pub fn describe_created_topic(&self, topic: &Settings) -> Result<Vec<Described>, ConfigError> {
-        let mut described = self.describe_topic(topic)?;
+        let mut described = self.describe_topic(topic, &[])?;
         for key in &mut described {
             key.synonyms = Vec::new();
             let synonyms = TOPIC.get(&key.name).map_or(&[][..], |known| known.synonyms);
@@ -307,6 +313,11 @@ fn describe_own(
         synonyms,
         doc: Some(key.doc()),
     }
+}
+
+/// Whether a key is described that nobody set.
+fn is_shown(key: &ConfigKey, asked: &[Str]) -> bool {
+    key.is_described() || key.is_own() && asked.iter().any(|name| *name == *key.name)
 }
 
 fn source_of(synonyms: &[SynonymValue]) -> ConfigSource {

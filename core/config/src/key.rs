@@ -175,6 +175,8 @@ pub enum Visibility {
     Internal,
     /// A broker key that has no meaning in the file; listed only if it is set.
     DynamicOnly,
+    /// A key that Kafka does not have; listed only if it is set or asked for by name.
+    Own,
 }
 
 /// Whether Dohle acts on a key.
@@ -272,6 +274,11 @@ impl ConfigKey {
         self.visibility == Visibility::Described
     }
 
+    /// Whether Kafka does not have it.
+    pub fn is_own(&self) -> bool {
+        self.visibility == Visibility::Own
+    }
+
     /// Whether it can be changed while the broker runs.
     pub fn is_dynamic(&self) -> bool {
         matches!(self.scope, Scope::PerBroker | Scope::ClusterWide)
@@ -306,6 +313,10 @@ impl ConfigKey {
 
     pub(crate) const fn dynamic_only(self) -> Self {
         Self { visibility: Visibility::DynamicOnly, ..self }
+    }
+
+    pub(crate) const fn own(self) -> Self {
+        Self { visibility: Visibility::Own, ..self }
     }
 
     pub(crate) const fn used(self) -> Self {

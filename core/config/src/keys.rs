@@ -23,6 +23,7 @@ mod broker {
 }
 mod client_metrics;
 mod group;
+mod own;
 mod quota;
 mod topic;
 
@@ -97,6 +98,7 @@ const BROKER_FAMILIES: &[Family] = families! {
     "Quotas": broker::quotas::KEYS;
     "Metrics": broker::metrics::KEYS;
     "Tiered storage": broker::remote::KEYS;
+    "Dohle's own": own::BROKER;
 };
 
 /// The keys of brokers and controllers.
@@ -104,7 +106,7 @@ pub static BROKER: LazyLock<Table> = LazyLock::new(|| Table::new(BROKER_FAMILIES
 
 /// The keys of topics.
 pub static TOPIC: LazyLock<Table> =
-    LazyLock::new(|| Table::new(families! { "Topics": topic::KEYS; }));
+    LazyLock::new(|| Table::new(families! { "Kafka's": topic::KEYS; "Dohle's own": own::TOPIC; }));
 
 /// The keys of groups.
 pub static GROUP: LazyLock<Table> =

@@ -51,8 +51,8 @@ pub use reference::reference_page;
 pub use resource::Resource;
 pub use settings::{NodeSettings, Origin, Resolved, Settings, Warning};
 pub use topic::{
-    CleanupPolicy, Compaction, ThrottledReplicas, Tiering, TimestampType, TopicCompression,
-    TopicConfig,
+    CleanupPolicy, Compaction, Durability, ProduceValidation, ThrottledReplicas, Tiering,
+    TimestampType, TopicCompression, TopicConfig,
 };
 pub use valid::Valid;
 pub use value::Value;

@@ -29,6 +29,8 @@ const INTRODUCTION: &str = "\
 Dohle reads the `server.properties` of Apache Kafka 4.4: the same keys, defaults and ranges. A key
 that is marked with ○ is read, checked and described to clients like any other, but nothing acts
 on it yet. Keys that Kafka does not list either, because they are for tests, are marked *internal*.
+Keys that begin with `dohle.` are Dohle's own, under a heading of their own; clients see them where
+they are set or asked for by name.
 A key that is not here is reported at start, with the nearest that is, and otherwise left alone.
 
 A value counts in this order: set for the broker while running, set for all brokers while running,

@@ -65,6 +65,10 @@ pub struct TopicConfig {
     pub follower_throttled: ThrottledReplicas,
     /// What goes to remote storage.
     pub tiering: Tiering,
+    /// When a write is acknowledged.
+    pub durability: Durability,
+    /// How closely a produced batch is looked at.
+    pub produce_validation: ProduceValidation,
 }
 
 /// What happens to old records; neither is allowed, and then nothing does.
@@ -113,6 +117,31 @@ pub enum TimestampType {
     CreateTime,
     /// The leader's, at arrival.
     LogAppendTime,
+}
+
+/// When a write is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Once it survives a power cut.
+    Disk,
+    /// Once the operating system has it: it survives the end of the process only.
+    Os,
+}
+
+impl Durability {
+    /// The durability of that name, of which the table allows no other.
+    pub(crate) fn of(name: &str) -> Self {
+        if name == "os" { Self::Os } else { Self::Disk }
+    }
+}
+
+/// How closely a produced batch is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProduceValidation {
+    /// What is not compressed, and the checksum over all of it.
+    Header,
+    /// Every record too, decompressed.
+    Records,
 }
 
 /// Replicas under a throttle.
@@ -281,6 +310,11 @@ impl TopicValues {
             leader_throttled: self.throttled("leader.replication.throttled.replicas"),
             follower_throttled: self.throttled("follower.replication.throttled.replicas"),
             tiering: self.tiering(),
+            durability: Durability::of(self.text("dohle.durability")),
+            produce_validation: match self.text("dohle.produce.validation") {
+                "records" => ProduceValidation::Records,
+                _ => ProduceValidation::Header,
+            },
         }
     }
 

@@ -125,9 +125,9 @@ fn layered_settings_are_described_as_by_kafka() {
     );
     let own = |file: &str| settings(&testdata(file));
     let described = [
-        ("BROKER", "1", node.describe_broker()),
+        ("BROKER", "1", node.describe_broker(&[])),
         ("BROKER", "", node.describe_all_brokers()),
-        ("TOPIC", "t", node.describe_topic(&own("described-topic.txt")).expect("valid")),
+        ("TOPIC", "t", node.describe_topic(&own("described-topic.txt"), &[]).expect("valid")),
         ("GROUP", "g", node.describe_group(&own("described-group.txt")).expect("valid")),
         (
             "CLIENT_METRICS",

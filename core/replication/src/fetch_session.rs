@@ -94,15 +94,21 @@ pub struct AnswerShape {
 pub struct SessionLimits {
     /// How many sessions are kept (`max.incremental.fetch.session.cache.slots`).
     pub slots: usize,
+    /// How many partitions they remember together.
+    pub partitions: usize,
     /// How long a session may be idle before a new one may take its place. Source: Kafka, 2 minutes.
     pub evictable_after: Duration,
 }
 
 impl Default for SessionLimits {
     fn default() -> Self {
-        Self { slots: 1_000, evictable_after: Duration::from_secs(120) }
+        Self { slots: 1_000, partitions: PARTITIONS_MAX, evictable_after: Duration::from_secs(120) }
     }
 }
+
+/// About 300 bytes are kept for a partition, so this is 75 MB: Kafka has no such bound, and lets one
+/// client fill its memory with 1,000 sessions of as many partitions as fit into a request.
+const PARTITIONS_MAX: usize = 250_000;
 
 type PartitionKey = (TopicId, Str, PartitionId);
 
@@ -130,6 +136,8 @@ pub struct SessionCache {
     limits: SessionLimits,
     rng: Rng,
     sessions: BTreeMap<i32, Session>,
+    /// The partitions of all of them.
+    partitions: usize,
 }
 
 fn key_of(wanted: &WantedPartition) -> PartitionKey {
@@ -204,7 +212,7 @@ impl Session {
 impl SessionCache {
     /// An empty cache; `rng` gives the ids, which must be hard to hit by accident, not secret.
     pub fn new(limits: SessionLimits, rng: Rng) -> Self {
-        Self { limits, rng, sessions: BTreeMap::new() }
+        Self { limits, rng, sessions: BTreeMap::new(), partitions: 0 }
     }
 
     /// How many sessions there are.
@@ -215,12 +223,12 @@ impl SessionCache {
     /// What to read for `request`.
     ///
     /// # Errors
-    /// The code that the whole answer carries: the session is not known, the epoch is not the next
-    /// one, or the request changed between names and ids.
+    /// The code that the whole answer carries: the session is not known or grew beyond what all may
+    /// remember, the epoch is not the next one, or the request changed between names and ids.
     pub fn begin(&mut self, now: Instant, request: SessionRequest) -> Result<FetchPlan, ErrorCode> {
         let SessionRequest { id, epoch, by_topic_id, wanted, forgotten } = request;
         if epoch <= 0 {
-            self.sessions.remove(&id);
+            self.close(id);
             let kind = if epoch == 0 { PlanKind::Full } else { PlanKind::Sessionless };
             return Ok(FetchPlan { partitions: wanted, kind, by_topic_id });
         }
@@ -231,20 +239,27 @@ impl SessionCache {
         if session.epoch != epoch {
             return Err(ErrorCode::INVALID_FETCH_SESSION_EPOCH);
         }
+        let before = session.order.len();
         for key in &forgotten {
             session.forget(key);
         }
         for wanted in wanted {
             session.want(wanted);
         }
-        if session.order.is_empty() {
-            self.sessions.remove(&id);
-            let kind = PlanKind::Sessionless;
-            return Ok(FetchPlan { partitions: Vec::new(), kind, by_topic_id });
-        }
+        let after = session.order.len();
         session.epoch = epoch_after(epoch);
         session.last_used = now;
         let partitions = session.order.values().map(|known| known.wanted.clone()).collect();
+        self.partitions = self.partitions - before + after;
+        if after > before && self.partitions > self.limits.partitions {
+            self.close(id);
+            return Err(ErrorCode::FETCH_SESSION_ID_NOT_FOUND);
+        }
+        if after == 0 {
+            self.close(id);
+            let kind = PlanKind::Sessionless;
+            return Ok(FetchPlan { partitions: Vec::new(), kind, by_topic_id });
+        }
         Ok(FetchPlan { partitions, kind: PlanKind::Incremental { id }, by_topic_id })
     }
 
@@ -282,7 +297,7 @@ impl SessionCache {
     }
 
     fn create(&mut self, now: Instant, plan: &FetchPlan, news: &[PartitionNews]) -> i32 {
-        if plan.partitions.is_empty() || !self.make_room(now) {
+        if plan.partitions.is_empty() || !self.make_room(now, plan.partitions.len()) {
             return 0;
         }
         let id = self.unused_id();
@@ -291,23 +306,35 @@ impl SessionCache {
             session.want(wanted.clone());
             session.note(&key_of(wanted), news);
         }
+        self.partitions += session.order.len();
         self.sessions.insert(id, session);
         id
     }
 
-    fn make_room(&mut self, now: Instant) -> bool {
-        if self.sessions.len() < self.limits.slots {
-            return true;
-        }
-        let idlest = self.sessions.iter().min_by_key(|(_, session)| session.last_used);
-        let Some((&id, session)) = idlest else {
-            return false;
-        };
-        if now.since(session.last_used) <= self.limits.evictable_after {
+    /// Room for one more session with that many partitions, if sessions that are idle must go.
+    fn make_room(&mut self, now: Instant, partitions: usize) -> bool {
+        if partitions > self.limits.partitions {
             return false;
         }
-        self.sessions.remove(&id);
+        while self.sessions.len() >= self.limits.slots
+            || self.partitions + partitions > self.limits.partitions
+        {
+            let Some(idle) = self.idle(now) else { return false };
+            self.close(idle);
+        }
         true
+    }
+
+    /// The session that was idle longest, if that is long enough.
+    fn idle(&self, now: Instant) -> Option<i32> {
+        let (id, session) = self.sessions.iter().min_by_key(|(_, session)| session.last_used)?;
+        (now.since(session.last_used) > self.limits.evictable_after).then_some(*id)
+    }
+
+    fn close(&mut self, id: i32) {
+        if let Some(session) = self.sessions.remove(&id) {
+            self.partitions -= session.order.len();
+        }
     }
 
     fn unused_id(&mut self) -> i32 {

@@ -39,7 +39,7 @@ impl Wait {
     }
 
     /// `size` more bytes can be read.
-    fn arrived(&self, size: i64) {
+    pub fn arrived(&self, size: i64) {
         let before = self.missing.fetch_sub(size, Ordering::AcqRel);
         if before > 0 && before <= size {
             self.wake();

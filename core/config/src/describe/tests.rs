@@ -33,7 +33,7 @@ fn a_created_topic_shows_the_layer_of_every_value() {
 #[test]
 fn settings_of_another_version_are_faults() {
     let node = node_with("");
-    assert!(node.describe_topic(&settings(&["future.key=1"])).is_err());
+    assert!(node.describe_topic(&settings(&["future.key=1"]), &[]).is_err());
     assert!(node.describe_group(&settings(&["share.delivery.count.limit=x"])).is_err());
     assert!(describe_client_metrics(&settings(&["interval.ms=x"])).is_err());
 }
@@ -44,7 +44,7 @@ fn secrets_stay_hidden_in_every_layer() {
     let this = settings(&["listener.name.plaintext.ssl.key.password=hush2"]);
     let (node, warnings) = node.with_dynamic(&Settings::new(), &this);
     assert_eq!(warnings, []);
-    let described = node.describe_broker();
+    let described = node.describe_broker(&[]);
     assert!(!format!("{described:?}").contains("hush"));
     let d = key(&described, "listener.name.plaintext.ssl.key.password");
     let sources: Vec<_> = d.synonyms.iter().map(|s| (s.name.as_str(), s.source)).collect();
@@ -56,4 +56,28 @@ fn secrets_stay_hidden_in_every_layer() {
             ("ssl.key.password", ConfigSource::StaticBroker),
         ]
     );
+}
+
+#[test]
+fn a_key_of_our_own_is_shown_where_it_is_set_or_asked_for() {
+    const KEY: &str = "dohle.durability";
+    let is_in = |described: Vec<Described>| described.iter().any(|d| d.name == KEY);
+    let asked = [KEY.into()];
+    let node = node_with("");
+    let of_topic = |node: &NodeSettings, own: &[&str], asked| {
+        node.describe_topic(&settings(own), asked).expect("valid")
+    };
+    assert!(!is_in(node.describe_broker(&[])));
+    assert!(is_in(node.describe_broker(&asked)));
+    assert!(!is_in(of_topic(&node, &[], &[])));
+    assert!(is_in(of_topic(&node, &[], &asked)));
+    assert!(is_in(of_topic(&node, &["dohle.durability=os"], &[])));
+    let node = node_with("dohle.durability=os\n");
+    assert!(is_in(node.describe_broker(&[])));
+    let described = node.describe_broker(&asked);
+    assert_eq!(described.iter().filter(|d| d.name == KEY).count(), 1);
+    let described = of_topic(&node, &[], &asked);
+    let durability = key(&described, KEY);
+    assert_eq!(durability.value.as_deref(), Some("os"));
+    assert_eq!(durability.source, ConfigSource::StaticBroker);
 }

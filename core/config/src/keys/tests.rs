@@ -19,6 +19,13 @@ fn no_key_is_in_a_table_twice() {
 }
 
 #[test]
+fn the_prefix_tells_our_own_keys_from_those_of_kafka() {
+    for (_, key) in all() {
+        assert_eq!(key.is_own(), key.name.starts_with("dohle."), "{}", key.name);
+    }
+}
+
+#[test]
 fn synonyms_are_broker_keys_and_numbers_where_they_are_converted() {
     for (_, key) in all() {
         for synonym in key.synonyms {

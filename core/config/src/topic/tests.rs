@@ -120,3 +120,20 @@ fn settings_of_another_version_are_faults() {
         assert!(setting.starts_with(fault.key()));
     }
 }
+
+#[test]
+fn our_own_keys_are_inherited_and_checked_like_the_others() {
+    let topic = resolve("", &[]);
+    assert_eq!(topic.durability, Durability::Disk);
+    assert_eq!(topic.produce_validation, ProduceValidation::Header);
+    let file = "dohle.durability=os\ndohle.produce.validation=records\n";
+    let topic = resolve(file, &[]);
+    assert_eq!(topic.durability, Durability::Os);
+    assert_eq!(topic.produce_validation, ProduceValidation::Records);
+    let topic = resolve(file, &["dohle.durability=disk", "dohle.produce.validation=header"]);
+    assert_eq!(topic.durability, Durability::Disk);
+    assert_eq!(topic.produce_validation, ProduceValidation::Header);
+    let fault = TopicConfig::resolve(&node_with(""), &settings(&["dohle.durability=ram"]));
+    let fault = fault.expect_err("not one of the two").to_string();
+    assert_eq!(fault, "dohle.durability = ram: must be one of disk, os");
+}

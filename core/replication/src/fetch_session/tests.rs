@@ -141,3 +141,41 @@ fn a_full_cache_gives_way_only_to_idleness() {
 fn epochs_wrap_to_one() {
     assert_eq!([epoch_after(1), epoch_after(i32::MAX)], [2, 1]);
 }
+
+#[test]
+fn sessions_together_remember_a_bounded_number_of_partitions() {
+    let limits = SessionLimits { partitions: 5, ..SessionLimits::default() };
+    let mut cache = SessionCache::new(limits, Rng::from_seed(1));
+    let three = opened(&mut cache, &[0, 1, 2]);
+    assert_eq!(opened(&mut cache, &[0, 1, 2]), 0, "six would be too many");
+    let two = opened(&mut cache, &[0, 1]);
+    assert_ne!(two, 0);
+    // What is named again is not counted again.
+    assert!(cache.begin(Instant(1), request(two, 1, &[0, 1])).is_ok());
+    let grown = cache.begin(Instant(1), request(three, 1, &[3]));
+    assert_eq!(grown, Err(ErrorCode::FETCH_SESSION_ID_NOT_FOUND));
+    assert_eq!((cache.count(), cache.partitions), (1, 2));
+    let mut shrunk = request(two, 2, &[]);
+    shrunk.forgotten.push((TopicId::ZERO, "t".into(), PartitionId(0)));
+    cache.begin(Instant(1), shrunk).unwrap();
+    assert_eq!(cache.partitions, 1);
+    cache.begin(Instant(1), request(two, -1, &[])).unwrap();
+    assert_eq!(cache.partitions, 0);
+}
+
+#[test]
+fn idle_sessions_give_way_to_a_large_one() {
+    let limits = SessionLimits { partitions: 5, ..SessionLimits::default() };
+    let mut cache = SessionCache::new(limits, Rng::from_seed(1));
+    for _ in 0..5 {
+        assert_ne!(opened(&mut cache, &[0]), 0);
+    }
+    let later = Instant(0) + Duration::from_secs(121);
+    let plan = cache.begin(later, request(0, 0, &[0, 1, 2])).unwrap();
+    assert_ne!(cache.finish(later, &plan, &[quiet(0); 3]).session_id, 0);
+    assert_eq!((cache.count(), cache.partitions), (3, 5), "three had to go");
+    // A request that is larger than all may be drives nobody out.
+    let plan = cache.begin(later, request(0, 0, &[0, 1, 2, 3, 4, 5])).unwrap();
+    assert_eq!(cache.finish(later, &plan, &[quiet(0); 6]).session_id, 0);
+    assert_eq!(cache.count(), 3);
+}

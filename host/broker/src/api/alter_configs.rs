@@ -5,14 +5,14 @@
 
 use std::ops::RangeInclusive;
 
-use dohle_base::Str;
-use dohle_controller::{ApiError, Reply, Request};
+use dohle_base::{ErrorCode, Str};
+use dohle_controller::{Reply, Request};
 use dohle_protocol::api::{
     alter_configs_request::AlterConfigsRequest,
     alter_configs_response::{AlterConfigsResourceResponse, AlterConfigsResponse},
 };
 
-use super::{Answer, Call, Endpoint, Refusal};
+use super::{Answer, Call, Endpoint, Refusal, refuse_each};
 
 pub(crate) struct AlterConfigs;
 
@@ -22,23 +22,23 @@ impl Endpoint for AlterConfigs {
 
     fn handle(call: Call<'_>, request: AlterConfigsRequest) -> Answer<AlterConfigsResponse> {
         let resources = request.resources.iter();
-        let asked: Vec<(i8, Str)> = resources
-            .map(|resource| (resource.resource_type, resource.resource_name.clone()))
-            .collect();
+        let asked = resources.map(|asked| (asked.resource_type, asked.resource_name.clone()));
+        let asked = asked.collect();
         call.ask_controller(Request::AlterConfigs(request), move |reply| match reply {
             Reply::AlterConfigs(response) => Ok(response),
-            reply => reply.refused(|ApiError { code, message }| {
-                let responses = asked.into_iter().map(|(resource_type, resource_name)| {
-                    AlterConfigsResourceResponse {
-                        error_code: code,
-                        error_message: message.clone(),
-                        resource_type,
-                        resource_name,
-                    }
-                });
-                let responses = responses.collect();
-                AlterConfigsResponse { responses, ..AlterConfigsResponse::default() }
+            reply => reply.refused(|error| AlterConfigsResponse {
+                responses: refuse_each(asked, error, refused),
+                ..AlterConfigsResponse::default()
             }),
         })
     }
+}
+
+fn refused(
+    error_code: ErrorCode,
+    error_message: Option<Str>,
+    resource_type: i8,
+    resource_name: Str,
+) -> AlterConfigsResourceResponse {
+    AlterConfigsResourceResponse { error_code, error_message, resource_type, resource_name }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dohle_base::ErrorCode;
+use dohle_base::{ErrorCode, Str};
 use dohle_controller::{ApiError, Reply, Request};
 
 use super::{Answer, Call};
@@ -39,6 +39,17 @@ impl Refusal for Reply {
             _ => Err(UnexpectedReply),
         }
     }
+}
+
+/// The entries of an answer that refuses to alter any of the resources, which are given by type and
+/// name. `entry` takes code, message, type and name.
+pub(crate) fn refuse_each<E>(
+    resources: Vec<(i8, Str)>,
+    ApiError { code, message }: ApiError,
+    entry: impl Fn(ErrorCode, Option<Str>, i8, Str) -> E,
+) -> Vec<E> {
+    let entries = resources.into_iter();
+    entries.map(|(kind, name)| entry(code, message.clone(), kind, name)).collect()
 }
 
 /// What is answered when the controller has stopped.

@@ -48,6 +48,7 @@ fn describe(
         ApiError::new(ErrorCode::INVALID_REQUEST, "there is no such type of resource")
     })?;
     let node = call.broker.settings();
+    let names = asked.configuration_keys.as_deref().unwrap_or_default();
     let settings = || {
         let resource = ConfigResource { resource_type: asked.resource_type, name: name.clone() };
         settings_of(&published.image, &resource)
@@ -62,9 +63,11 @@ fn describe(
         Resource::Topic if published.image.topics.named(name).is_none() => {
             Err(ErrorCode::UNKNOWN_TOPIC_OR_PARTITION.into())
         }
-        Resource::Topic => node.describe_topic(&settings()).map_err(invalid),
+        Resource::Topic => node.describe_topic(&settings(), names).map_err(invalid),
         Resource::Broker if name.is_empty() => Ok(node.describe_all_brokers()),
-        Resource::Broker if *name == *call.broker.node_id.to_string() => Ok(node.describe_broker()),
+        Resource::Broker if *name == *call.broker.node_id.to_string() => {
+            Ok(node.describe_broker(names))
+        }
         Resource::Broker | Resource::BrokerLogger => {
             let own = call.broker.node_id;
             let message =

@@ -9,7 +9,7 @@
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
-use dohle_base::{BrokerId, ErrorCode, LeaderEpoch, Offset, PartitionId, Str, TopicId};
+use dohle_base::{ErrorCode, LeaderEpoch, Offset, PartitionId, Str, TopicId};
 use dohle_net::Part;
 use dohle_protocol::{
     RecordSet,
@@ -27,7 +27,7 @@ use dohle_replication::{
     wait::{Satisfied, Wait},
 };
 
-use super::{Answer, Body, Call, Endpoint};
+use super::{Answer, Body, Call, Endpoint, new_leader};
 use crate::{Broker, metadata::Published, partition::Partition, storage};
 use dohle_os::{OsDisk, OsFile};
 
@@ -57,13 +57,13 @@ impl Endpoint for Fetch {
             Ok(plan) => plan,
             Err(error) => return Answer::now(refusal(error)),
         };
-        let mut serving = Serving { broker: Arc::clone(call.broker), terms, plan };
-        let first = serving.read();
+        let serving = Serving { broker: Arc::clone(call.broker), terms, plan };
+        let first = serving.read(None);
         if first.is_ready(&serving.terms) {
             return Answer::Now(serving.answer(first));
         }
         Answer::Later(Box::pin(async move {
-            let last = serving.wait(first).await;
+            let last = serving.wait().await;
             serving.answer(last)
         }))
     }
@@ -134,8 +134,6 @@ fn session_request(version: i16, request: FetchRequest) -> SessionRequest {
 struct Finding {
     data: PartitionData,
     slice: Option<dohle_log::Slice<OsFile>>,
-    /// Where more would come from.
-    partition: Option<Arc<Partition>>,
 }
 
 /// What was found in all of them.
@@ -164,13 +162,15 @@ struct Serving {
 
 impl Serving {
     /// Reads what is there: each partition up to its own limit, all of them up to that of the
-    /// request, but the first batch whole.
-    fn read(&mut self) -> Findings {
+    /// request, but the first batch whole. From each partition's reading on `wait` hears of what
+    /// arrives there.
+    fn read(&self, wait: Option<&Arc<Wait>>) -> Findings {
         let published = self.broker.metadata();
         let mut left = self.terms.size_max;
         let mut findings = Findings { of_partitions: Vec::new(), size: 0, is_urgent: false };
         for wanted in &self.plan.partitions {
-            let finding = self.read_partition(&published, wanted, left, findings.size == 0);
+            let at_least_one = findings.size == 0;
+            let finding = self.read_partition(&published, wanted, left, at_least_one, wait);
             let size = finding.slice.as_ref().map_or(0, |slice| slice.size);
             left = left.saturating_sub(size);
             findings.size += i64::try_from(size).unwrap_or(i64::MAX);
@@ -186,7 +186,8 @@ impl Serving {
         published: &Published,
         wanted: &WantedPartition,
         left: usize,
-        is_first: bool,
+        at_least_one: bool,
+        wait: Option<&Arc<Wait>>,
     ) -> Finding {
         let topics = &published.image.topics;
         let by_id = wanted.topic_id != TopicId::ZERO;
@@ -210,17 +211,17 @@ impl Serving {
         let read = Read {
             from: wanted.fetch_offset,
             size_max,
-            at_least_one: is_first,
+            at_least_one,
             isolation: self.terms.isolation,
         };
         let result = partition.with_leader_in(wanted.current_leader_epoch, |leader| {
+            if let Some(wait) = wait {
+                leader.waiting().park(wait);
+            }
             read_leader(leader, wanted, read, &partition)
         });
         match result {
-            Ok(mut finding) => {
-                finding.partition = Some(partition);
-                finding
-            }
+            Ok(finding) => finding,
             Err(error) => match topic.partitions.get(&wanted.partition) {
                 Some(known) if names_leader(error) => {
                     let mut finding = led_elsewhere(wanted.partition, known);
@@ -232,25 +233,19 @@ impl Serving {
         }
     }
 
-    /// Waits until enough has arrived or the time is over, and reads again.
-    async fn wait(&mut self, mut findings: Findings) -> Findings {
+    /// Waits until enough has arrived or the time is over.
+    async fn wait(&self) -> Findings {
         let deadline = tokio::time::Instant::now() + self.terms.wait;
         loop {
-            let wait = Wait::new(self.terms.size_min - findings.size);
-            for partition in findings.of_partitions.iter().filter_map(|f| f.partition.as_ref()) {
-                // A partition that is led no longer is found so by the next read.
-                let _ = partition.with_leader(|leader| leader.waiting().park(&wait));
-            }
-            // What arrived between the read and the parking was not counted: look again.
-            let again = self.read();
-            if again.is_ready(&self.terms) {
-                return again;
-            }
-            let is_over = tokio::time::timeout_at(deadline, Satisfied(wait)).await.is_err();
-            findings = self.read();
-            if is_over || findings.is_ready(&self.terms) {
+            let wait = Wait::new(self.terms.size_min);
+            let findings = self.read(Some(&wait));
+            if findings.is_ready(&self.terms) || tokio::time::Instant::now() >= deadline {
                 return findings;
             }
+            // What was read before the wait could hear of it.
+            wait.arrived(findings.size);
+            // Either way the next reading tells what to do.
+            let _ = tokio::time::timeout_at(deadline, Satisfied(wait)).await;
         }
     }
 
@@ -280,26 +275,16 @@ impl Serving {
 
     /// Where the leaders are that the answer names.
     fn endpoints(&self, topics: &[FetchableTopicResponse]) -> Vec<NodeEndpoint> {
-        let named = topics.iter().flat_map(|topic| &topic.partitions);
-        let mut leaders: Vec<BrokerId> = named.map(|p| p.current_leader.leader_id).collect();
-        leaders.retain(|leader| leader.0 >= 0);
-        if leaders.is_empty() || self.terms.version < ENDPOINTS_VERSION {
+        if self.terms.version < ENDPOINTS_VERSION {
             return Vec::new();
         }
-        leaders.sort_unstable();
-        leaders.dedup();
-        let published = self.broker.metadata();
-        let endpoints = leaders.into_iter().filter_map(|leader| {
-            let broker = published.image.broker(leader)?;
-            let at = broker.listener(&self.terms.listener)?;
-            Some(NodeEndpoint {
-                node_id: leader,
-                host: at.host.clone(),
-                port: i32::from(at.port),
-                rack: broker.rack.clone(),
-            })
-        });
-        endpoints.collect()
+        let partitions = topics.iter().flat_map(|topic| &topic.partitions);
+        new_leader::endpoints(
+            partitions.map(|partition| partition.current_leader.leader_id),
+            &self.broker.metadata().image,
+            &self.terms.listener,
+            |node_id, host, port, rack| NodeEndpoint { node_id, host, port, rack },
+        )
     }
 }
 
@@ -312,7 +297,7 @@ fn read_leader(
     if let Some(diverging) = diverging_epoch(leader, wanted) {
         let standing = leader.standing();
         let data = PartitionData { diverging_epoch: diverging, ..told(wanted.partition, standing) };
-        return Finding { data, slice: None, partition: None };
+        return Finding { data, slice: None };
     }
     match leader.read(read) {
         Ok(Found { slice, aborted, standing }) => {
@@ -325,7 +310,7 @@ fn read_leader(
                 Isolation::ReadUncommitted => None,
             };
             let data = PartitionData { aborted_transactions, ..told(wanted.partition, standing) };
-            Finding { data, slice, partition: None }
+            Finding { data, slice }
         }
         Err(error) => unread(wanted.partition, storage::read_error(&error, partition)),
     }
@@ -362,7 +347,7 @@ fn failed(partition_index: PartitionId, error_code: ErrorCode) -> Finding {
         high_watermark: Offset(-1),
         ..PartitionData::default()
     };
-    Finding { data, slice: None, partition: None }
+    Finding { data, slice: None }
 }
 
 /// A partition that is there and could not be read. As in Kafka there is no list of transactions then,

@@ -5,8 +5,8 @@
 
 use std::ops::RangeInclusive;
 
-use dohle_base::Str;
-use dohle_controller::{ApiError, Reply, Request};
+use dohle_base::{ErrorCode, Str};
+use dohle_controller::{Reply, Request};
 use dohle_protocol::api::{
     incremental_alter_configs_request::IncrementalAlterConfigsRequest,
     incremental_alter_configs_response::{
@@ -14,7 +14,7 @@ use dohle_protocol::api::{
     },
 };
 
-use super::{Answer, Call, Endpoint, Refusal};
+use super::{Answer, Call, Endpoint, Refusal, refuse_each};
 
 pub(crate) struct IncrementalAlterConfigs;
 
@@ -27,26 +27,23 @@ impl Endpoint for IncrementalAlterConfigs {
         request: IncrementalAlterConfigsRequest,
     ) -> Answer<IncrementalAlterConfigsResponse> {
         let resources = request.resources.iter();
-        let asked: Vec<(i8, Str)> = resources
-            .map(|resource| (resource.resource_type, resource.resource_name.clone()))
-            .collect();
+        let asked = resources.map(|asked| (asked.resource_type, asked.resource_name.clone()));
+        let asked = asked.collect();
         call.ask_controller(Request::IncrementalAlterConfigs(request), move |reply| match reply {
             Reply::IncrementalAlterConfigs(response) => Ok(response),
-            reply => reply.refused(|ApiError { code, message }| {
-                let responses = asked.into_iter().map(|(resource_type, resource_name)| {
-                    AlterConfigsResourceResponse {
-                        error_code: code,
-                        error_message: message.clone(),
-                        resource_type,
-                        resource_name,
-                    }
-                });
-                let responses = responses.collect();
-                IncrementalAlterConfigsResponse {
-                    responses,
-                    ..IncrementalAlterConfigsResponse::default()
-                }
+            reply => reply.refused(|error| IncrementalAlterConfigsResponse {
+                responses: refuse_each(asked, error, refused),
+                ..IncrementalAlterConfigsResponse::default()
             }),
         })
     }
+}
+
+fn refused(
+    error_code: ErrorCode,
+    error_message: Option<Str>,
+    resource_type: i8,
+    resource_name: Str,
+) -> AlterConfigsResourceResponse {
+    AlterConfigsResourceResponse { error_code, error_message, resource_type, resource_name }
 }

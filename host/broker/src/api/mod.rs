@@ -2,7 +2,7 @@
 //!
 //! An API is served if it stands in `REGISTRY`; ApiVersions tells exactly that. Each file holds the
 //! key's version notes, what it will authorise, and its handler. No keys: `endpoint` is what they
-//! implement, `group_call` and `controller_call` are what several share.
+//! implement, `group_call`, `controller_call` and `new_leader` are what several share.
 
 pub(crate) mod alter_configs;
 pub(crate) mod api_versions;
@@ -32,6 +32,7 @@ pub(crate) mod list_config_resources;
 pub(crate) mod list_groups;
 pub(crate) mod list_offsets;
 pub(crate) mod metadata;
+pub(crate) mod new_leader;
 pub(crate) mod offset_commit;
 pub(crate) mod offset_delete;
 pub(crate) mod offset_fetch;
@@ -45,7 +46,7 @@ use dohle_net::Reply;
 use dohle_protocol::{ApiKey, Reader, Request};
 
 use crate::{ListenerKind, dispatch::Dispatcher};
-pub(crate) use controller_call::Refusal;
+pub(crate) use controller_call::{Refusal, refuse_each};
 pub(crate) use endpoint::{Answer, Body, Call, Endpoint};
 
 /// One row of the registry.

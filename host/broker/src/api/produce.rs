@@ -23,7 +23,7 @@ use dohle_protocol::{
 use dohle_records::{BatchError, BatchView, Codec};
 use tracing::debug;
 
-use super::{Answer, Call, Endpoint};
+use super::{Answer, Call, Endpoint, new_leader};
 use crate::{metadata::Published, storage, topic_names};
 
 /// From here on topics come as ids.
@@ -57,7 +57,13 @@ impl Endpoint for Produce {
             // The only way to tell a producer that expects no answer.
             return if has_error { Answer::Close } else { Answer::Silent };
         }
-        response.node_endpoints = append.endpoints(&response.responses);
+        let partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
+        response.node_endpoints = new_leader::endpoints(
+            partitions.map(|partition| partition.current_leader.leader_id),
+            &published.image,
+            &call.connection.listener_name,
+            |node_id, host, port, rack| NodeEndpoint { node_id, host, port, rack },
+        );
         Answer::now(response)
     }
 }
@@ -169,26 +175,6 @@ impl Append<'_> {
             },
             ..refused(data, ErrorCode::NOT_LEADER_OR_FOLLOWER)
         }
-    }
-
-    /// Where the leaders are that the answer names.
-    fn endpoints(&self, topics: &[TopicProduceResponse]) -> Vec<NodeEndpoint> {
-        let mut endpoints: Vec<NodeEndpoint> = Vec::new();
-        for partition in topics.iter().flat_map(|topic| &topic.partition_responses) {
-            let leader = partition.current_leader.leader_id;
-            if leader.0 < 0 || endpoints.iter().any(|endpoint| endpoint.node_id == leader) {
-                continue;
-            }
-            let Some(broker) = self.published.image.broker(leader) else { continue };
-            let Some(at) = broker.listener(&self.call.connection.listener_name) else { continue };
-            endpoints.push(NodeEndpoint {
-                node_id: leader,
-                host: at.host.clone(),
-                port: i32::from(at.port),
-                rack: broker.rack.clone(),
-            });
-        }
-        endpoints
     }
 }
 

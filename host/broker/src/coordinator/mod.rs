@@ -93,22 +93,15 @@ impl Coordinator {
     /// # Panics
     /// When the command is an event: nobody answers those.
     pub async fn ask(&self, partition: PartitionId, command: Command) -> Reply {
-        let token = command.token().expect("a request has somebody who waits");
+        let refusal = command.refuse(ErrorCode::COORDINATOR_NOT_AVAILABLE);
+        let (token, refusal) = refusal.expect("a request has somebody who waits for an answer");
         let (reply, answer) = oneshot::channel();
         let command = Box::new(command);
         let event = Event::Ask { partition, token, command, reply };
         match self.inbox.send(event).await {
-            Ok(()) => match answer.await {
-                Ok(reply) => reply,
-                // The thread answers all before it ends; only a panic comes here. The connection
-                // closes with the node.
-                Err(_) => std::future::pending().await,
-            },
-            Err(mpsc::error::SendError(Event::Ask { command, .. })) => {
-                let refusal = command.refuse(ErrorCode::COORDINATOR_NOT_AVAILABLE);
-                refusal.expect("a request has an answer").1
-            }
-            Err(_) => unreachable!("what was sent comes back"),
+            // The thread answers all before it ends, unless it ends by a panic.
+            Ok(()) => answer.await.unwrap_or(refusal),
+            Err(_) => refusal,
         }
     }
 
@@ -300,3 +293,6 @@ impl Led {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

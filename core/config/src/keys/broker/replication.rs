@@ -52,7 +52,8 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     /// How many bytes the answer to one fetch may hold.
     "fetch.max.bytes": Int = 57_671_680, at_least(1024), used;
 
-    /// How many incremental fetch sessions a broker remembers.
+    /// How many incremental fetch sessions a broker remembers, and never more than 250,000 partitions
+    /// in all of them; who finds no room fetches without one.
     "max.incremental.fetch.session.cache.slots": Int = 1000, at_least(0), used;
 
     /// How many finished waiting fetches may pile up before they are swept out.
