@@ -30,6 +30,8 @@ pub struct LogConfig {
     pub compacted: bool,
     /// Producers that have written nothing for so long are forgotten. `producer.id.expiration.ms`.
     pub producer_expiration_ms: i64,
+    /// How long files stay that the log has done with. `file.delete.delay.ms`.
+    pub file_delete_delay_ms: i64,
     /// The most bytes that a batch may have decompressed, where it must be looked into.
     /// `max.decompressed.message.bytes`.
     pub decompressed_bytes_max: usize,
@@ -61,6 +63,7 @@ impl Default for LogConfig {
             compression: CompressionPolicy::Producer,
             compacted: false,
             producer_expiration_ms: 24 * 60 * 60 * 1_000,
+            file_delete_delay_ms: 60_000,
             decompressed_bytes_max: dohle_records::DECOMPRESSED_SIZE_MAX,
         }
     }

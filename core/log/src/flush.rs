@@ -30,7 +30,7 @@ use crate::{
 
 /// How many bytes of a log a start after a crash may have to read because the side files are older
 /// than the recovery point. Source: a hundred such partitions are read in a tenth of a second.
-const SIDE_INTERVAL: u64 = 1 << 20;
+const SIDE_INTERVAL: u32 = 1 << 20;
 
 /// What to write and to sync so that a log survives up to where it ended when the plan was made.
 #[derive(Debug)]
@@ -67,18 +67,24 @@ pub struct Flushed {
     truncations: u64,
     /// The newest epoch that the file tells.
     epoch: LeaderEpoch,
-    sides: Option<SavedSides>,
+    sides: Option<SideFiles>,
 }
 
 /// The side files that a plan has written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct SavedSides {
-    /// The segment whose indexes they are.
-    base: Offset,
+struct SideFiles {
+    saved: SidesSaved,
     indexes: SavedIndexes,
-    /// How long the log was.
-    size: u64,
     snapshot: Option<Offset>,
+}
+
+/// How far the side files go of the segment that is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SidesSaved {
+    /// The segment that was written then.
+    pub(crate) base: Offset,
+    /// How long it was.
+    pub(crate) size: u32,
 }
 
 impl Flushed {
@@ -181,7 +187,11 @@ impl<D: Disk> Log<D> {
                 sides: None,
             },
         };
-        if self.size() >= self.sides_saved_at.saturating_add(SIDE_INTERVAL) {
+        let SidesSaved { base, size } = self.sides_saved;
+        let active = self.active();
+        // Rolling has begun new ones.
+        let saved = if active.base == base { size } else { 0 };
+        if active.size.saturating_sub(saved) >= SIDE_INTERVAL {
             self.plan_sides(&mut plan);
         }
         for segment in self.segments.iter().skip(first).filter(|s| !s.is_unwritten()) {
@@ -236,7 +246,8 @@ impl<D: Disk> Log<D> {
         plan.sync_dir = true;
         let snapshot = is_news.then_some(end);
         let indexes = indexes.sizes();
-        plan.done.sides = Some(SavedSides { base, indexes, size: self.size(), snapshot });
+        let saved = SidesSaved { base, size: segment.size };
+        plan.done.sides = Some(SideFiles { saved, indexes, snapshot });
     }
 
     /// Notes that a plan has run.
@@ -248,13 +259,13 @@ impl<D: Disk> Log<D> {
         self.unsaved_epochs &= done.epoch != self.epochs.latest();
         self.unsaved_topic = None;
         let Some(sides) = done.sides else { return };
-        self.sides_saved_at = sides.size;
+        self.sides_saved = sides.saved;
         if let Some(newest) = sides.snapshot {
             let segments = &self.segments;
             self.snapshots.retain(|at| *at > newest || segments.iter().any(|s| s.base == *at));
             self.snapshots.insert(newest);
         }
-        let segment = self.segments.iter_mut().find(|segment| segment.base == sides.base);
+        let segment = self.segments.iter_mut().find(|segment| segment.base == sides.saved.base);
         if let Some(indexes) = segment.and_then(|segment| segment.indexes.as_mut()) {
             indexes.saved = sides.indexes;
         }

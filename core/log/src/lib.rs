@@ -21,6 +21,7 @@ pub mod wal;
 
 mod active;
 mod config;
+mod deleted;
 mod epoch_cache;
 mod error;
 mod flush;
@@ -44,6 +45,7 @@ mod txn_index;
 
 pub use active::{Appended, Origin};
 pub use config::{CompressionPolicy, LogConfig};
+pub use deleted::UnlinkPlan;
 pub use disk::{Disk, DiskFile, IoError};
 pub use epoch_cache::{EpochCache, EpochEnd, EpochStart};
 pub use error::{AppendError, Corruption, DamageReason, LogError, Place, ProducerError, ReadError};

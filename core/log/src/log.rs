@@ -22,9 +22,11 @@ use dohle_records::Producer;
 use crate::{
     checkpoint,
     config::LogConfig,
+    deleted::Deleted,
     disk::{Disk, IoError},
     epoch_cache::{EpochCache, EpochEnd, EpochStart},
     error::LogError,
+    flush::SidesSaved,
     names::FileKind,
     producer_state::{ProducerState, Producers, snapshot},
     recent::Recent,
@@ -52,14 +54,16 @@ pub struct Log<D: Disk> {
     /// The offsets of the producer snapshots in the directory.
     pub(crate) snapshots: BTreeSet<Offset>,
     pub(crate) recent: Recent,
+    /// The files that wait to be unlinked.
+    pub(crate) deleted: Deleted,
     /// The sealed segment whose file is open for readers: a partition holds two files at most.
     pub(crate) sealed_open: Option<Offset>,
     /// Whether names were made or removed since the directory was synced.
     pub(crate) names_changed: bool,
     /// Whether the directory was made and its own name is not durable.
     pub(crate) parent_changed: bool,
-    /// How long the log was when its indexes and producers' state were last written down.
-    pub(crate) sides_saved_at: u64,
+    /// How far the side files of the segment that is written go.
+    pub(crate) sides_saved: SidesSaved,
     /// How often the log was truncated: a flush begun before says nothing about what came after.
     pub(crate) truncations: u64,
     /// Whether a write left something that could not be cut off.
@@ -254,14 +258,28 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
-    /// Removes the segments from `index` on, the last one first: whatever of it survives a power
-    /// cut, no gap is left.
+    /// Removes the segments from `index` on when a log is opened, the last one first: whatever of it
+    /// survives a power cut, no gap is left.
     pub(crate) fn remove_segments_from(&mut self, index: usize) -> Result<(), IoError> {
         self.as_closed = false;
         while let Some(segment) = self.segments.get(index..).and_then(<[_]>::last) {
             remove_segment_files(&self.dir, segment.base)?;
             self.segments.pop();
             self.names_changed = true;
+        }
+        Ok(())
+    }
+
+    /// Takes the segments from `index` on out of the log, the last one first: whatever of it
+    /// survives a power cut, no gap is left.
+    pub(crate) fn retire_segments_from(
+        &mut self,
+        index: usize,
+        now: Timestamp,
+    ) -> Result<(), IoError> {
+        while let Some(base) = self.segments.get(index..).and_then(<[_]>::last).map(|s| s.base) {
+            self.retire_segment(base, now)?;
+            self.segments.pop();
         }
         Ok(())
     }

@@ -18,9 +18,11 @@ use dohle_records::Entry;
 use crate::{
     checkpoint::{self, SideFileError},
     config::LogConfig,
+    deleted::Deleted,
     disk::{Disk, DiskFile, IoError, read_file},
     epoch_cache::{EpochCache, EpochStart},
     error::{Corruption, DamageReason, LogError, Place},
+    flush::SidesSaved,
     load::{self, Found},
     log::Log,
     names::FileKind,
@@ -146,10 +148,11 @@ impl<D: Disk> Log<D> {
             producers: Producers::default(),
             snapshots,
             recent: Recent::default(),
+            deleted: Deleted::default(),
             sealed_open: None,
             names_changed,
             parent_changed: is_new,
-            sides_saved_at: 0,
+            sides_saved: SidesSaved::default(),
             truncations: 0,
             poisoned: false,
             as_closed: how.clean && unindexed.is_empty(),
@@ -158,7 +161,8 @@ impl<D: Disk> Log<D> {
         log.open_segments(&how, &unindexed, now)?;
         log.as_closed &= log.recovery.segments_scanned == 0 && !log.names_changed;
         log.settle(&how, now)?;
-        log.sides_saved_at = log.size();
+        let active = log.active();
+        log.sides_saved = SidesSaved { base: active.base, size: active.size };
         Ok(log)
     }
 

@@ -6,7 +6,8 @@ use dohle_base::{Offset, Timestamp};
 use crate::{
     disk::Disk,
     error::{LogError, ReadError},
-    log::{Log, remove_segment_files},
+    flush::SidesSaved,
+    log::Log,
     producer_state::Producers,
     segment::Segment,
 };
@@ -32,7 +33,7 @@ impl<D: Disk> Log<D> {
         self.as_closed = false;
         let index = self.floor(end);
         if index + 1 < self.segments.len() {
-            self.remove_segments_from(index + 1)?;
+            self.retire_segments_from(index + 1, now)?;
             // Else a power cut could leave them behind a segment that is cut: a gap.
             self.dir.disk.sync_dir(self.dir.path())?;
         }
@@ -42,10 +43,10 @@ impl<D: Disk> Log<D> {
         self.log_end = located.map_or(end, |head| head.base.min(end));
         segment.cut(&self.dir, position, self.log_end, &self.config)?;
         segment.cut_aborts(&self.dir, self.log_end)?;
-        self.sides_saved_at = self.sides_saved_at.min(self.size());
+        self.sides_saved.size = self.sides_saved.size.min(self.active().size);
         self.recent.clear();
         let log_end = self.log_end;
-        self.remove_snapshots(|offset| offset > log_end)?;
+        self.retire_snapshots(|offset| offset > log_end, now)?;
         self.recovery_point = self.recovery_point.min(self.log_end);
         if self.epochs.truncate_end(self.log_end) {
             self.save_epochs()?;
@@ -100,40 +101,40 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
-    /// Removes the segments that lie wholly before the log's start; says how many. Readers that
-    /// have a slice of one keep it.
+    /// Takes the segments out of the log that lie wholly before its start; says how many.
     ///
     /// # Errors
     /// `Io`; to try again is safe.
-    pub fn remove_old_segments(&mut self) -> Result<usize, LogError> {
+    pub fn remove_old_segments(&mut self, now: Timestamp) -> Result<usize, LogError> {
         self.check_usable()?;
         let count = self.floor(self.log_start);
         for _ in 0..count {
-            remove_segment_files(
-                &self.dir,
-                self.segments.first().map_or(self.log_start, |s| s.base),
-            )?;
-            let removed = self.segments.remove(0);
-            self.sides_saved_at = self.sides_saved_at.saturating_sub(u64::from(removed.size));
-            self.names_changed = true;
+            self.remove_first_segment(now)?;
         }
-        let first = self.segments.first().map_or(self.log_end, |segment| segment.base);
-        self.remove_snapshots(|offset| offset < first)?;
         Ok(count)
+    }
+
+    /// Takes the first segment out of the log, which must have another one.
+    pub(crate) fn remove_first_segment(&mut self, now: Timestamp) -> Result<(), LogError> {
+        let [first, second, ..] = &self.segments[..] else { return Ok(()) };
+        let (base, next) = (first.base, second.base);
+        self.retire_segment(base, now)?;
+        self.segments.remove(0);
+        Ok(self.retire_snapshots(|offset| offset < next, now)?)
     }
 
     /// Starts anew with an empty segment.
     pub(crate) fn restart_at(&mut self, start: Offset, now: Timestamp) -> Result<(), LogError> {
-        self.remove_segments_from(1)?;
-        if let Some(first) = self.segments.first() {
-            remove_segment_files(&self.dir, first.base)?;
+        self.retire_segments_from(1, now)?;
+        if let Some(base) = self.segments.first().map(|first| first.base) {
+            self.retire_segment(base, now)?;
         }
         // A log has at least one segment, even if the one that is to be is not made.
         self.segments = vec![Segment::sealed(start, 0, now)];
-        self.remove_snapshots(|_| true)?;
+        self.retire_snapshots(|_| true, now)?;
         self.segments = vec![Segment::create(&self.dir, start, &self.config, now)?];
         self.names_changed = true;
-        self.sides_saved_at = 0;
+        self.sides_saved = SidesSaved::default();
         self.recent.clear();
         self.log_start = start;
         self.log_end = start;

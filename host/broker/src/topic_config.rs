@@ -46,6 +46,7 @@ pub(crate) fn log_config(
         compression: compression(topic.compression),
         compacted: topic.cleanup_policy.compact,
         producer_expiration_ms: i64::from(producer_expiration_ms),
+        file_delete_delay_ms: topic.file_delete_delay_ms,
         decompressed_bytes_max: usize::try_from(topic.max_decompressed_message_bytes)
             .unwrap_or(usize::MAX),
     }

@@ -2,6 +2,7 @@
 
 mod append;
 mod crash;
+mod deleted;
 mod follow;
 mod hostile;
 mod kit;

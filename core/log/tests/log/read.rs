@@ -100,7 +100,7 @@ fn a_slice_outlives_its_segment() {
     }
     let slice = log.read(range(0, 30)).unwrap().unwrap();
     log.advance_log_start(Offset(25)).unwrap();
-    assert!(log.remove_old_segments().unwrap() > 0);
+    assert!(log.remove_old_segments(NOW).unwrap() > 0);
     let bytes = slice.read().unwrap();
     assert_eq!(BatchView::parse(&bytes).unwrap().base_offset(), Offset(0));
 }

@@ -134,7 +134,7 @@ fn deleted_records_are_out_of_reach_and_their_segments_go() {
     log.advance_log_start(Offset(31)).unwrap();
     log.advance_log_start(Offset(7)).unwrap();
     assert_eq!(log.log_start_offset(), Offset(31));
-    let removed = log.remove_old_segments().unwrap();
+    let removed = log.remove_old_segments(NOW).unwrap();
     assert!(removed >= 1 && log.size() < all);
     assert_eq!(log.epochs().len(), 1, "{:?}", log.epochs());
     assert_eq!(log.epochs()[0].start, Offset(31));
