@@ -92,11 +92,11 @@ impl<D: Disk> Log<D> {
         origin: Origin,
         now: Timestamp,
     ) -> Result<Appended, AppendError> {
-        self.append_as_leader_and(batches, leader_epoch, origin, now, |_| ())
+        self.append_as_leader_and(batches, leader_epoch, origin, now, |_, _| ())
     }
 
-    /// The same, and shows `written` the bytes as they were written: to nobody but the log itself are
-    /// they known as they lie on the disk.
+    /// The same, and shows `written` the end of the log and the bytes as they were written: nobody
+    /// but the log knows them as they lie on the disk.
     ///
     /// # Errors
     /// As `append_as_leader`; nothing was shown then.
@@ -106,7 +106,7 @@ impl<D: Disk> Log<D> {
         leader_epoch: LeaderEpoch,
         origin: Origin,
         now: Timestamp,
-        written: impl FnOnce(&[IoSlice<'_>]),
+        written: impl FnOnce(Offset, &[IoSlice<'_>]),
     ) -> Result<Appended, AppendError> {
         self.check_usable()?;
         let latest = self.epochs.latest();
@@ -136,7 +136,7 @@ impl<D: Disk> Log<D> {
             rest = rest.get(batch.size()..).unwrap_or_default();
         }
         let appended = self.write_prepared(&prepared, leader_epoch, now)?;
-        written(&slices_of(&prepared));
+        written(self.log_end, &slices_of(&prepared));
         Ok(appended)
     }
 

@@ -141,6 +141,11 @@ impl<M: Machine> Runtime<M> {
         self.held.pop_front().map(|(_, effect)| effect)
     }
 
+    /// The high watermark that the next effect waits for; none if none waits.
+    pub fn awaited(&self) -> Option<Offset> {
+        self.held.front().map(|(safe_at, _)| *safe_at)
+    }
+
     /// Gives up the effects that still wait, when the log is no longer ours to write.
     pub fn resign(&mut self) -> impl Iterator<Item = M::Effect> {
         self.session = M::Session::default();

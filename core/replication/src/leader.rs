@@ -5,10 +5,12 @@
 //!                 (read committed)   (an open transaction)  (read uncommitted)  (followers)
 //! ```
 //!
-//! The high watermark is what every in-sync replica has. There is one replica so far, the leader, so it
-//! is the log's end; followers will hold it back.
+//! The high watermark is what every in-sync replica has, and has on its disk where the topic is durable.
+//! There is one replica so far, the leader: what it has synced is committed; followers will hold it back.
 //!
 //! Not here: which broker leads (core/controller), locks, and what the file ranges are sent by.
+
+use std::{io::IoSlice, sync::Arc};
 
 use dohle_base::{LeaderEpoch, Offset, Timestamp};
 use dohle_log::{
@@ -16,7 +18,10 @@ use dohle_log::{
     disk::Disk,
 };
 
-use crate::wait::Waiting;
+use crate::{
+    commit::Uncommitted,
+    wait::{Wait, Waiting},
+};
 
 /// What a reader may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -24,6 +29,8 @@ pub enum Isolation {
     /// All that is committed by replication.
     #[default]
     ReadUncommitted,
+    /// Everything: for who replays the log that he writes himself.
+    LogEnd,
     /// Of that, what no open transaction can take back.
     ReadCommitted,
 }
@@ -54,6 +61,16 @@ pub struct Standing {
     pub log_end: Offset,
 }
 
+/// When this replica counts what was appended as its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum CommitRule {
+    /// When it is written: it survives the end of the process.
+    #[default]
+    Written,
+    /// When whoever syncs has said so with [`Leader::synced`]: it survives a power cut.
+    Synced,
+}
+
 /// What was read.
 #[derive(Clone, Debug)]
 pub struct Found<F> {
@@ -70,20 +87,32 @@ pub struct Leader<D: Disk> {
     log: Log<D>,
     epoch: LeaderEpoch,
     high_watermark: Offset,
+    rule: CommitRule,
+    uncommitted: Uncommitted,
     waiting: Waiting,
 }
 
 impl<D: Disk> Leader<D> {
-    /// Leads the partition in `epoch` from its log's end on.
+    /// Leads the partition in `epoch` from its log's end on. Up to `synced` the log is known to be
+    /// durable.
     ///
     /// # Errors
-    /// The disk could not take the epoch.
-    pub fn new(mut log: Log<D>, epoch: LeaderEpoch) -> Result<Self, LogError> {
+    /// The log cannot be used.
+    pub fn new(
+        mut log: Log<D>,
+        epoch: LeaderEpoch,
+        rule: CommitRule,
+        synced: Offset,
+    ) -> Result<Self, LogError> {
         if epoch > log.latest_epoch() {
             log.begin_leader_epoch(epoch)?;
         }
-        let high_watermark = log.log_end_offset();
-        Ok(Self { log, epoch, high_watermark, waiting: Waiting::default() })
+        let high_watermark = match rule {
+            CommitRule::Written => log.log_end_offset(),
+            CommitRule::Synced => synced.min(log.log_end_offset()),
+        };
+        let (uncommitted, waiting) = (Uncommitted::default(), Waiting::default());
+        Ok(Self { log, epoch, high_watermark, rule, uncommitted, waiting })
     }
 
     /// Leads in a later epoch.
@@ -94,9 +123,28 @@ impl<D: Disk> Leader<D> {
         if epoch > self.epoch {
             self.log.begin_leader_epoch(epoch)?;
             self.epoch = epoch;
-            self.waiting.interrupt();
+            self.interrupt();
         }
         Ok(())
+    }
+
+    /// When an append is committed.
+    pub fn commit_rule(&self) -> CommitRule {
+        self.rule
+    }
+
+    /// Changes when an append is committed. What was not synced under the old rule is still not.
+    pub fn set_commit_rule(&mut self, rule: CommitRule) {
+        self.rule = rule;
+        if rule == CommitRule::Written {
+            self.commit(self.log.log_end_offset());
+        }
+    }
+
+    /// Everyone who waits here must look again.
+    pub fn interrupt(&mut self) {
+        self.waiting.interrupt();
+        self.uncommitted.interrupt();
     }
 
     /// The epoch in which this replica leads.
@@ -119,7 +167,8 @@ impl<D: Disk> Leader<D> {
         &mut self.waiting
     }
 
-    /// Appends batches and wakes whom they satisfy.
+    /// Appends batches, and shows `written` the log's end and the bytes. Wakes whom they satisfy, if
+    /// they are committed by that.
     ///
     /// # Errors
     /// As [`Log::append_as_leader`].
@@ -128,16 +177,44 @@ impl<D: Disk> Leader<D> {
         batches: &[u8],
         origin: Origin,
         now: Timestamp,
+        written: impl FnOnce(Offset, &[IoSlice<'_>]),
     ) -> Result<Appended, AppendError> {
-        let appended = self.log.append_as_leader(batches, self.epoch, origin, now)?;
-        self.advance(appended.size);
+        let appended = self.log.append_as_leader_and(batches, self.epoch, origin, now, written)?;
+        if appended.size > 0 {
+            let (end, size) = (self.log.log_end_offset(), appended.size);
+            let size = i64::try_from(size).unwrap_or(i64::MAX);
+            match self.rule {
+                CommitRule::Written => {
+                    self.high_watermark = end;
+                    self.waiting.arrived(size);
+                }
+                CommitRule::Synced => self.uncommitted.push(end, size),
+            }
+        }
         Ok(appended)
     }
 
-    /// Every in-sync replica has what was appended: with one replica, at once.
-    fn advance(&mut self, size: usize) {
-        self.high_watermark = self.log.log_end_offset();
-        self.waiting.arrived(i64::try_from(size).unwrap_or(i64::MAX));
+    /// Everything below `end` is on the disk: with one replica, it is committed.
+    pub fn synced(&mut self, end: Offset) {
+        self.commit(end.min(self.log.log_end_offset()));
+    }
+
+    fn commit(&mut self, end: Offset) {
+        if end > self.high_watermark {
+            self.high_watermark = end;
+            let size = self.uncommitted.commit(end);
+            self.waiting.arrived(size);
+        }
+    }
+
+    /// Whether everything below `end` is committed.
+    pub fn is_committed(&self, end: Offset) -> bool {
+        end <= self.high_watermark
+    }
+
+    /// Lets `wait` hear when everything below `end` is committed.
+    pub fn await_commit(&mut self, end: Offset, wait: &Arc<Wait>) {
+        self.uncommitted.park(end, wait);
     }
 
     /// Where the offsets stand.
@@ -158,6 +235,7 @@ impl<D: Disk> Leader<D> {
         let standing = self.standing();
         let up_to = match read.isolation {
             Isolation::ReadUncommitted => standing.high_watermark,
+            Isolation::LogEnd => standing.log_end,
             Isolation::ReadCommitted => standing.last_stable,
         };
         let range = ReadRange {
@@ -189,14 +267,14 @@ impl<D: Disk> Leader<D> {
         }
         if offset > start {
             self.log.advance_log_start(offset)?;
-            self.waiting.interrupt();
+            self.interrupt();
         }
         Ok(self.log.log_start_offset())
     }
 
     /// Gives the log back, when this replica leads no longer. Whoever waits looks again.
     pub fn into_log(mut self) -> Log<D> {
-        self.waiting.interrupt();
+        self.interrupt();
         self.log
     }
 }

@@ -3,8 +3,9 @@
 //!
 //! Not here: the wire, locks, clocks, and the decision who leads.
 
+mod commit;
 pub mod fetch_session;
 mod leader;
 pub mod wait;
 
-pub use leader::{Found, Isolation, Leader, Read, Standing};
+pub use leader::{CommitRule, Found, Isolation, Leader, Read, Standing};

@@ -1,4 +1,4 @@
-//! Fetches that wait for more bytes, and how an append wakes exactly those that it satisfies.
+//! Requests that wait, and how an append or a commit wakes exactly those that it satisfies.
 //!
 //! A waiting fetch is one [`Wait`], shared by all partitions that it reads. Each of them counts down
 //! what arrives; whoever brings the count to zero wakes the task. A partition holds only a weak
@@ -19,16 +19,16 @@ use std::{
 /// How many forgotten waits a partition tolerates before it sweeps them out.
 const SWEEP_AT: usize = 64;
 
-/// One fetch that waits.
+/// One request that waits: a fetch for bytes, a produce for the partitions that it wrote to.
 #[derive(Debug)]
 pub struct Wait {
-    /// How many bytes are still missing; satisfied at zero and below.
+    /// How much is still missing; satisfied at zero and below.
     missing: AtomicI64,
     waker: Mutex<Option<Waker>>,
 }
 
 impl Wait {
-    /// A wait for `missing` bytes.
+    /// A wait for so many bytes or partitions.
     pub fn new(missing: i64) -> Arc<Self> {
         Arc::new(Self { missing: AtomicI64::new(missing), waker: Mutex::new(None) })
     }
@@ -38,7 +38,7 @@ impl Wait {
         self.missing.load(Ordering::Acquire) <= 0
     }
 
-    /// `size` more bytes can be read.
+    /// So much less is missing.
     pub fn arrived(&self, size: i64) {
         let before = self.missing.fetch_sub(size, Ordering::AcqRel);
         if before > 0 && before <= size {
@@ -46,8 +46,8 @@ impl Wait {
         }
     }
 
-    /// Something changed that the fetch must look at, whatever has arrived.
-    fn interrupt(&self) {
+    /// Something changed that must be looked at, whatever has arrived.
+    pub fn interrupt(&self) {
         self.missing.store(0, Ordering::Release);
         self.wake();
     }

@@ -235,14 +235,10 @@ impl Broker {
         }
     }
 
-    /// Writes the checkpoints of all log directories.
-    pub fn write_checkpoints(&self) {
+    /// Flushes all log directories and writes their checkpoints.
+    pub fn flush(&self) {
         let partitions = self.partitions.all();
-        for dir in &self.log_dirs {
-            if let Err(error) = dir.write_checkpoints(&partitions) {
-                tracing::error!("checkpoints not written: {error}");
-            }
-        }
+        self.log_dirs.iter().for_each(|dir| dir.flush(&partitions));
     }
 
     /// How long to wait for answers that are owed when the node stops.

@@ -12,9 +12,11 @@
 mod api;
 mod authorize;
 mod broker;
+mod commit;
 mod controller;
 mod coordinator;
 mod dispatch;
+mod durability;
 mod log_dirs;
 mod metadata;
 mod partition;

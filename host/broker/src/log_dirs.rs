@@ -1,29 +1,41 @@
 //! The directories that hold partitions: their locks, how they were left, and how they are left.
 //!
 //! ```text
-//! open    lock ─▶ read .kafka_cleanshutdown ─▶ remove it ─▶ read checkpoints ─▶ logs are opened
-//! while running   replication-offset, recovery-point and log-start checkpoints, when something changed
+//! open    lock ─▶ .kafka_cleanshutdown, checkpoints, write-ahead log ─▶ logs are opened
+//! while running   flushes, then replication-offset, recovery-point and log-start checkpoints
 //! close   logs are closed ─▶ checkpoints ─▶ .kafka_cleanshutdown ─▶ lock is released
 //! ```
 //!
-//! Not here: what is in a log (core/log), and which partitions there should be (`publisher`).
+//! Not here: what is in a log (core/log), how appends become durable (`durability`), and which
+//! partitions there should be (`publisher`).
 
 use std::{
     collections::BTreeMap,
+    io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
-use dohle_base::{Offset, PartitionId, Str, Uuid};
+use dohle_base::{Offset, PartitionId, Str, TopicId, Uuid};
 use dohle_log::{
     IoError, OnDamage, OpenLog,
     checkpoint::{self, OffsetKind, PartitionOffsets},
     clean_stop,
+    wal::{OpenWal, Unflushed, Wal, WalError},
 };
-use dohle_os::{DirLock, LockError, OsDisk, Volume, volume_of};
+use dohle_os::{DirLock, LockError, OsDisk, OsFile, Volume, VolumeSync, boot_id, volume_of};
+use dohle_replication::CommitRule;
 use tracing::{error, warn};
 
-use crate::partition::{Partition, State};
+use crate::{
+    durability::{self, WriteAhead, WriterThread},
+    partition::{Partition, State},
+    upkeep::Upkeep,
+};
+
+/// How many bytes of frames the write-ahead log of a directory may hold: twice what is flushed at
+/// once, so that the next lap goes on while that is done.
+const WAL_CAPACITY: u64 = 256 << 20;
 
 /// Why a log directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +46,17 @@ pub enum LogDirError {
     /// The disk failed.
     #[error(transparent)]
     Io(#[from] IoError),
+    /// Acknowledged records cannot be read.
+    #[error(transparent)]
+    Wal(#[from] WalError),
+    /// The system has no thread to give.
+    #[error("{}: no thread for the write-ahead log: {error}", path.display())]
+    Thread {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
 }
 
 /// One log directory.
@@ -44,7 +67,12 @@ pub struct LogDir {
     /// Where it is.
     pub path: PathBuf,
     disk: OsDisk,
+    volume: VolumeSync,
     left: HowItWasLeft,
+    way: Arc<WriteAhead>,
+    writer: Mutex<Option<WriterThread>>,
+    /// What the logs may lack, until all of them are open.
+    unflushed: RwLock<Option<Unflushed<OsFile>>>,
     /// Held until the directory is closed.
     lock: Mutex<Option<DirLock>>,
 }
@@ -57,25 +85,63 @@ struct HowItWasLeft {
     broker_epoch: i64,
     recovery_points: PartitionOffsets,
     log_starts: PartitionOffsets,
+    /// Whether what was not synced may be gone in any order; `None` if nobody knows.
+    lost_cache: Option<bool>,
 }
 
 impl LogDir {
-    /// Takes a formatted directory: locks it and reads how it was left.
+    /// Takes a formatted directory: locks it, reads how it was left, and makes it ready to be written.
     ///
     /// # Errors
     /// It is in use, or cannot be read.
-    pub fn open(id: Uuid, path: PathBuf, disk: OsDisk) -> Result<Self, LogDirError> {
+    pub fn open(
+        id: Uuid,
+        path: PathBuf,
+        disk: OsDisk,
+        upkeep: Upkeep,
+    ) -> Result<Self, LogDirError> {
         let lock = DirLock::take(&path)?;
         let stop = clean_stop::read(&disk, &path)?;
+        let how = OpenWal { capacity: WAL_CAPACITY, left_clean: stop.is_some(), boot: boot_id()? };
+        let (wal, unflushed) = Wal::open(&disk, &path, how)?;
         let left = HowItWasLeft {
             is_clean: stop.is_some(),
             broker_epoch: stop.and_then(|stop| stop.broker_epoch).unwrap_or(-1),
             recovery_points: offsets(&disk, &path, OffsetKind::RecoveryPoint),
             log_starts: offsets(&disk, &path, OffsetKind::LogStart),
+            lost_cache: unflushed.lost_cache(),
         };
         // Before any log is opened: a crash from here on is not a clean stop.
         clean_stop::remove(&disk, &path)?;
-        Ok(Self { id, path, disk, left, lock: Mutex::new(Some(lock)) })
+        let volume = VolumeSync::open(&path)?;
+        let way = WriteAhead::new(upkeep, wal.end());
+        let writer = WriterThread::start(Arc::clone(&way), wal)
+            .map_err(|error| LogDirError::Thread { path: path.clone(), error })?;
+        let (lock, writer) = (Mutex::new(Some(lock)), Mutex::new(Some(writer)));
+        let unflushed = RwLock::new((!unflushed.is_empty()).then_some(unflushed));
+        Ok(Self { id, path, disk, volume, left, way, writer, unflushed, lock })
+    }
+
+    /// The way of appends to the disk.
+    pub(crate) fn write_ahead(&self) -> &WriteAhead {
+        &self.way
+    }
+
+    /// Lets `take` have each run of batches that a partition's log may lack; `None` if it lacks none.
+    pub(crate) fn redo<R>(
+        &self,
+        topic: TopicId,
+        index: PartitionId,
+        take: impl FnOnce(&mut dyn Iterator<Item = Result<Vec<u8>, IoError>>) -> R,
+    ) -> Option<R> {
+        let unflushed = self.unflushed.read().unwrap_or_else(PoisonError::into_inner);
+        let unflushed = unflushed.as_ref().filter(|unflushed| unflushed.has(topic, index))?;
+        Some(take(&mut unflushed.of(topic, index)))
+    }
+
+    /// All logs are open and have taken in what they lacked.
+    pub fn logs_are_open(&self) {
+        self.unflushed.write().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// The disk that it is on.
@@ -97,22 +163,64 @@ impl LogDir {
     }
 
     /// What is known of a partition's log before it is opened.
-    pub fn how_to_open(&self, topic: &Str, index: PartitionId) -> OpenLog {
-        let key = (topic.clone(), index);
-        let of = |offsets: &PartitionOffsets| offsets.get(&key).copied().unwrap_or(Offset::ZERO);
+    pub fn how_to_open(
+        &self,
+        topic: &Str,
+        topic_id: TopicId,
+        index: PartitionId,
+        rule: CommitRule,
+    ) -> OpenLog {
+        let known = self.known(topic, index);
+        let on_damage = match (self.left.lost_cache, rule) {
+            // Kafka left it: what its recovery points do not cover may have been acknowledged.
+            (None, _) => OnDamage::Refuse,
+            // What was acknowledged behind the recovery point is in the write-ahead log.
+            (Some(_), CommitRule::Synced) => OnDamage::Cut,
+            (Some(lost_cache), CommitRule::Written) => match lost_cache {
+                true => OnDamage::Cut,
+                false => OnDamage::Refuse,
+            },
+        };
         OpenLog {
             clean: self.left.is_clean,
+            recovery_point: known.recovery_point,
+            log_start: known.log_start,
+            on_damage,
+            topic_id: Some(topic_id),
+        }
+    }
+
+    /// What the checkpoints said of a partition when the directory was opened.
+    fn known(&self, topic: &Str, index: PartitionId) -> Known {
+        let key = (topic.clone(), index);
+        let of = |offsets: &PartitionOffsets| offsets.get(&key).copied().unwrap_or(Offset::ZERO);
+        Known {
             recovery_point: of(&self.left.recovery_points),
             log_start: of(&self.left.log_starts),
-            on_damage: OnDamage::Refuse,
         }
+    }
+
+    /// Flushes what was appended and writes down how far. A disk that fails takes its partitions out
+    /// of service.
+    pub fn flush(&self, partitions: &[Arc<Partition>]) {
+        let checkpoint = || self.write_checkpoints(partitions);
+        if let Err(error) = durability::flush(&self.way, &self.volume, checkpoint) {
+            self.fail(&error, partitions);
+        }
+    }
+
+    fn fail(&self, error: &IoError, partitions: &[Arc<Partition>]) {
+        error!(dir = %self.path.display(), "failed, its partitions are offline: {error}");
+        self.way.fail();
+        let here = partitions.iter().filter(|partition| partition.directory() == self.id);
+        here.for_each(|partition| partition.take_offline());
     }
 
     /// Writes the checkpoints of the partitions that lie here.
     ///
     /// # Errors
     /// A file could not be replaced; it says what it said before.
-    pub fn write_checkpoints(&self, partitions: &[Arc<Partition>]) -> Result<(), IoError> {
+    fn write_checkpoints(&self, partitions: &[Arc<Partition>]) -> Result<(), IoError> {
         let mut high_watermarks = PartitionOffsets::new();
         let mut recovery_points = PartitionOffsets::new();
         let mut log_starts = PartitionOffsets::new();
@@ -128,7 +236,7 @@ impl LogDir {
             });
             if noted.is_err() {
                 // What was known of a partition that is offline stays known.
-                let known = self.how_to_open(partition.topic(), partition.index());
+                let known = self.known(partition.topic(), partition.index());
                 recovery_points.insert(key(), known.recovery_point);
                 if known.log_start > Offset::ZERO {
                     log_starts.insert(key(), known.log_start);
@@ -145,7 +253,9 @@ impl LogDir {
     /// Closes all logs here and leaves the directory clean, if everything worked. A partition that is
     /// offline has to be read at the next start, and with it, as in Kafka, all that lie here.
     pub fn close(&self, partitions: &[Arc<Partition>], broker_epoch: i64) {
-        let mut is_clean = true;
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let wal = writer.and_then(WriterThread::stop);
+        let mut is_clean = wal.is_some() && !self.way.keeps_frames();
         let mut ends = BTreeMap::new();
         let here = partitions.iter().filter(|partition| partition.directory() == self.id);
         for partition in here {
@@ -157,7 +267,8 @@ impl LogDir {
             let closed = closed.unwrap_or_else(|| self.as_it_was(partition));
             ends.insert((partition.topic().clone(), partition.index()), closed);
         }
-        if let Err(error) = self.write_final(&ends, is_clean.then_some(broker_epoch)) {
+        let is_clean = is_clean.then_some(broker_epoch);
+        if let Err(error) = self.write_final(&ends, is_clean) {
             error!(dir = %self.path.display(), "not left clean: {error}");
         }
         let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -168,7 +279,7 @@ impl LogDir {
 
     /// What the checkpoints said of a partition, which they go on saying.
     fn as_it_was(&self, partition: &Partition) -> Closed {
-        let known = self.how_to_open(partition.topic(), partition.index());
+        let known = self.known(partition.topic(), partition.index());
         Closed {
             end: known.recovery_point,
             high_watermark: known.recovery_point,
@@ -195,6 +306,12 @@ impl LogDir {
             None => Ok(()),
         }
     }
+}
+
+/// What the checkpoints say of a partition.
+struct Known {
+    recovery_point: Offset,
+    log_start: Offset,
 }
 
 /// What a closed log leaves in the checkpoints.

@@ -3,12 +3,17 @@
 //! The lock is never held across an await, and nothing that waits for a sync happens under it on the
 //! way of a request.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use dohle_base::{ErrorCode, LeaderEpoch, Offset, PartitionId, Str, Timestamp, TopicId, Uuid};
 use dohle_log::{AppendError, Appended, Origin};
 use dohle_os::OsDisk;
-use dohle_replication::Leader;
+use dohle_replication::{Leader, wait::Wait};
+
+use crate::log_dirs::LogDir;
 
 /// One partition.
 #[derive(Debug)]
@@ -17,7 +22,9 @@ pub struct Partition {
     topic_id: TopicId,
     index: PartitionId,
     /// The log directory that it lies in.
-    directory: Uuid,
+    dir: Arc<LogDir>,
+    /// Whether something in it is not flushed.
+    is_dirty: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -38,10 +45,11 @@ impl Partition {
         topic: Str,
         topic_id: TopicId,
         index: PartitionId,
-        directory: Uuid,
+        dir: Arc<LogDir>,
         state: State,
     ) -> Arc<Self> {
-        Arc::new(Self { topic, topic_id, index, directory, state: Mutex::new(state) })
+        let (is_dirty, state) = (AtomicBool::new(false), Mutex::new(state));
+        Arc::new(Self { topic, topic_id, index, dir, is_dirty, state })
     }
 
     /// The topic's name.
@@ -61,7 +69,36 @@ impl Partition {
 
     /// The log directory that it lies in.
     pub fn directory(&self) -> Uuid {
-        self.directory
+        self.dir.id
+    }
+
+    /// Notes that something is not flushed; `false` if that was noted before.
+    pub(crate) fn mark_dirty(&self) -> bool {
+        !self.is_dirty.swap(true, Ordering::AcqRel)
+    }
+
+    /// A flush of all that is there begins.
+    pub(crate) fn clear_dirty(&self) {
+        self.is_dirty.store(false, Ordering::Release);
+    }
+
+    /// Everything below `end` is on the disk.
+    pub(crate) fn synced(&self, end: Offset) {
+        // If it is not led any more nobody waits.
+        let _ = self.with_leader(|leader| leader.synced(end));
+    }
+
+    /// Takes it out of service; whoever waits at it is told.
+    pub(crate) fn take_offline(&self) {
+        let state = std::mem::replace(&mut *self.state(), State::Offline);
+        if let State::Led(mut leader) = state {
+            leader.interrupt();
+        }
+    }
+
+    /// Something in it may not be durable: it is to be flushed soon.
+    pub(crate) fn unflushed(self: &Arc<Self>) {
+        self.dir.write_ahead().unflushed(self);
     }
 
     /// The state, to change it or to look at it: not for requests.
@@ -113,18 +150,42 @@ impl Partition {
         })?
     }
 
-    /// Appends what a coordinator of this node writes.
+    /// Appends batches, and says whether they are committed: if not, they will be once they are
+    /// durable, see `is_committed`.
     ///
     /// # Errors
-    /// The code that the coordinator's caller is told.
+    /// The log refuses; or the partition is offline, or not led here.
     pub fn append(
-        &self,
-        batch: &[u8],
+        self: &Arc<Self>,
+        batches: &[u8],
         origin: Origin,
         now: Timestamp,
-    ) -> Result<Appended, ErrorCode> {
-        let appended = self.with_leader(|leader| leader.append(batch, origin, now))?;
-        appended.map_err(|error| self.append_error(&error))
+    ) -> Result<Result<(Appended, bool), AppendError>, ErrorCode> {
+        let way = self.dir.write_ahead();
+        if way.has_failed() {
+            return Err(ErrorCode::KAFKA_STORAGE_ERROR);
+        }
+        self.with_leader(|leader| {
+            let rule = leader.commit_rule();
+            let appended = leader.append(batches, origin, now, |end, slices| {
+                way.written(self, rule, end, slices);
+            })?;
+            Ok((appended, leader.is_committed(appended.last_offset.next())))
+        })
+    }
+
+    /// Whether everything below `end` is committed; if not, `wait` will hear when it is.
+    ///
+    /// # Errors
+    /// As `with_leader`.
+    pub fn is_committed(&self, end: Offset, wait: &Arc<Wait>) -> Result<bool, ErrorCode> {
+        self.with_leader(|leader| {
+            let is_committed = leader.is_committed(end);
+            if !is_committed {
+                leader.await_commit(end, wait);
+            }
+            is_committed
+        })
     }
 
     /// The end of what is committed; 0 if this node does not lead.

@@ -6,15 +6,14 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use dohle_base::{BrokerId, PartitionId, Rng, Str, Timestamp, TopicId, Uuid};
+use dohle_base::{BrokerId, Offset, PartitionId, Rng, Str, Timestamp, Uuid};
 use dohle_config::{Resource, TopicConfig};
 use dohle_log::{
-    DirRole, Disk, IoError, Log, LogConfig, LogError, OpenLog, PartitionDir,
-    checkpoint::SideFileError, disk::remove_tree, partition_metadata,
+    AppendError, DirRole, Disk, IoError, Log, LogConfig, LogError, PartitionDir, disk::remove_tree,
 };
 use dohle_metadata::{ConfigResource, MetadataDelta, Topic, TopicDelta};
 use dohle_os::OsDisk;
-use dohle_replication::Leader;
+use dohle_replication::{CommitRule, Leader};
 use tracing::{error, info, warn};
 
 use crate::{
@@ -99,8 +98,9 @@ impl Publisher {
             };
             let expiration = self.broker.config.producer_id_expiration_ms;
             let log_config = topic_config::log_config(&of_topic.1, expiration, &mut self.rng);
+            let rule = topic_config::commit_rule(&of_topic.1);
             config = Some(of_topic);
-            tasks.push(Opening { topic, index, partition, dir, config: log_config });
+            tasks.push(Opening { topic, index, partition, dir, config: log_config, rule });
         }
         let opened = self.run(tasks);
         self.broker.partitions.insert(opened.iter().cloned());
@@ -171,10 +171,7 @@ impl Publisher {
 
     /// Whoever waits at the partition is told.
     fn take_offline(&self, partition: &Partition) {
-        let state = std::mem::replace(&mut *partition.state(), State::Offline);
-        if let State::Led(mut leader) = state {
-            leader.waiting().interrupt();
-        }
+        partition.take_offline();
         if partition.topic() == CONSUMER_OFFSETS {
             self.broker.coordinator.resigned(partition.index());
         }
@@ -191,10 +188,17 @@ impl Publisher {
             if all || named.contains(partition.topic()) {
                 let settings = self.broker.settings();
                 let config = topic_config::resolve(&settings, &new.image, partition.topic());
+                let rule = topic_config::commit_rule(&config);
                 let expiration = self.broker.config.producer_id_expiration_ms;
                 let config = topic_config::log_config(&config, expiration, &mut self.rng);
                 // One that is offline takes it when it is opened again.
-                let _ = partition.with_leader(|leader| leader.log_mut().set_config(config));
+                let _ = partition.with_leader(|leader| {
+                    leader.log_mut().set_config(config);
+                    if leader.commit_rule() != rule {
+                        leader.set_commit_rule(rule);
+                        partition.unflushed();
+                    }
+                });
             }
         }
     }
@@ -231,23 +235,63 @@ struct Opening {
     partition: Arc<dohle_metadata::Partition>,
     dir: Arc<LogDir>,
     config: LogConfig,
+    rule: CommitRule,
 }
 
 impl Opening {
     fn run(self, node_id: BrokerId, now: Timestamp) -> Arc<Partition> {
-        let Self { topic, index, partition, dir, config } = self;
-        let led = open_log(&dir, &topic, index, config, now).and_then(|log| {
-            if partition.leader == node_id {
-                Ok(State::Led(Box::new(Leader::new(log, partition.leader_epoch)?)))
-            } else {
-                Ok(State::NotLed)
+        let opened = self.open(now).and_then(|(log, synced)| {
+            if self.partition.leader != node_id {
+                return Ok((State::NotLed, false));
             }
+            let lacks_sync = synced < log.log_end_offset();
+            let leader = Leader::new(log, self.partition.leader_epoch, self.rule, synced)?;
+            Ok((State::Led(Box::new(leader)), lacks_sync))
         });
-        let state = led.unwrap_or_else(|error| {
-            error!(topic = %topic.name, %index, "partition offline: {error}");
-            State::Offline
+        let (state, lacks_sync) = opened.unwrap_or_else(|error| {
+            error!(topic = %self.topic.name, index = %self.index, "partition offline: {error}");
+            self.keep_frames();
+            (State::Offline, false)
         });
-        Partition::new(topic.name.clone(), topic.id, index, dir.id, state)
+        let Self { topic, index, dir, .. } = self;
+        let is_redone = dir.redo(topic.id, index, |_| ()).is_some();
+        let partition = Partition::new(topic.name.clone(), topic.id, index, dir, state);
+        if lacks_sync || is_redone {
+            partition.unflushed();
+        }
+        partition
+    }
+
+    /// Opens the log, and says up to where it is known to be durable.
+    fn open(&self, now: Timestamp) -> Result<(Log<OsDisk>, Offset), OpenError> {
+        let Self { topic, index, dir, config, rule, .. } = self;
+        let path = dir.path.join(PartitionDir::current(&topic.name, *index).name(Uuid::ZERO));
+        let how = dir.how_to_open(&topic.name, topic.id, *index, *rule);
+        let mut log = Log::open(*dir.disk(), path, config.clone(), how, now)?;
+        if let Some(cut) = &log.recovery().cut {
+            warn!(
+                topic = %topic.name, %index, file = %cut.path.display(), position = cut.position,
+                size = cut.size, "torn end cut off: {}", cut.reason
+            );
+        }
+        let mut synced = log.recovery_point();
+        let redone = dir.redo(topic.id, *index, |runs| -> Result<(), OpenError> {
+            for run in runs {
+                synced = synced.max(log.redo(&run?, now)?);
+            }
+            Ok(())
+        });
+        // What is behind that was written and perhaps not synced, and nobody was told of it.
+        redone.unwrap_or(Ok(()))?;
+        Ok((log, synced))
+    }
+
+    /// What the write-ahead log has for this partition must stay.
+    fn keep_frames(&self) {
+        if self.dir.redo(self.topic.id, self.index, |_| ()).is_some() {
+            warn!(topic = %self.topic.name, index = %self.index, "kept in the write-ahead log");
+            self.dir.write_ahead().keep_frames();
+        }
     }
 }
 
@@ -256,44 +300,10 @@ impl Opening {
 enum OpenError {
     #[error(transparent)]
     Log(#[from] LogError),
-    #[error("its directory belongs to the topic with id {found}")]
-    OtherTopic { found: TopicId },
-    #[error(transparent)]
-    SideFile(#[from] SideFileError),
+    #[error("not taken in from the write-ahead log: {0}")]
+    Redo(#[from] AppendError),
     #[error(transparent)]
     Io(#[from] IoError),
-}
-
-fn open_log(
-    dir: &LogDir,
-    topic: &Topic,
-    index: PartitionId,
-    config: LogConfig,
-    now: Timestamp,
-) -> Result<Log<OsDisk>, OpenError> {
-    let name = PartitionDir::current(&topic.name, index).name(Uuid::ZERO);
-    let path = dir.path.join(name);
-    let is_there = path.is_dir();
-    let written = if is_there { partition_metadata::read(dir.disk(), &path)? } else { None };
-    if let Some(found) = written.filter(|found| *found != topic.id) {
-        return Err(OpenError::OtherTopic { found });
-    }
-    // A directory that is not there yet holds nothing that could be torn.
-    let mut how = dir.how_to_open(&topic.name, index);
-    if !is_there {
-        how = OpenLog { clean: true, ..OpenLog::default() };
-    }
-    let log = Log::open(*dir.disk(), path.clone(), config, how, now)?;
-    if let Some(cut) = &log.recovery().cut {
-        warn!(
-            topic = %topic.name, %index, file = %cut.path.display(), position = cut.position,
-            size = cut.size, "torn end cut off: {}", cut.reason
-        );
-    }
-    if written.is_none() {
-        partition_metadata::write(dir.disk(), &path, topic.id)?;
-    }
-    Ok(log)
 }
 
 /// Takes the partition's directory out of the way in one step, then removes what is in it.

@@ -1,10 +1,13 @@
 //! From a topic's settings to what its log goes by.
 
 use dohle_base::{Rng, Str};
-use dohle_config::{NodeSettings, Settings, TimestampType, TopicCompression, TopicConfig};
+use dohle_config::{
+    Durability, NodeSettings, Settings, TimestampType, TopicCompression, TopicConfig,
+};
 use dohle_log::{CompressionPolicy, LogConfig};
 use dohle_metadata::{ConfigResource, MetadataImage};
 use dohle_records::{Codec, Compression};
+use dohle_replication::CommitRule;
 use tracing::warn;
 
 /// The settings of a resource, as text.
@@ -21,6 +24,16 @@ pub(crate) fn resolve(node: &NodeSettings, image: &MetadataImage, topic: &Str) -
         warn!(%topic, "its configuration is passed over: {error}");
         TopicConfig::resolve(node, &Settings::new()).expect("the broker's own values are valid")
     })
+}
+
+/// When what is appended to one of the topic's partitions is committed. One whose topic asks for
+/// flushes of its own is not less durable than that.
+pub(crate) fn commit_rule(topic: &TopicConfig) -> CommitRule {
+    let is_flushed = topic.flush_messages < i64::MAX || topic.flush_ms < i64::MAX;
+    match topic.durability {
+        Durability::Os if !is_flushed => CommitRule::Written,
+        Durability::Os | Durability::Disk => CommitRule::Synced,
+    }
 }
 
 /// What the log of one of the topic's partitions goes by.

@@ -1,7 +1,8 @@
 //! What has to be written down now and then while the node runs.
 //!
-//! A thread that sleeps until something changed that the checkpoints of the log directories tell, waits
-//! for more of it, and writes them once. A node on which nothing happens does nothing.
+//! A thread that sleeps until something was appended or changed that the checkpoints of the log
+//! directories tell, waits for more of it, and flushes and writes them once. A node on which nothing
+//! happens does nothing.
 
 use std::{
     io,
@@ -22,6 +23,8 @@ const COLLECT: Duration = Duration::from_secs(5);
 enum Event {
     /// A checkpoint would say something new.
     Changed,
+    /// So much that it should not wait.
+    Urgent,
     /// End of the thread. What changed is written when the directories are closed.
     Stop,
 }
@@ -41,8 +44,8 @@ pub struct UpkeepInbox {
 impl Upkeep {
     /// A handle and what its thread will read.
     pub fn new() -> (Self, UpkeepInbox) {
-        // One that waits says it all.
-        let (events, inbox) = mpsc::sync_channel(1);
+        // Two that wait say it all.
+        let (events, inbox) = mpsc::sync_channel(2);
         (Self { events }, UpkeepInbox { events: inbox })
     }
 
@@ -50,6 +53,11 @@ impl Upkeep {
     pub(crate) fn changed(&self) {
         // Full: it will be seen. Closed: the node stops, and writes everything.
         let _ = self.events.try_send(Event::Changed);
+    }
+
+    /// So much has changed that it should be written down at once. Never waits.
+    pub(crate) fn urgent(&self) {
+        let _ = self.events.try_send(Event::Urgent); // As above.
     }
 
     /// Ends the thread. For threads that may block.
@@ -66,21 +74,27 @@ impl UpkeepInbox {
     pub fn start(self, broker: Arc<Broker>) -> io::Result<JoinHandle<()>> {
         let thread = std::thread::Builder::new().name("upkeep".to_owned());
         thread.spawn(move || {
-            while let Ok(Event::Changed) = self.events.recv() {
-                if self.stops_within(COLLECT) {
+            while let Ok(event) = self.events.recv() {
+                let stops = match event {
+                    Event::Changed => self.stops_within(COLLECT),
+                    Event::Urgent => false,
+                    Event::Stop => true,
+                };
+                if stops {
                     return;
                 }
-                broker.write_checkpoints();
+                broker.flush();
             }
         })
     }
 
-    /// Lets `time` pass, whatever changes meanwhile.
+    /// Lets `time` pass, whatever changes meanwhile, unless it is urgent.
     fn stops_within(&self, time: Duration) -> bool {
         let end = Instant::now() + time;
         loop {
             match self.events.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 Ok(Event::Changed) => {}
+                Ok(Event::Urgent) => return false,
                 Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return true,
                 Err(RecvTimeoutError::Timeout) => return false,
             }

@@ -3,14 +3,16 @@
 //! The cores take all of it as values or behind traits; here it is made of system calls. No network
 //! (`host/net`), no tasks, and no signals: the runtime of the server hears those.
 
+mod boot;
 mod clock;
 mod disk;
 mod entropy;
 mod lock;
 mod volume;
 
+pub use boot::boot_id;
 pub use clock::Clock;
 pub use disk::{OsDisk, OsFile};
 pub use entropy::{seed, seeded_rng};
 pub use lock::{DirLock, LockError};
-pub use volume::{Volume, volume_of};
+pub use volume::{Volume, VolumeSync, volume_of};

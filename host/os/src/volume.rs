@@ -1,6 +1,9 @@
-//! How much room a volume has.
+//! Volumes: how much room one has, and making all of it durable.
 
-use std::path::Path;
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
 
 use dohle_log::{IoError, disk::Operation};
 
@@ -26,6 +29,36 @@ pub fn volume_of(path: &Path) -> Result<Volume, IoError> {
     })
 }
 
+/// Syncs the volume that a directory is on.
+///
+/// It is opened once, for the system tells a sync only of errors since then: one that is opened anew
+/// would never hear of data that was lost before.
+#[derive(Debug)]
+pub struct VolumeSync {
+    dir: File,
+    path: PathBuf,
+}
+
+impl VolumeSync {
+    /// For the volume of `dir`.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(dir: &Path) -> Result<Self, IoError> {
+        let opened = File::open(dir).map_err(|error| IoError::new(Operation::Open, dir, &error))?;
+        Ok(Self { dir: opened, path: dir.to_owned() })
+    }
+
+    /// Makes all durable that was written to the volume, by whomever.
+    ///
+    /// # Errors
+    /// Something written since this was opened may be lost.
+    pub fn sync(&self) -> Result<(), IoError> {
+        let synced = rustix::fs::syncfs(&self.dir);
+        synced.map_err(|errno| IoError::new(Operation::Sync, &self.path, &errno.into()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -36,5 +69,12 @@ mod tests {
         let volume = volume_of(dir.path()).unwrap();
         assert!(0 < volume.usable_bytes && volume.usable_bytes <= volume.total_bytes);
         assert!(volume_of(&dir.path().join("no")).unwrap_err().is_not_found());
+    }
+
+    #[test]
+    fn a_volume_is_synced() {
+        let dir = tempfile::tempdir().unwrap();
+        VolumeSync::open(dir.path()).unwrap().sync().unwrap();
+        assert!(VolumeSync::open(&dir.path().join("no")).unwrap_err().is_not_found());
     }
 }

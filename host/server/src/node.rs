@@ -107,8 +107,9 @@ impl Node {
         let clock = Clock::start();
         let found = directories::read(&config, &disk, &mut rng)?;
         let mut log_dirs = Vec::new();
+        let (upkeep, upkeep_inbox) = Upkeep::new();
         for (path, id) in found.logs {
-            log_dirs.push(Arc::new(LogDir::open(id, path, disk)?));
+            log_dirs.push(Arc::new(LogDir::open(id, path, disk, upkeep.clone())?));
         }
         let me = Identity {
             node_id: config.node_id,
@@ -126,7 +127,6 @@ impl Node {
 
         let (controller, inbox) = ControllerHandle::new();
         let (coordinator, coordinator_thread) = Coordinator::start(group_settings(&config), clock)?;
-        let (upkeep, upkeep_inbox) = Upkeep::new();
         let broker = Broker::new(Parts {
             node_id: me.node_id,
             cluster_id: me.cluster_id,
@@ -142,6 +142,7 @@ impl Node {
         });
         let mut publisher = Publisher::new(Arc::clone(&broker), rng);
         driver.publish(&mut publisher);
+        broker.log_dirs.iter().for_each(|dir| dir.logs_are_open());
         let threads = Threads {
             upkeep: upkeep_inbox.start(Arc::clone(&broker))?,
             controller: driver.start(inbox, publisher, Arc::clone(&broker))?,

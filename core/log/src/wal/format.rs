@@ -1,8 +1,8 @@
 //! The bytes of a write-ahead log, big-endian.
 //!
 //! ```text
-//! block   0        8     12        16         24         32      40
-//!         | magic  | crc | version | sequence | capacity | tail |
+//! block   0        8     12        16         24         32     40     56
+//!         | magic  | crc | version | sequence | capacity | tail | boot |
 //! frame   0       4     8      12      16         24
 //!         | magic | crc | size | count | position | entry | entry | … | zeros up to 4096
 //! entry   0          16          20     24
@@ -26,7 +26,7 @@ pub(super) const ALIGN: u64 = 4096;
 pub(super) const DATA_START: u64 = 2 * ALIGN;
 /// The first bytes of a block.
 const BLOCK_MAGIC: [u8; 8] = *b"DohleWAL";
-const BLOCK_SIZE: usize = 40;
+const BLOCK_SIZE: usize = 56;
 const VERSION: u32 = 1;
 /// The first bytes of a frame.
 pub(super) const FRAME_MAGIC: [u8; 4] = *b"DWFr";
@@ -48,6 +48,8 @@ pub(super) struct Block {
     pub(super) sequence: u64,
     pub(super) capacity: u64,
     pub(super) tail: u64,
+    /// Which run of the machine wrote it.
+    pub(super) boot: u128,
 }
 
 impl Block {
@@ -72,7 +74,8 @@ impl Block {
         let bytes: &[u8; BLOCK_SIZE] = bytes.first_chunk()?;
         let word = |at: usize| bytes.get(at..at + 8)?.try_into().ok().map(u64::from_be_bytes);
         let half = |at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
-        let block = Self { sequence: word(16)?, capacity: word(24)?, tail: word(32)? };
+        let boot = u128::from_be_bytes(bytes.get(40..56)?.try_into().ok()?);
+        let block = Self { sequence: word(16)?, capacity: word(24)?, tail: word(32)?, boot };
         let is_whole = bytes.starts_with(&BLOCK_MAGIC)
             && half(8)? == crc32c::crc32c(bytes.get(12..)?)
             && half(12)? == VERSION
@@ -91,6 +94,7 @@ impl Block {
         for word in [self.sequence, self.capacity, self.tail] {
             bytes.extend_from_slice(&word.to_be_bytes());
         }
+        bytes.extend_from_slice(&self.boot.to_be_bytes());
         let crc = crc32c::crc32c(&bytes[12..]);
         bytes[8..12].copy_from_slice(&crc.to_be_bytes());
         let mut slices = [IoSlice::new(&bytes), IoSlice::new(padding(BLOCK_SIZE as u64))];

@@ -46,6 +46,17 @@ pub const FILE_NAME: &str = "dohle.wal";
 /// The least capacity: two frames of a record or two.
 const CAPACITY_MIN: u64 = 2 * ALIGN;
 
+/// How to open a write-ahead log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenWal {
+    /// How many bytes of frames it may hold. One that has been chosen stays while frames are needed.
+    pub capacity: u64,
+    /// Whether the directory's clean-stop file is there: then the segments have everything.
+    pub left_clean: bool,
+    /// A number of this run of the machine: what an earlier one had only cached may be gone.
+    pub boot: u128,
+}
+
 /// Why a write-ahead log cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WalError {
@@ -94,17 +105,16 @@ pub struct Wal<F> {
 
 impl<F: DiskFile> Wal<F> {
     /// Opens the one in `dir`, or makes it, and says what in it the segments may lack: nothing if
-    /// the directory was left clean. `capacity` counts bytes; one that has been chosen stays while
-    /// frames are needed.
+    /// the directory was left clean.
     ///
     /// # Errors
     /// `Damaged` if acknowledged records may be lost: nothing was changed.
     pub fn open<D: Disk<File = F>>(
         disk: &D,
         dir: &Path,
-        capacity: u64,
-        left_clean: bool,
+        how: OpenWal,
     ) -> Result<(Self, Unflushed<F>), WalError> {
+        let OpenWal { capacity, left_clean, boot } = how;
         let capacity = capacity.max(CAPACITY_MIN).next_multiple_of(ALIGN);
         let file = disk.open(&dir.join(FILE_NAME), OpenMode::Create)?;
         let block = match Block::read(&file) {
@@ -113,22 +123,25 @@ impl<F: DiskFile> Wal<F> {
         };
         let Some(block) = block else {
             file.truncate(0)?;
-            let block = Block { sequence: 0, capacity, tail: 0 };
+            let block = Block { sequence: 0, capacity, tail: 0, boot };
             block.write(&file)?;
             file.sync()?;
             disk.sync_dir(dir)?;
             let unflushed = Unflushed::none(file.clone());
             return Ok((Self { file, block, head: 0, unsynced_tail: None }, unflushed));
         };
-        let unflushed = Unflushed::read(&file, &block, left_clean)?;
+        let mut unflushed = Unflushed::read(&file, &block, left_clean)?;
+        unflushed.lost_cache = Some(block.boot != boot);
+        let block = Block { boot, ..block };
         let mut wal = Self { file, block, head: unflushed.end(), unsynced_tail: None };
         if unflushed.is_empty() {
             // A lap of the new length begins at a multiple of it, behind all positions so far.
             wal.head = wal.head.div_ceil(capacity) * capacity;
             wal.block.capacity = capacity;
-            wal.release(wal.head)?;
-            wal.sync()?;
         }
+        // Says under which run of the machine what follows is written.
+        wal.write_block(if unflushed.is_empty() { wal.head } else { wal.block.tail })?;
+        wal.sync()?;
         Ok((wal, unflushed))
     }
 
@@ -185,11 +198,14 @@ impl<F: DiskFile> Wal<F> {
         if position <= self.block.tail {
             return Ok(());
         }
-        let next =
-            Block { sequence: self.block.sequence + 1, tail: position, ..self.block.clone() };
+        self.write_block(position)
+    }
+
+    fn write_block(&mut self, tail: u64) -> Result<(), IoError> {
+        let next = Block { sequence: self.block.sequence + 1, tail, ..self.block.clone() };
         next.write(&self.file)?;
         self.block.sequence = next.sequence;
-        self.unsynced_tail = Some(position);
+        self.unsynced_tail = Some(tail);
         Ok(())
     }
 

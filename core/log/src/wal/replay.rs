@@ -29,17 +29,18 @@ pub struct Unflushed<F> {
     file: F,
     spans: BTreeMap<Key, Vec<Span>>,
     end: u64,
+    pub(super) lost_cache: Option<bool>,
 }
 
 impl<F: DiskFile> Unflushed<F> {
     pub(super) fn none(file: F) -> Self {
-        Self { file, spans: BTreeMap::new(), end: 0 }
+        Self { file, spans: BTreeMap::new(), end: 0, lost_cache: None }
     }
 
     /// Walks the frames from the tail on. Of a directory that was left clean nothing is needed; else
     /// what follows the last one is looked through for others.
     pub(super) fn read(file: &F, block: &Block, left_clean: bool) -> Result<Self, WalError> {
-        let mut found = Self { file: file.clone(), spans: BTreeMap::new(), end: block.tail };
+        let mut found = Self { end: block.tail, ..Self::none(file.clone()) };
         while let Some((position, frame)) = found.next_frame(block)? {
             if !left_clean {
                 found.take(block, position, &frame)?;
@@ -55,6 +56,12 @@ impl<F: DiskFile> Unflushed<F> {
     /// The position behind the last frame.
     pub(super) fn end(&self) -> u64 {
         self.end
+    }
+
+    /// Whether the machine has started since the directory was written to, so that what was not synced
+    /// may be gone in any order; `None` if nobody knows: the file is new.
+    pub fn lost_cache(&self) -> Option<bool> {
+        self.lost_cache
     }
 
     /// Whether no partition lacks anything.

@@ -9,6 +9,7 @@ use crate::sim::{Faults, SimDisk, SimFile};
 
 const DIR: &str = "/logs";
 const CAPACITY: u64 = 16 * ALIGN;
+const HOW: OpenWal = OpenWal { capacity: CAPACITY, left_clean: false, boot: 1 };
 
 fn disk() -> SimDisk {
     let disk = SimDisk::new();
@@ -17,7 +18,7 @@ fn disk() -> SimDisk {
 }
 
 fn open(disk: &SimDisk) -> Result<(Wal<SimFile>, Unflushed<SimFile>), WalError> {
-    Wal::open(disk, Path::new(DIR), CAPACITY, false)
+    Wal::open(disk, Path::new(DIR), HOW)
 }
 
 fn key(topic: u128, partition: i32) -> (TopicId, PartitionId) {
@@ -61,12 +62,21 @@ fn a_clean_stop_leaves_nothing_to_take_in() {
     let (mut wal, _) = open(&disk).unwrap();
     wal.append(&mut frame(key(1, 0), b"x")).unwrap();
     wal.sync().unwrap();
-    let (mut wal, unflushed) = Wal::open(&disk, Path::new(DIR), CAPACITY, true).unwrap();
+    let (mut wal, unflushed) =
+        Wal::open(&disk, Path::new(DIR), OpenWal { left_clean: true, ..HOW }).unwrap();
     assert!(unflushed.is_empty());
     // What was there before is no part of what comes.
     wal.append(&mut frame(key(1, 0), b"y")).unwrap();
     wal.sync().unwrap();
     assert_eq!(found(&open(&disk).unwrap().1, key(1, 0)), [b"y".to_vec()]);
+}
+
+#[test]
+fn another_run_of_the_machine_is_told_apart() {
+    let disk = disk();
+    let lost =
+        |boot| Wal::open(&disk, Path::new(DIR), OpenWal { boot, ..HOW }).unwrap().1.lost_cache();
+    assert_eq!([lost(1), lost(1), lost(2), lost(2)], [None, Some(false), Some(true), Some(false)]);
 }
 
 #[test]

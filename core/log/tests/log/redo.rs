@@ -98,10 +98,10 @@ fn batches_of_the_write_ahead_log_are_taken_in_once() {
     let written = read_all(&mut whole);
     let (_, mut log) = empty(small());
     let run = |range: std::ops::Range<usize>| written[range].concat();
-    log.redo(&run(0..2), NOW).unwrap();
+    assert_eq!(log.redo(&run(0..2), NOW), Ok(Offset(4)));
     // Some there, some not; then all there.
-    log.redo(&run(1..5), NOW).unwrap();
-    log.redo(&run(0..3), NOW).unwrap();
+    assert_eq!(log.redo(&run(1..5), NOW), Ok(Offset(10)));
+    assert_eq!(log.redo(&run(0..3), NOW), Ok(Offset(6)));
     assert_eq!(read_all(&mut log), written[..5]);
     let mut gap = empty(small()).1;
     gap.redo(&run(0..1), NOW).unwrap();
@@ -111,6 +111,6 @@ fn batches_of_the_write_ahead_log_are_taken_in_once() {
     assert_eq!(corruption.reason, expected);
     // Another process has led since: what it made of the log is true.
     gap.begin_leader_epoch(dohle_base::LeaderEpoch(EPOCH.0 + 1)).unwrap();
-    gap.redo(&run(1..2), NOW).unwrap();
+    assert_eq!(gap.redo(&run(1..2), NOW), Ok(Offset(0)));
     assert_eq!(gap.log_end_offset(), Offset(2));
 }

@@ -307,7 +307,7 @@ fn read_leader(
             });
             let aborted_transactions = match read.isolation {
                 Isolation::ReadCommitted => Some(aborted.collect()),
-                Isolation::ReadUncommitted => None,
+                Isolation::ReadUncommitted | Isolation::LogEnd => None,
             };
             let data = PartitionData { aborted_transactions, ..told(wanted.partition, standing) };
             Finding { data, slice }

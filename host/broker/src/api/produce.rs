@@ -4,10 +4,13 @@
 //! wrong (KIP-467); 10 the new leader (KIP-951); 13 names topics by id. Older clients need to be told
 //! that 0 is served, see `api_versions`. Transactions are not built: a transactional id is refused.
 //! Authorises: Write on the topics.
+//!
+//! An answer that acknowledges leaves when what it acknowledges is committed. For now that is the same
+//! for `acks=1` and `acks=all`: this replica is the only one.
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, time::Duration};
 
-use dohle_base::{ErrorCode, LeaderEpoch, Now, Offset, TopicId};
+use dohle_base::{ErrorCode, LeaderEpoch, Now, Offset, PartitionId, TopicId};
 use dohle_log::{AppendError, Origin};
 use dohle_protocol::{
     RecordSet,
@@ -24,7 +27,7 @@ use dohle_records::{BatchError, BatchView, Codec};
 use tracing::debug;
 
 use super::{Answer, Call, Endpoint, new_leader};
-use crate::{metadata::Published, storage, topic_names};
+use crate::{commit::Uncommitted, metadata::Published, partition::Partition, storage, topic_names};
 
 /// From here on topics come as ids.
 const TOPIC_ID_VERSION: i16 = 13;
@@ -42,7 +45,12 @@ impl Endpoint for Produce {
     fn handle(call: Call<'_>, request: ProduceRequest) -> Answer<ProduceResponse> {
         let published = call.broker.metadata();
         let refusal = refusal_of_all(&request);
-        let append = Append { call, published: &published, now: call.broker.clock.now() };
+        let mut append = Append {
+            call,
+            published: &published,
+            now: call.broker.clock.now(),
+            uncommitted: Uncommitted::default(),
+        };
         let mut response = ProduceResponse::default();
         let mut has_error = false;
         for topic in &request.topic_data {
@@ -64,7 +72,28 @@ impl Endpoint for Produce {
             &call.connection.listener_name,
             |node_id, host, port, rack| NodeEndpoint { node_id, host, port, rack },
         );
-        Answer::now(response)
+        let uncommitted = append.uncommitted;
+        if uncommitted.is_empty() {
+            return Answer::now(response);
+        }
+        let time_max = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+        Answer::later(async move {
+            for (write, error) in uncommitted.committed(time_max).await {
+                refuse_write(&mut response, &write.partition, error);
+            }
+            response
+        })
+    }
+}
+
+/// What was written to a partition is not acknowledged.
+fn refuse_write(response: &mut ProduceResponse, partition: &Partition, error: ErrorCode) {
+    let topics = response.responses.iter_mut();
+    let topics = topics
+        .filter(|topic| topic.topic_id == partition.topic_id() || topic.name == *partition.topic());
+    let parts = topics.flat_map(|topic| &mut topic.partition_responses);
+    for part in parts.filter(|part| part.index == partition.index()) {
+        *part = failed(part.index, error);
     }
 }
 
@@ -87,8 +116,12 @@ fn refuse_topic(topic: &TopicProduceData, error: ErrorCode) -> TopicProduceRespo
 }
 
 fn refused(data: &PartitionProduceData, error_code: ErrorCode) -> PartitionProduceResponse {
+    failed(data.index, error_code)
+}
+
+fn failed(index: PartitionId, error_code: ErrorCode) -> PartitionProduceResponse {
     PartitionProduceResponse {
-        index: data.index,
+        index,
         error_code,
         base_offset: Offset(-1),
         ..PartitionProduceResponse::default()
@@ -99,10 +132,12 @@ struct Append<'a> {
     call: Call<'a>,
     published: &'a Published,
     now: Now,
+    /// What the answer has to wait for.
+    uncommitted: Uncommitted,
 }
 
 impl Append<'_> {
-    fn topic(&self, topic: &TopicProduceData) -> TopicProduceResponse {
+    fn topic(&mut self, topic: &TopicProduceData) -> TopicProduceResponse {
         let by_id = self.call.version >= TOPIC_ID_VERSION;
         let topics = &self.published.image.topics;
         let known = if by_id { topics.get(topic.topic_id) } else { topics.named(&topic.name) };
@@ -127,7 +162,11 @@ impl Append<'_> {
         }
     }
 
-    fn partition(&self, topic: TopicId, data: &PartitionProduceData) -> PartitionProduceResponse {
+    fn partition(
+        &mut self,
+        topic: TopicId,
+        data: &PartitionProduceData,
+    ) -> PartitionProduceResponse {
         let Some(partition) = self.call.broker.partitions.get(topic, data.index) else {
             return self.not_here(topic, data);
         };
@@ -140,16 +179,19 @@ impl Append<'_> {
         {
             return refused(data, error);
         }
-        let appended =
-            partition.with_leader(|leader| leader.append(batch, Origin::Client, self.now.wall));
-        match appended {
-            Ok(Ok(appended)) => PartitionProduceResponse {
-                index: data.index,
-                base_offset: appended.base_offset,
-                log_append_time_ms: appended.log_append_time.0,
-                log_start_offset: appended.log_start_offset,
-                ..PartitionProduceResponse::default()
-            },
+        match partition.append(batch, Origin::Client, self.now.wall) {
+            Ok(Ok((appended, is_committed))) => {
+                if !is_committed {
+                    self.uncommitted.push(partition, appended.last_offset.next());
+                }
+                PartitionProduceResponse {
+                    index: data.index,
+                    base_offset: appended.base_offset,
+                    log_append_time_ms: appended.log_append_time.0,
+                    log_start_offset: appended.log_start_offset,
+                    ..PartitionProduceResponse::default()
+                }
+            }
             Ok(Err(error)) => {
                 let code = storage::append_error(&error, &partition);
                 let log_start = partition.with_leader(|leader| leader.standing().log_start);

@@ -1,5 +1,7 @@
 //! A partition of `__consumer_offsets` as the log under a group machine.
 
+use std::sync::Arc;
+
 use dohle_base::{ErrorCode, Now, Offset};
 use dohle_group::GroupRecord;
 use dohle_machine::Journal;
@@ -11,7 +13,7 @@ use crate::partition::Partition;
 
 /// Appends the records of one decision as one batch.
 pub(super) struct OffsetsJournal<'a> {
-    pub(super) partition: &'a Partition,
+    pub(super) partition: &'a Arc<Partition>,
     pub(super) now: Now,
 }
 
@@ -31,8 +33,9 @@ impl Journal<GroupRecord> for OffsetsJournal<'_> {
             };
             batch.append(&record).map_err(|_| ErrorCode::RECORD_LIST_TOO_LARGE)?;
         }
-        let appended =
-            self.partition.append(&batch.finish(), Origin::Coordinator, self.now.wall)?;
+        let batch = batch.finish();
+        let appended = self.partition.append(&batch, Origin::Coordinator, self.now.wall)?;
+        let (appended, _) = appended.map_err(|error| self.partition.append_error(&error))?;
         Ok(appended.base_offset)
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn load(partition: &Partition) -> Result<Runtime<GroupMachine>, LoadE
             from: next,
             size_max: READ_SIZE,
             at_least_one: true,
-            isolation: Isolation::ReadUncommitted,
+            isolation: Isolation::LogEnd,
         };
         let found =
             partition.with_leader(|leader| leader.read(read)).map_err(LoadError::NotLed)??;

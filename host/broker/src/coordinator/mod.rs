@@ -15,11 +15,14 @@ mod load;
 
 use std::{
     collections::BTreeMap,
+    future::poll_fn,
     io,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    task::Poll,
     thread::JoinHandle,
     time::Duration,
 };
@@ -28,6 +31,7 @@ use dohle_base::{ErrorCode, Instant, PartitionId, Str, TopicId};
 use dohle_group::{Command, Effect, GroupMachine, GroupSettings, Reply, ReplyToken, append_error};
 use dohle_machine::{Rejected, Runtime};
 use dohle_os::Clock;
+use dohle_replication::wait::{Satisfied, Wait};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
@@ -139,6 +143,16 @@ struct Led {
     waiting: BTreeMap<ReplyToken, oneshot::Sender<Reply>>,
     /// Not ticked before: its log refused.
     resting_until: Option<Instant>,
+    /// Effects are held until what they rest on is committed.
+    commit: Option<Satisfied>,
+}
+
+/// Ready after `wait`; never if there is nothing to wait for.
+async fn rest(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => std::future::pending().await,
+    }
 }
 
 struct Worker {
@@ -150,20 +164,18 @@ struct Worker {
 impl Worker {
     async fn run(mut self, mut events: mpsc::Receiver<Event>) {
         loop {
-            let event = match self.deadline() {
-                None => events.recv().await,
-                Some(deadline) => {
-                    let wait = deadline.since(self.clock.now().instant);
-                    match tokio::time::timeout(wait, events.recv()).await {
-                        Ok(event) => event,
-                        Err(_) => {
-                            self.tick();
-                            continue;
-                        }
-                    }
+            let wait = self.deadline().map(|deadline| deadline.since(self.clock.now().instant));
+            let mut next = tokio::select! {
+                event = events.recv() => event,
+                () = self.commits() => {
+                    self.led.values_mut().for_each(Led::release);
+                    continue;
+                }
+                () = rest(wait) => {
+                    self.tick();
+                    continue;
                 }
             };
-            let mut next = event;
             for _ in 0..EVENTS_PER_ROUND {
                 match next {
                     None | Some(Event::Stop) => return self.resign_all(),
@@ -178,6 +190,18 @@ impl Worker {
 
     fn deadline(&self) -> Option<Instant> {
         self.led.values().filter_map(Led::deadline).min()
+    }
+
+    /// Ready when something is committed that effects wait for.
+    fn commits(&mut self) -> impl Future<Output = ()> {
+        let led = &mut self.led;
+        poll_fn(move |context| {
+            let mut commits = led.values_mut().filter_map(|led| led.commit.as_mut());
+            match commits.any(|commit| Pin::new(commit).poll(context).is_ready()) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        })
     }
 
     fn handle(&mut self, event: Event) {
@@ -212,7 +236,8 @@ impl Worker {
         match load::load(&partition) {
             Ok(runtime) => {
                 let waiting = BTreeMap::new();
-                let mut led = Led { partition, runtime, waiting, resting_until: None };
+                let (resting_until, commit) = (None, None);
+                let mut led = Led { partition, runtime, waiting, resting_until, commit };
                 led.handle(&self.clock, Command::Configure(self.settings.clone()));
                 led.handle(&self.clock, Command::Loaded);
                 self.led.insert(index, led);
@@ -269,12 +294,26 @@ impl Led {
                 self.answer(token, reply);
             }
         }
+        self.release();
+    }
+
+    /// Carries out the effects that rest on what is committed, and waits for what the others do.
+    fn release(&mut self) {
+        self.commit = None;
         self.runtime.handle_high_watermark(self.partition.high_watermark());
         while let Some(effect) = self.runtime.poll_effect() {
             match effect {
                 Effect::Reply { token, reply } => self.answer(token, reply),
                 Effect::ParkedJoin { .. } => {}
             }
+        }
+        let Some(end) = self.runtime.awaited() else { return };
+        let wait = Wait::new(1);
+        match self.partition.is_committed(end, &wait) {
+            // One that is not led any more is resigned soon, and its effects with it.
+            Ok(false) | Err(_) => self.commit = Some(Satisfied(wait)),
+            // Just now.
+            Ok(true) => self.release(),
         }
     }
 

@@ -1,0 +1,92 @@
+//! Flushes all dirty partitions of a directory, so that its recovery points move and frames can go.
+
+use std::sync::Arc;
+
+use dohle_log::{FlushPlan, Flushed, IoError, LogError};
+use dohle_os::{OsDisk, VolumeSync};
+use tracing::{error, warn};
+
+use super::WriteAhead;
+use crate::partition::Partition;
+
+/// From how many partitions on the volume is synced as a whole. Source: measured, one sync of the
+/// volume costs as much as a dozen of files.
+const VOLUME_MIN: usize = 16;
+
+/// Makes durable all that was appended in the directory until now; then `checkpoint` writes its
+/// recovery points down, and frames go. What cannot be done now is left for the next time.
+///
+/// # Errors
+/// The disk failed: nothing of the directory may be acknowledged any more.
+pub(crate) fn flush(
+    way: &WriteAhead,
+    volume: &VolumeSync,
+    checkpoint: impl FnOnce() -> Result<(), IoError>,
+) -> Result<(), IoError> {
+    if way.has_failed() {
+        return Ok(());
+    }
+    let _alone = way.alone();
+    let (dirty, position) = way.begin_flush();
+    match flush_all(&dirty, volume).and_then(|()| checkpoint()) {
+        Ok(()) => way.release(position),
+        Err(error) if error.is_full() => {
+            warn!("recovery points stay where they are: {error}");
+            give_up(way, dirty);
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+fn give_up(way: &WriteAhead, dirty: Vec<Arc<Partition>>) {
+    for partition in &dirty {
+        let _ = partition.with_leader(|leader| leader.log_mut().give_up_flush());
+    }
+    way.give_up_flush(dirty);
+}
+
+fn flush_all(dirty: &[Arc<Partition>], volume: &VolumeSync) -> Result<(), IoError> {
+    let mut plans = Vec::new();
+    for partition in dirty {
+        // Before the plan is made: what comes after it is for the next flush.
+        partition.clear_dirty();
+        match partition.with_leader(|leader| leader.log_mut().begin_flush()) {
+            Ok(Ok(Some(plan))) => plans.push((partition, plan)),
+            Ok(Err(LogError::Io(error))) => return Err(error),
+            Ok(Err(error)) => error!(%partition, "not flushed: {error}"),
+            // Flushed otherwise, deleted, or offline.
+            Ok(Ok(None)) | Err(_) => {}
+        }
+    }
+    if plans.len() < VOLUME_MIN {
+        return plans.into_iter().try_for_each(|(partition, plan)| {
+            finish(partition, plan.run()?);
+            Ok(())
+        });
+    }
+    flush_volume(plans, volume)
+}
+
+fn flush_volume(
+    mut plans: Vec<(&Arc<Partition>, FlushPlan<OsDisk>)>,
+    volume: &VolumeSync,
+) -> Result<(), IoError> {
+    plans.iter_mut().try_for_each(|(_, plan)| plan.write())?;
+    volume.sync()?;
+    let mut done = Vec::with_capacity(plans.len());
+    for (partition, plan) in &mut plans {
+        done.push((*partition, plan.rename()?));
+    }
+    volume.sync()?;
+    done.into_iter().for_each(|(partition, done)| finish(partition, done));
+    Ok(())
+}
+
+fn finish(partition: &Arc<Partition>, done: Flushed) {
+    // One that is gone needs no recovery point.
+    let _ = partition.with_leader(|leader| {
+        leader.log_mut().finish_flush(done);
+        leader.synced(done.end());
+    });
+}

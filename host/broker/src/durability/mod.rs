@@ -1,0 +1,210 @@
+//! What makes appended records durable: the write-ahead log of each log directory, and the flushes
+//! that let its frames go.
+//!
+//! ```text
+//!  append (network threads, under the partition's lock)
+//!     │ segment: written, not synced
+//!     └─▶ pending frame ──writer: append, one sync──▶ high watermarks move, requests are answered
+//!              │
+//!              └─ dirty partitions ──upkeep: flush──▶ recovery points ──▶ frames released
+//! ```
+//!
+//! The writer is a thread for each directory. It takes all that came while it was at the last sync, so
+//! the more there is the cheaper each is; nothing waits for a timer. What a frame cannot take, for it is
+//! large or there is no room, is made durable by syncing its segments.
+//!
+//! Topics with `dohle.durability=os` pass by: their appends are committed when written, and only marked
+//! dirty here.
+//! Not here: the bytes of the file (core/log), and who waits for what (core/replication).
+
+mod flush;
+mod writer;
+
+use std::{
+    io::IoSlice,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use dohle_base::Offset;
+use dohle_log::wal::Frame;
+use dohle_replication::CommitRule;
+
+use crate::{partition::Partition, upkeep::Upkeep};
+pub(crate) use flush::flush;
+pub(crate) use writer::WriterThread;
+
+/// How many bytes may be unflushed in a directory before its recovery points are moved. Source: so
+/// much is read in about a tenth of a second by a start after a crash.
+const UNFLUSHED_MAX: u64 = 128 << 20;
+
+/// The way of appends to the disk, for one log directory.
+#[derive(Debug)]
+pub(crate) struct WriteAhead {
+    pending: Mutex<Pending>,
+    /// Wakes the writer.
+    arrived: Condvar,
+    upkeep: Upkeep,
+    /// Held by who flushes: two flushes of a partition at once would get into each other's files.
+    flushing: Mutex<()>,
+    /// The disk has failed: nothing is acknowledged any more.
+    has_failed: AtomicBool,
+    /// Frames are needed that no flush makes superfluous: their partition could not be opened.
+    keeps_frames: AtomicBool,
+}
+
+/// What waits for the writer and for the next flush.
+#[derive(Debug, Default)]
+struct Pending {
+    frame: Frame,
+    /// Whose batches are in the frame, and where their logs ended.
+    touched: Vec<(Arc<Partition>, Offset)>,
+    /// Partitions whose segments are to be synced instead.
+    unframed: Vec<Arc<Partition>>,
+    /// Partitions with something that is not flushed.
+    dirty: Vec<Arc<Partition>>,
+    unflushed: u64,
+    /// Up to which position frames are no longer needed.
+    released: Option<u64>,
+    /// The position behind the last synced frame.
+    synced: u64,
+    is_writer_asleep: bool,
+    stop: bool,
+}
+
+impl Pending {
+    fn has_work(&self) -> bool {
+        !self.touched.is_empty()
+            || !self.unframed.is_empty()
+            || self.released.is_some()
+            || self.stop
+    }
+}
+
+impl WriteAhead {
+    /// A way to a writer that is yet to be started, whose file ends at `synced`.
+    pub(crate) fn new(upkeep: Upkeep, synced: u64) -> Arc<Self> {
+        let pending = Pending { synced, ..Pending::default() };
+        Arc::new(Self {
+            pending: Mutex::new(pending),
+            arrived: Condvar::new(),
+            flushing: Mutex::new(()),
+            upkeep,
+            has_failed: AtomicBool::new(false),
+            keeps_frames: AtomicBool::new(false),
+        })
+    }
+
+    /// Batches of a partition lie in its segment, its log ends at `end`. Called under the partition's
+    /// lock, so that what is written later comes later here.
+    pub(crate) fn written(
+        &self,
+        partition: &Arc<Partition>,
+        rule: CommitRule,
+        end: Offset,
+        batches: &[IoSlice<'_>],
+    ) {
+        let mut pending = self.pending();
+        let size = batches.iter().map(|slice| slice.len() as u64).sum::<u64>();
+        if partition.mark_dirty() {
+            pending.dirty.push(Arc::clone(partition));
+        }
+        let before = pending.unflushed;
+        pending.unflushed += size;
+        if before == 0 {
+            self.upkeep.changed();
+        } else if before < UNFLUSHED_MAX && pending.unflushed >= UNFLUSHED_MAX {
+            self.upkeep.urgent();
+        }
+        if rule == CommitRule::Synced {
+            if pending.frame.push((partition.topic_id(), partition.index()), batches) {
+                pending.touch(partition, end);
+            } else {
+                pending.unframed.push(Arc::clone(partition));
+            }
+            self.wake_writer(pending);
+        }
+    }
+
+    /// Something in a partition may not be durable although it did not pass here: a start after a
+    /// crash found it, or the topic was not durable before. The next flush comes at once.
+    pub(crate) fn unflushed(&self, partition: &Arc<Partition>) {
+        let mut pending = self.pending();
+        if partition.mark_dirty() {
+            pending.dirty.push(Arc::clone(partition));
+        }
+        drop(pending);
+        self.upkeep.urgent();
+    }
+
+    /// Lets no frame go any more: one is needed by a partition that cannot take it in.
+    pub(crate) fn keep_frames(&self) {
+        self.keeps_frames.store(true, Ordering::Release);
+    }
+
+    /// Whether frames are kept for a partition that could not be opened.
+    pub(crate) fn keeps_frames(&self) -> bool {
+        self.keeps_frames.load(Ordering::Acquire)
+    }
+
+    /// Nothing is acknowledged any more.
+    pub(crate) fn fail(&self) {
+        self.has_failed.store(true, Ordering::Release);
+    }
+
+    /// Whether the disk has failed.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Acquire)
+    }
+
+    /// Waits until nobody else flushes.
+    fn alone(&self) -> MutexGuard<'_, ()> {
+        self.flushing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is to be flushed, and up to which position frames are not needed once it is.
+    fn begin_flush(&self) -> (Vec<Arc<Partition>>, u64) {
+        let mut pending = self.pending();
+        pending.unflushed = 0;
+        (std::mem::take(&mut pending.dirty), pending.synced)
+    }
+
+    /// A flush could not be carried out: the next one is to make up for it.
+    fn give_up_flush(&self, partitions: Vec<Arc<Partition>>) {
+        let mut pending = self.pending();
+        pending.dirty.extend(partitions.into_iter().filter(|partition| partition.mark_dirty()));
+    }
+
+    /// Lets frames before `position` go.
+    fn release(&self, position: u64) {
+        if self.keeps_frames() {
+            return;
+        }
+        let mut pending = self.pending();
+        pending.released = pending.released.max(Some(position));
+        self.wake_writer(pending);
+    }
+
+    fn wake_writer(&self, mut pending: MutexGuard<'_, Pending>) {
+        if std::mem::take(&mut pending.is_writer_asleep) {
+            drop(pending);
+            self.arrived.notify_one();
+        }
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        // A panic under the lock left it as it was before or after a whole step.
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pending {
+    fn touch(&mut self, partition: &Arc<Partition>, end: Offset) {
+        match self.touched.last_mut() {
+            Some((last, last_end)) if Arc::ptr_eq(last, partition) => *last_end = end,
+            _ => self.touched.push((Arc::clone(partition), end)),
+        }
+    }
+}
