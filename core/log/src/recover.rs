@@ -4,9 +4,11 @@
 //! segment from the recovery point on is read, checked and indexed anew, and:
 //!
 //! - bytes at the end that are no batch, with nothing valid behind them, are a torn tail: cut;
-//! - bytes that are no batch with a valid batch behind them are damage: the log is not opened,
-//!   unless the caller says to cut there, too, because it can get the rest from elsewhere or has
-//!   been promised nothing about it.
+//! - bytes that are no batch with a valid batch behind them, or where the log had been synced, are
+//!   damage: the log is not opened, unless the caller says to cut there, too, because it can get
+//!   the rest from elsewhere or has been promised nothing about it;
+//! - a log that ends before what had been synced, without damage, opens and says so: a recovery
+//!   point may outlive a log that was taken away and made anew.
 //!
 //! Source: interop facts A.9; the second rule is ours, Kafka cuts.
 
@@ -72,6 +74,8 @@ pub struct Recovery {
     pub bytes_scanned: u64,
     /// Where the log was cut, if it was.
     pub cut: Option<Cut>,
+    /// Up to where it should reach by its recovery point, if it does not.
+    pub short_of: Option<Offset>,
 }
 
 /// Where a log was cut when it was opened.
@@ -366,10 +370,18 @@ impl<D: Disk> Log<D> {
     ) -> Result<(), LogError> {
         let base = self.segments.get(index).map_or(self.log_end, |segment| segment.base);
         let path = self.dir.file(base, FileKind::Log);
-        let valid_at = self.find_behind(index, position)?;
-        let was_durable = self.log_end < how.recovery_point;
-        if was_durable || (valid_at.is_some() && how.on_damage == OnDamage::Refuse) {
-            return Err(Corruption { path, position, reason, valid_at }.into());
+        let valid_at = match reason {
+            // The batch is whole: that is not how a tail is torn.
+            DamageReason::OffsetOrder { .. } | DamageReason::OffsetOverflow { .. } => {
+                Some(Place { path: path.clone(), position })
+            }
+            _ => self.find_behind(index, position)?,
+        };
+        // What lies before the log's start is needed no more.
+        let needed = self.log_end.max(self.log_start);
+        let synced_to = Some(how.recovery_point).filter(|synced| *synced > needed);
+        if synced_to.is_some() || (valid_at.is_some() && how.on_damage == OnDamage::Refuse) {
+            return Err(Corruption { path, position, reason, valid_at, synced_to }.into());
         }
         let later = self.segments.get(index + 1..).unwrap_or_default();
         let mut size = later.iter().map(|segment| u64::from(segment.size)).sum::<u64>();
@@ -442,6 +454,7 @@ impl<D: Disk> Log<D> {
         }
         let first = self.segments.first().map_or(self.log_end, |segment| segment.base);
         self.log_start = how.log_start.max(first);
+        self.recovery.short_of = Some(how.recovery_point).filter(|point| *point > self.log_end);
         self.recovery_point = match self.recovery.cut.is_none() && how.clean {
             true => self.log_end,
             false => how.recovery_point.min(self.log_end),
