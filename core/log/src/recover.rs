@@ -4,11 +4,10 @@
 //! segment from the recovery point on is read, checked and indexed anew, and:
 //!
 //! - bytes at the end that are no batch, with nothing valid behind them, are a torn tail: cut;
-//! - bytes that are no batch with a valid batch behind them, or where the log had been synced, are
-//!   damage: the log is not opened, unless the caller says to cut there, too, because it can get
-//!   the rest from elsewhere or has been promised nothing about it;
-//! - a log that ends before what had been synced, without damage, opens and says so: a recovery
-//!   point may outlive a log that was taken away and made anew.
+//! - bytes that are no batch with a valid batch behind them are damage: the log is not opened,
+//!   unless the caller says to cut there, too, because it can get the rest from elsewhere or has
+//!   been promised nothing about it; so is a whole batch whose offset cannot be there;
+//! - what had been synced is never cut off, nor missed in silence.
 //!
 //! Source: interop facts A.9; the second rule is ours, Kafka cuts.
 
@@ -74,8 +73,6 @@ pub struct Recovery {
     pub bytes_scanned: u64,
     /// Where the log was cut, if it was.
     pub cut: Option<Cut>,
-    /// Up to where it should reach by its recovery point, if it does not.
-    pub short_of: Option<Offset>,
 }
 
 /// Where a log was cut when it was opened.
@@ -442,7 +439,8 @@ impl<D: Disk> Log<D> {
 
     /// Makes start, epochs, producers and recovery point agree with the log's end.
     fn settle(&mut self, how: &OpenLog, now: Timestamp) -> Result<(), LogError> {
-        if self.log_end < how.recovery_point {
+        // What lies before the log's start is needed no more.
+        if self.log_end.max(how.log_start) < how.recovery_point {
             let segment = self.active();
             let (path, position) = (self.dir.file(segment.base, FileKind::Log), segment.size);
             let reason = DamageReason::Lost { durable: how.recovery_point, end: self.log_end };
@@ -454,7 +452,6 @@ impl<D: Disk> Log<D> {
         }
         let first = self.segments.first().map_or(self.log_end, |segment| segment.base);
         self.log_start = how.log_start.max(first);
-        self.recovery.short_of = Some(how.recovery_point).filter(|point| *point > self.log_end);
         self.recovery_point = match self.recovery.cut.is_none() && how.clean {
             true => self.log_end,
             false => how.recovery_point.min(self.log_end),

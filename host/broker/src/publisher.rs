@@ -290,10 +290,6 @@ fn open_log(
             size = cut.size, "torn end cut off: {}", cut.reason
         );
     }
-    if let Some(synced) = log.recovery().short_of {
-        let end = log.log_end_offset();
-        warn!(topic = %topic.name, %index, %end, %synced, "the log ends before what was synced once");
-    }
     if written.is_none() {
         partition_metadata::write(dir.disk(), &path, topic.id)?;
     }

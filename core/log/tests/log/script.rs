@@ -7,7 +7,9 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use dohle_base::{LeaderEpoch, Offset, PartitionId, Rng, Str};
+use dohle_base::{
+    LeaderEpoch, Offset, PartitionId, ProducerId, Rng, Str, Timestamp, TopicId, Uuid,
+};
 use dohle_log::{
     AppendError, Disk, Log, LogError, OnDamage, OpenLog, Origin,
     checkpoint::{self, OffsetKind, PartitionOffsets},
@@ -21,6 +23,8 @@ use crate::{
 
 /// The log directory.
 const ROOT: &str = "/logs";
+/// Whose partition it is.
+const TOPIC: TopicId = TopicId(Uuid(77));
 
 /// Something that is done to a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +123,7 @@ impl<D: Disk> Player<'_, D> {
                 self.append(&batch.bytes(), Origin::Client)
             }
             Op::End { committed } => {
-                let open = self.log().producer(dohle_base::ProducerId(2));
+                let open = self.log().producer(ProducerId(2));
                 if open.is_none_or(|state| state.transaction_start.is_none()) {
                     return Ok(());
                 }
@@ -170,7 +174,7 @@ impl<D: Disk> Player<'_, D> {
     }
 
     fn next_sequence(&mut self, id: i64) -> i32 {
-        let state = self.log().producer(dohle_base::ProducerId(id));
+        let state = self.log().producer(ProducerId(id));
         state.map_or(0, |state| state.next_sequence())
     }
 
@@ -262,10 +266,15 @@ impl<D: Disk> Player<'_, D> {
     fn retain(&mut self, count: i64) -> Result<(), LogError> {
         let log = self.log();
         let start = log.log_start_offset().plus(count).min(log.log_end_offset());
+        // Before a start is written down, the directory must say whose it is.
+        self.flush(false)?;
         self.told.now.start = start;
         self.log().advance_log_start(start).map_err(read_fails)?;
         self.write_checkpoints()?;
-        self.log().remove_old_segments()?;
+        self.log().remove_old_segments(NOW)?;
+        if let Some(plan) = self.log().begin_unlink(Timestamp(i64::MAX)) {
+            plan.run()?;
+        }
         Ok(())
     }
 }
@@ -282,6 +291,7 @@ pub(crate) fn start<D: Disk>(disk: &D, on_damage: OnDamage) -> Result<Log<D>, Lo
         recovery_point: of(OffsetKind::RecoveryPoint)?,
         log_start: of(OffsetKind::LogStart)?,
         on_damage,
+        topic_id: Some(TOPIC),
     };
     clean_stop::remove(disk, root)?;
     Log::open(disk.clone(), DIR.into(), small(), how, NOW)
