@@ -59,7 +59,10 @@ impl From<Corruption> for LogError {
 
 /// Where the bytes on the disk are not what was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} is damaged at {position}: {reason}{}", path.display(), behind(valid_at.as_ref()))]
+#[error(
+    "{} is damaged at {position}: {reason}{}{}",
+    path.display(), behind(valid_at.as_ref()), synced(*synced_to)
+)]
 pub struct Corruption {
     /// The file.
     pub path: PathBuf,
@@ -69,6 +72,8 @@ pub struct Corruption {
     pub reason: DamageReason,
     /// Where valid data follows, if it does: then the damage is not the torn end of a log.
     pub valid_at: Option<Place>,
+    /// Up to which offset the log had been synced, if that is behind the damage: neither is it then.
+    pub synced_to: Option<Offset>,
 }
 
 /// A place in a file.
@@ -86,9 +91,14 @@ fn behind(place: Option<&Place>) -> String {
     })
 }
 
+fn synced(offset: Option<Offset>) -> String {
+    offset.map_or(String::new(), |offset| format!("; all before offset {offset} had been synced"))
+}
+
 impl Corruption {
-    pub(crate) fn new(path: &Path, position: u64, reason: DamageReason) -> Self {
-        Self { path: path.to_owned(), position, reason, valid_at: None }
+    /// Damage of which no more is known.
+    pub fn new(path: &Path, position: u64, reason: DamageReason) -> Self {
+        Self { path: path.to_owned(), position, reason, valid_at: None, synced_to: None }
     }
 }
 

@@ -258,20 +258,24 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
-    /// Removes the segments from `index` on when a log is opened, the last one first: whatever of it
-    /// survives a power cut, no gap is left.
+    /// Removes the segments from `index` on when a log is opened, the last one first, and syncs
+    /// between: whatever of it survives a power cut, no gap is left. The last one is for the caller
+    /// to sync.
     pub(crate) fn remove_segments_from(&mut self, index: usize) -> Result<(), IoError> {
         self.as_closed = false;
         while let Some(segment) = self.segments.get(index..).and_then(<[_]>::last) {
             remove_segment_files(&self.dir, segment.base)?;
             self.segments.pop();
             self.names_changed = true;
+            if self.segments.len() > index {
+                self.dir.disk.sync_dir(self.dir.path())?;
+            }
         }
         Ok(())
     }
 
-    /// Takes the segments from `index` on out of the log, the last one first: whatever of it
-    /// survives a power cut, no gap is left.
+    /// Takes the segments from `index` on out of the log, the last one first, and syncs between, as
+    /// `remove_segments_from`.
     pub(crate) fn retire_segments_from(
         &mut self,
         index: usize,
@@ -280,6 +284,9 @@ impl<D: Disk> Log<D> {
         while let Some(base) = self.segments.get(index..).and_then(<[_]>::last).map(|s| s.base) {
             self.retire_segment(base, now)?;
             self.segments.pop();
+            if self.segments.len() > index {
+                self.dir.disk.sync_dir(self.dir.path())?;
+            }
         }
         Ok(())
     }

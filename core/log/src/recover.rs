@@ -6,7 +6,8 @@
 //! - bytes at the end that are no batch, with nothing valid behind them, are a torn tail: cut;
 //! - bytes that are no batch with a valid batch behind them are damage: the log is not opened,
 //!   unless the caller says to cut there, too, because it can get the rest from elsewhere or has
-//!   been promised nothing about it.
+//!   been promised nothing about it; so is a whole batch whose offset cannot be there;
+//! - what had been synced is never cut off, nor missed in silence.
 //!
 //! Source: interop facts A.9; the second rule is ours, Kafka cuts.
 
@@ -366,10 +367,18 @@ impl<D: Disk> Log<D> {
     ) -> Result<(), LogError> {
         let base = self.segments.get(index).map_or(self.log_end, |segment| segment.base);
         let path = self.dir.file(base, FileKind::Log);
-        let valid_at = self.find_behind(index, position)?;
-        let was_durable = self.log_end < how.recovery_point;
-        if was_durable || (valid_at.is_some() && how.on_damage == OnDamage::Refuse) {
-            return Err(Corruption { path, position, reason, valid_at }.into());
+        let valid_at = match reason {
+            // The batch is whole: that is not how a tail is torn.
+            DamageReason::OffsetOrder { .. } | DamageReason::OffsetOverflow { .. } => {
+                Some(Place { path: path.clone(), position })
+            }
+            _ => self.find_behind(index, position)?,
+        };
+        // What lies before the log's start is needed no more.
+        let needed = self.log_end.max(self.log_start);
+        let synced_to = Some(how.recovery_point).filter(|synced| *synced > needed);
+        if synced_to.is_some() || (valid_at.is_some() && how.on_damage == OnDamage::Refuse) {
+            return Err(Corruption { path, position, reason, valid_at, synced_to }.into());
         }
         let later = self.segments.get(index + 1..).unwrap_or_default();
         let mut size = later.iter().map(|segment| u64::from(segment.size)).sum::<u64>();
@@ -430,7 +439,8 @@ impl<D: Disk> Log<D> {
 
     /// Makes start, epochs, producers and recovery point agree with the log's end.
     fn settle(&mut self, how: &OpenLog, now: Timestamp) -> Result<(), LogError> {
-        if self.log_end < how.recovery_point {
+        // What lies before the log's start is needed no more.
+        if self.log_end.max(how.log_start) < how.recovery_point {
             let segment = self.active();
             let (path, position) = (self.dir.file(segment.base, FileKind::Log), segment.size);
             let reason = DamageReason::Lost { durable: how.recovery_point, end: self.log_end };

@@ -40,7 +40,8 @@ impl<D: Disk> Log<D> {
         let segment = self.segments.last_mut().expect("the floor segment stays");
         let located = segment.locate(&self.dir, end)?;
         let position = located.map_or(segment.size, |head| head.position);
-        self.log_end = located.map_or(end, |head| head.base.min(end));
+        // The log may start in the middle of the batch that goes: it does not end before its start.
+        self.log_end = located.map_or(end, |head| head.base.min(end)).max(self.log_start);
         segment.cut(&self.dir, position, self.log_end, &self.config)?;
         segment.cut_aborts(&self.dir, self.log_end)?;
         self.sides_saved.size = self.sides_saved.size.min(self.active().size);
@@ -125,7 +126,11 @@ impl<D: Disk> Log<D> {
 
     /// Starts anew with an empty segment.
     pub(crate) fn restart_at(&mut self, start: Offset, now: Timestamp) -> Result<(), LogError> {
-        self.retire_segments_from(1, now)?;
+        if self.segments.len() > 1 {
+            self.retire_segments_from(1, now)?;
+            // Else a power cut could leave one of them alone, as if the log began there.
+            self.dir.disk.sync_dir(self.dir.path())?;
+        }
         if let Some(base) = self.segments.first().map(|first| first.base) {
             self.retire_segment(base, now)?;
         }

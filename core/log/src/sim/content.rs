@@ -1,9 +1,10 @@
 //! The bytes of one simulated file: what is durable, what a reader sees, and what lies between.
+//!
+//! A system writes pages back when it likes, whole, and the size of the file apart from them. So a
+//! power cut leaves each page as it was after any of the changes since the last sync, or before all
+//! of them, whatever became of its neighbours; where the size got there and a page did not, zeros.
 
 use super::Luck;
-
-/// Devices write whole sectors: a torn write is cut at a multiple of these.
-const SECTOR_SIZE: u64 = 512;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Content {
@@ -18,6 +19,26 @@ enum Change {
     Truncate { size: u64 },
 }
 
+impl Change {
+    fn apply(&self, image: &mut Vec<u8>) {
+        match self {
+            Self::Write { position, bytes } => put(image, *position, bytes),
+            Self::Truncate { size } => image.resize(*size as usize, 0),
+        }
+    }
+
+    /// The first byte that it touches, and the one behind the last, in a file that had or gets
+    /// `size` bytes.
+    fn range(&self, size: usize) -> (usize, usize) {
+        match self {
+            Self::Write { position, bytes } => {
+                (*position as usize, *position as usize + bytes.len())
+            }
+            Self::Truncate { size: cut } => (*cut as usize, size.max(*cut as usize)),
+        }
+    }
+}
+
 impl Content {
     pub(super) fn durable(bytes: Vec<u8>) -> Self {
         Self { durable: bytes.clone(), current: bytes, unsynced: Vec::new() }
@@ -25,6 +46,10 @@ impl Content {
 
     pub(super) fn bytes(&self) -> &[u8] {
         &self.current
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        self.current.len() as u64
     }
 
     pub(super) fn read(&self, buffer: &mut [u8], position: u64) -> usize {
@@ -36,21 +61,21 @@ impl Content {
     }
 
     pub(super) fn write(&mut self, position: u64, bytes: Vec<u8>) {
-        put(&mut self.current, position, &bytes);
-        self.unsynced.push(Change::Write { position, bytes });
+        self.change(Change::Write { position, bytes });
     }
 
     pub(super) fn truncate(&mut self, size: u64) {
-        self.current.resize(size as usize, 0);
-        self.unsynced.push(Change::Truncate { size });
+        self.change(Change::Truncate { size });
+    }
+
+    fn change(&mut self, change: Change) {
+        change.apply(&mut self.current);
+        self.unsynced.push(change);
     }
 
     pub(super) fn sync(&mut self) {
         for change in self.unsynced.drain(..) {
-            match change {
-                Change::Write { position, bytes } => put(&mut self.durable, position, &bytes),
-                Change::Truncate { size } => self.durable.resize(size as usize, 0),
-            }
+            change.apply(&mut self.durable);
         }
     }
 
@@ -59,20 +84,32 @@ impl Content {
         self.unsynced.clear();
     }
 
-    pub(super) fn cut(&mut self, luck: &mut Luck) {
-        for change in self.unsynced.drain(..) {
-            match change {
-                Change::Truncate { size } if luck.keeps() => self.durable.resize(size as usize, 0),
-                Change::Truncate { .. } => {}
-                Change::Write { position, bytes } => {
-                    for (position, sector) in sectors(position, &bytes) {
-                        if luck.keeps() {
-                            put(&mut self.durable, position, sector);
-                        }
-                    }
-                }
+    /// Turns a bit over where no write has been: what rots on a device.
+    pub(super) fn flip(&mut self, bit: u64) {
+        for image in [&mut self.durable, &mut self.current] {
+            if let Some(byte) = image.get_mut((bit / 8) as usize) {
+                *byte ^= 1 << (bit % 8);
             }
         }
+    }
+
+    pub(super) fn cut(&mut self, luck: &mut Luck) {
+        let page_size = luck.page_size();
+        let mut image = self.durable.clone();
+        let mut size = image.len();
+        for change in self.unsynced.drain(..) {
+            let (start, end) = change.range(image.len());
+            change.apply(&mut image);
+            for page in start / page_size..end.div_ceil(page_size) {
+                if luck.keeps() {
+                    copy(&image, &mut self.durable, page * page_size, page_size);
+                }
+            }
+            if luck.keeps() {
+                size = image.len();
+            }
+        }
+        self.durable.resize(size, 0);
         self.current = self.durable.clone();
     }
 }
@@ -86,15 +123,14 @@ fn put(image: &mut Vec<u8>, position: u64, bytes: &[u8]) {
     image[start..end].copy_from_slice(bytes);
 }
 
-/// The parts of a write that are in one sector each.
-fn sectors(mut position: u64, mut bytes: &[u8]) -> Vec<(u64, &[u8])> {
-    let mut sectors = Vec::new();
-    while !bytes.is_empty() {
-        let room = (SECTOR_SIZE - position % SECTOR_SIZE) as usize;
-        let (sector, rest) = bytes.split_at(room.min(bytes.len()));
-        sectors.push((position, sector));
-        position += sector.len() as u64;
-        bytes = rest;
+/// Copies a page; what the image does not have of it is zeros.
+fn copy(image: &[u8], to: &mut Vec<u8>, start: usize, size: usize) {
+    if to.len() < start + size {
+        to.resize(start + size, 0);
     }
-    sectors
+    let page = &mut to[start..start + size];
+    page.fill(0);
+    let rest = image.get(start..).unwrap_or_default();
+    let count = rest.len().min(size);
+    page[..count].copy_from_slice(&rest[..count]);
 }

@@ -1,11 +1,20 @@
 //! A disk in memory that forgets what was not synced, for tests and for the simulator.
 //!
 //! It counts the calls that change something, so that an operation can be cut after each of them:
-//! `set_faults` says where the power goes off, `restart` what is left afterwards. What is left of
-//! the unsynced writes is any subset of their sectors, of the unsynced names any prefix for each
-//! directory; the seed chooses. Seed 0 loses all of it, seed 1 keeps all.
+//! `set_faults` says where the power goes off or a call fails, `restart` what is left afterwards,
+//! and `cuts` does both for every call of a run.
 //!
-//! Simplification: the rename of a directory is durable at once.
+//! What a power cut leaves, besides what was synced, is up to the seed of `restart`:
+//! - of a file each sector or page as it was at some time since the last sync, and one of the sizes
+//!   that it had; zeros where nothing was written (`content`);
+//! - of a directory any of the changes of its names, or a prefix of them as a journal gives it
+//!   (`names`);
+//! - seed 0 loses all of it, seed 1 keeps all.
+//!
+//! A sync that fails loses what it should have synced although a later one succeeds, as systems do
+//! it. Not here: what a disk makes of time; reads and writes are at once.
+
+pub mod cuts;
 
 mod content;
 mod names;
@@ -24,17 +33,20 @@ use dohle_base::Rng;
 
 use crate::disk::{DirEntry, Disk, DiskFile, IoError, OpenMode, Operation};
 use content::Content;
-use names::{Names, Node};
+use names::Names;
 
 /// What goes wrong, and when. The default is nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults {
     /// The power goes off once this many changes were made, counted from the start of the disk.
     pub power_after: Option<u64>,
-    /// The change of this number fails with `EIO`; if it is a sync, what it should have synced is
-    /// lost at the next power cut although later syncs succeed.
+    /// The change of this number fails with `EIO`. If it is a write, half of it is there; if it is a
+    /// sync, what it should have synced is lost at the next power cut although later syncs succeed.
     pub io_error_at: Option<u64>,
-    /// How many bytes files may still grow by before the disk is full.
+    /// The read of this number fails with `EIO`, counted from the start of the disk.
+    pub read_error_at: Option<u64>,
+    /// How many bytes files may still grow by before the disk is full. Files that shrink or are
+    /// removed give theirs back.
     pub bytes_free: Option<u64>,
     /// The most bytes that one write takes.
     pub write_size_max: Option<usize>,
@@ -63,9 +75,11 @@ pub struct SimFile {
 struct State {
     names: Names,
     files: BTreeMap<u64, Content>,
-    inodes: u64,
     starts: u64,
     changes: u64,
+    reads: u64,
+    /// The last call that was counted, and on what.
+    last_call: Option<(Operation, PathBuf)>,
     faults: Faults,
 }
 
@@ -78,6 +92,16 @@ impl SimDisk {
     /// How many calls that change something were made.
     pub fn changes(&self) -> u64 {
         self.state().changes
+    }
+
+    /// How many reads were made.
+    pub fn reads(&self) -> u64 {
+        self.state().reads
+    }
+
+    /// The last read or change, and on which path.
+    pub fn last_call(&self) -> Option<(Operation, PathBuf)> {
+        self.state().last_call.clone()
     }
 
     /// Says what goes wrong from now on.
@@ -116,11 +140,17 @@ impl SimDisk {
     /// damage.
     pub fn plant(&self, path: &Path, bytes: &[u8]) {
         let state = &mut *self.state();
-        let inode = state.names.plant(path, || {
-            state.inodes += 1;
-            state.inodes
-        });
+        let inode = state.names.plant(path);
         state.files.insert(inode, Content::durable(bytes.to_vec()));
+    }
+
+    /// Turns over a bit of a file, as a device does that rots; nothing if there is none.
+    pub fn flip(&self, path: &Path, bit: u64) {
+        let state = &mut *self.state();
+        if let Some(content) = state.names.file(path).and_then(|inode| state.files.get_mut(&inode))
+        {
+            content.flip(bit);
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -133,19 +163,33 @@ impl SimDisk {
 struct Luck {
     seed: u64,
     rng: Rng,
+    /// How many of eight changes are kept.
+    kept_of_eight: u64,
 }
 
 impl Luck {
     fn new(seed: u64) -> Self {
-        Self { seed, rng: Rng::from_seed(seed) }
+        let mut rng = Rng::from_seed(seed);
+        let kept_of_eight = match seed {
+            0 => 0,
+            1 => 8,
+            _ => [1, 4, 7][rng.below(3) as usize],
+        };
+        Self { seed, rng, kept_of_eight }
     }
 
     fn keeps(&mut self) -> bool {
-        match self.seed {
-            0 => false,
-            1 => true,
-            _ => self.rng.below(2) == 1,
-        }
+        self.rng.below(8) < self.kept_of_eight
+    }
+
+    /// The bytes that are written back together: a sector of the device or a page of the system.
+    fn page_size(&mut self) -> usize {
+        if self.rng.below(2) == 0 { 512 } else { 4096 }
+    }
+
+    /// Whether names become durable in the order of their changes, as with a journal.
+    fn names_in_order(&mut self) -> bool {
+        self.seed.is_multiple_of(2)
     }
 }
 
@@ -154,8 +198,20 @@ impl State {
     fn change(&mut self, operation: Operation, path: &Path) -> Result<(), IoError> {
         self.powered(operation, path)?;
         self.changes += 1;
+        self.last_call = Some((operation, path.to_owned()));
         if self.faults.io_error_at == Some(self.changes) {
             return Err(io_error(operation, path));
+        }
+        Ok(())
+    }
+
+    /// Lets a read happen, or not.
+    fn read(&mut self, path: &Path) -> Result<(), IoError> {
+        self.reads += 1;
+        self.last_call = Some((Operation::Read, path.to_owned()));
+        let fails = self.faults.read_error_at == Some(self.reads);
+        if fails || self.faults.unreadable.contains(path) {
+            return Err(io_error(Operation::Read, path));
         }
         Ok(())
     }
@@ -176,20 +232,16 @@ impl Disk for SimDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> Result<SimFile, IoError> {
         let state = &mut *self.state();
         state.powered(Operation::Open, path)?;
+        let failed = |kind| IoError::of_kind(Operation::Open, path, kind);
         let inode = match state.names.file(path) {
             Some(inode) => inode,
             None if mode == OpenMode::Create => {
-                state
-                    .names
-                    .check_free(path)
-                    .map_err(|k| IoError::of_kind(Operation::Open, path, k))?;
                 state.change(Operation::Open, path)?;
-                state.inodes += 1;
-                state.files.insert(state.inodes, Content::default());
-                state.names.set(path, Some(Node::File(state.inodes)));
-                state.inodes
+                let inode = state.names.create_file(path).map_err(failed)?;
+                state.files.insert(inode, Content::default());
+                inode
             }
-            None => return Err(IoError::of_kind(Operation::Open, path, ErrorKind::NotFound)),
+            None => return Err(failed(ErrorKind::NotFound)),
         };
         let (path, writable) = (path.to_owned(), mode != OpenMode::Read);
         Ok(SimFile { disk: self.clone(), path, inode, writable, start: state.starts })
@@ -198,16 +250,18 @@ impl Disk for SimDisk {
     fn rename(&self, from: &Path, to: &Path) -> Result<(), IoError> {
         let state = &mut *self.state();
         state.change(Operation::Rename, from)?;
-        state.names.rename(from, to).map_err(|k| IoError::of_kind(Operation::Rename, from, k))
+        let replaced = state.names.rename(from, to);
+        let replaced = replaced.map_err(|k| IoError::of_kind(Operation::Rename, from, k))?;
+        replaced.into_iter().for_each(|inode| state.give_back(inode, 0));
+        Ok(())
     }
 
     fn remove(&self, path: &Path) -> Result<(), IoError> {
         let state = &mut *self.state();
         state.change(Operation::Remove, path)?;
-        if state.names.file(path).is_none() {
-            return Err(IoError::of_kind(Operation::Remove, path, ErrorKind::NotFound));
-        }
-        state.names.set(path, None);
+        let removed = state.names.remove_file(path);
+        let inode = removed.map_err(|k| IoError::of_kind(Operation::Remove, path, k))?;
+        state.give_back(inode, 0);
         Ok(())
     }
 
@@ -220,10 +274,7 @@ impl Disk for SimDisk {
     fn create_dir(&self, path: &Path) -> Result<(), IoError> {
         let state = &mut *self.state();
         state.change(Operation::CreateDir, path)?;
-        let failed = |kind| IoError::of_kind(Operation::CreateDir, path, kind);
-        state.names.check_free(path).map_err(failed)?;
-        state.names.set(path, Some(Node::Dir));
-        Ok(())
+        state.names.create_dir(path).map_err(|k| IoError::of_kind(Operation::CreateDir, path, k))
     }
 
     fn list(&self, dir: &Path) -> Result<Vec<DirEntry>, IoError> {
@@ -237,12 +288,15 @@ impl Disk for SimDisk {
 
     fn sync_dir(&self, dir: &Path) -> Result<(), IoError> {
         let state = &mut *self.state();
-        state.change(Operation::SyncDir, dir)?;
-        if !state.names.is_dir(dir) {
-            return Err(IoError::of_kind(Operation::SyncDir, dir, ErrorKind::NotFound));
+        let not_found = || IoError::of_kind(Operation::SyncDir, dir, ErrorKind::NotFound);
+        let changed = state.change(Operation::SyncDir, dir);
+        let inode = state.names.dir(dir).ok_or_else(not_found)?;
+        match &changed {
+            Ok(()) => state.names.sync(inode),
+            Err(error) if error.errno.is_some() => state.names.forget(inode),
+            Err(_) => {}
         }
-        state.names.sync(dir);
-        Ok(())
+        changed
     }
 }
 
@@ -257,9 +311,6 @@ impl SimFile {
             return Err(IoError::of_kind(operation, &self.path, ErrorKind::NotConnected));
         }
         state.powered(operation, &self.path)?;
-        if operation == Operation::Read && state.faults.unreadable.contains(&self.path) {
-            return Err(io_error(operation, &self.path));
-        }
         if !self.writable && matches!(operation, Operation::Write | Operation::Truncate) {
             return Err(IoError::of_kind(operation, &self.path, ErrorKind::PermissionDenied));
         }
@@ -270,6 +321,12 @@ impl SimFile {
 impl State {
     fn file(&mut self, inode: u64) -> &mut Content {
         self.files.get_mut(&inode).expect("looked up when the call began, under the same lock")
+    }
+
+    /// A file has lost its bytes from `size` on.
+    fn give_back(&mut self, inode: u64, size: u64) {
+        let freed = self.files.get(&inode).map_or(0, |file| file.size().saturating_sub(size));
+        self.faults.bytes_free = self.faults.bytes_free.map(|free| free + freed);
     }
 
     /// How many of `wanted` bytes at `position` of a file of `size` the disk still takes.
@@ -287,7 +344,10 @@ impl State {
 
 impl DiskFile for SimFile {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<usize, IoError> {
-        self.content(Operation::Read, |state, inode| Ok(state.file(inode).read(buffer, position)))
+        self.content(Operation::Read, |state, inode| {
+            state.read(&self.path)?;
+            Ok(state.file(inode).read(buffer, position))
+        })
     }
 
     fn write_at(&self, buffers: &[IoSlice<'_>], position: u64) -> Result<usize, IoError> {
@@ -297,8 +357,15 @@ impl DiskFile for SimFile {
             return Ok(0);
         }
         self.content(Operation::Write, |state, inode| {
-            state.change(Operation::Write, &self.path)?;
-            let size = state.file(inode).bytes().len() as u64;
+            let changed = state.change(Operation::Write, &self.path);
+            if let Err(error) = changed {
+                if error.errno.is_some() {
+                    bytes.truncate(bytes.len() / 2);
+                    state.file(inode).write(position, bytes);
+                }
+                return Err(error);
+            }
+            let size = state.file(inode).size();
             let Some(taken) = state.room(size, position, bytes.len()) else {
                 return Err(full(&self.path));
             };
@@ -309,12 +376,13 @@ impl DiskFile for SimFile {
     }
 
     fn size(&self) -> Result<u64, IoError> {
-        self.content(Operation::Size, |state, inode| Ok(state.file(inode).bytes().len() as u64))
+        self.content(Operation::Size, |state, inode| Ok(state.file(inode).size()))
     }
 
     fn truncate(&self, size: u64) -> Result<(), IoError> {
         self.content(Operation::Truncate, |state, inode| {
             state.change(Operation::Truncate, &self.path)?;
+            state.give_back(inode, size);
             state.file(inode).truncate(size);
             Ok(())
         })

@@ -1,47 +1,59 @@
 //! The names of a simulated disk: which are durable, which a reader sees, and what lies between.
+//!
+//! A name is an entry in a directory, which is itself known by a number: so a directory that gets
+//! another name takes along what is in it, and a power cut can undo just that.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::ErrorKind,
-    path::{Path, PathBuf},
+    path::{Component, Path},
 };
 
 use super::Luck;
 use crate::disk::DirEntry;
 
+/// The directory that is always there.
+const ROOT: u64 = 0;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Node {
-    Dir,
+enum Node {
+    Dir(u64),
     File(u64),
 }
 
-type Tree = BTreeMap<PathBuf, Node>;
+/// A name in a directory.
+type Name = (u64, String);
+type Entries = BTreeMap<Name, Node>;
 
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {
-    durable: Tree,
-    current: Tree,
+    durable: Entries,
+    current: Entries,
     unsynced: Vec<Change>,
+    inodes: u64,
 }
 
-/// Names set and removed in one step, in one directory.
+/// Names set and removed in one step. Durable with the directory of the name that was set.
 #[derive(Clone, Debug)]
 struct Change {
-    dir: PathBuf,
-    names: Vec<(PathBuf, Option<Node>)>,
+    dir: u64,
+    removed: Option<Name>,
+    set: Option<(Name, Node)>,
 }
 
 impl Names {
     pub(super) fn file(&self, path: &Path) -> Option<u64> {
-        match self.current.get(path) {
-            Some(Node::File(inode)) => Some(*inode),
+        match self.node(path) {
+            Some(Node::File(inode)) => Some(inode),
             _ => None,
         }
     }
 
-    pub(super) fn is_dir(&self, path: &Path) -> bool {
-        // The root, named so or not, is always there.
-        path.parent().is_none() || self.current.get(path) == Some(&Node::Dir)
+    pub(super) fn dir(&self, path: &Path) -> Option<u64> {
+        match self.node(path) {
+            Some(Node::Dir(inode)) => Some(inode),
+            _ => None,
+        }
     }
 
     /// All files that a name still leads to.
@@ -52,45 +64,25 @@ impl Names {
             .collect()
     }
 
-    /// Whether a new name can be made there.
-    pub(super) fn check_free(&self, path: &Path) -> Result<(), ErrorKind> {
-        if self.current.contains_key(path) || path.parent().is_none() {
-            Err(ErrorKind::AlreadyExists)
-        } else if path.parent().is_some_and(|dir| self.is_dir(dir)) {
-            Ok(())
-        } else {
-            Err(ErrorKind::NotFound)
-        }
+    pub(super) fn create_file(&mut self, path: &Path) -> Result<u64, ErrorKind> {
+        let name = self.free(path)?;
+        self.inodes += 1;
+        self.change(None, Some((name, Node::File(self.inodes))));
+        Ok(self.inodes)
     }
 
-    pub(super) fn set(&mut self, path: &Path, node: Option<Node>) {
-        self.change(path, vec![(path.to_owned(), node)]);
+    pub(super) fn create_dir(&mut self, path: &Path) -> Result<(), ErrorKind> {
+        let name = self.free(path)?;
+        self.inodes += 1;
+        self.change(None, Some((name, Node::Dir(self.inodes))));
+        Ok(())
     }
 
-    pub(super) fn rename(&mut self, from: &Path, to: &Path) -> Result<(), ErrorKind> {
-        let Some(node) = self.current.get(from).copied() else { return Err(ErrorKind::NotFound) };
-        if !to.parent().is_some_and(|dir| self.is_dir(dir)) {
-            return Err(ErrorKind::NotFound);
-        }
-        match node {
-            Node::File(_) if self.current.get(to) == Some(&Node::Dir) => {
-                Err(ErrorKind::IsADirectory)
-            }
-            Node::File(_) => {
-                self.change(to, vec![(from.to_owned(), None), (to.to_owned(), Some(node))]);
-                Ok(())
-            }
-            Node::Dir if self.current.contains_key(to) => Err(ErrorKind::AlreadyExists),
-            Node::Dir => {
-                move_tree(&mut self.current, from, to);
-                move_tree(&mut self.durable, from, to);
-                for change in &mut self.unsynced {
-                    move_path(&mut change.dir, from, to);
-                    change.names.iter_mut().for_each(|(path, _)| move_path(path, from, to));
-                }
-                Ok(())
-            }
-        }
+    pub(super) fn remove_file(&mut self, path: &Path) -> Result<u64, ErrorKind> {
+        let inode = self.file(path).ok_or(ErrorKind::NotFound)?;
+        let name = self.name(path)?;
+        self.change(Some(name), None);
+        Ok(inode)
     }
 
     pub(super) fn remove_dir(&mut self, path: &Path) -> Result<(), ErrorKind> {
@@ -98,91 +90,142 @@ impl Names {
             None => Err(ErrorKind::NotFound),
             Some(entries) if !entries.is_empty() => Err(ErrorKind::DirectoryNotEmpty),
             Some(_) => {
-                self.set(path, None);
+                let name = self.name(path)?;
+                self.change(Some(name), None);
                 Ok(())
             }
         }
     }
 
-    pub(super) fn list(&self, dir: &Path) -> Option<Vec<DirEntry>> {
-        self.is_dir(dir).then(|| {
-            let names = self.current.iter().filter(|(path, _)| path.parent() == Some(dir));
-            names.filter_map(|(path, node)| entry(path, *node)).collect()
-        })
+    /// Says which file lost its name by that.
+    pub(super) fn rename(&mut self, from: &Path, to: &Path) -> Result<Option<u64>, ErrorKind> {
+        let (source, target) = (self.name(from)?, self.name(to)?);
+        let node = *self.current.get(&source).ok_or(ErrorKind::NotFound)?;
+        let replaced = match (node, self.current.get(&target)) {
+            (_, None) => None,
+            (Node::File(_), Some(Node::File(inode))) => Some(*inode),
+            (Node::File(_), Some(Node::Dir(_))) => return Err(ErrorKind::IsADirectory),
+            (Node::Dir(_), Some(_)) => return Err(ErrorKind::AlreadyExists),
+        };
+        self.change(Some(source), Some((target, node)));
+        Ok(replaced)
     }
 
-    pub(super) fn sync(&mut self, dir: &Path) {
+    pub(super) fn list(&self, dir: &Path) -> Option<Vec<DirEntry>> {
+        let dir = self.dir(dir)?;
+        let entries = self.current.range((dir, String::new())..);
+        let entries = entries.take_while(|((of, _), _)| *of == dir);
+        let entry = |((_, name), node): (&Name, &Node)| DirEntry {
+            name: name.clone(),
+            is_dir: matches!(node, Node::Dir(_)),
+        };
+        Some(entries.map(entry).collect())
+    }
+
+    pub(super) fn sync(&mut self, dir: u64) {
         let (synced, unsynced) =
             std::mem::take(&mut self.unsynced).into_iter().partition(|change| change.dir == dir);
         self.unsynced = unsynced;
         for change in synced {
-            apply(&mut self.durable, change.names);
+            change.apply(&mut self.durable);
         }
+    }
+
+    /// A sync failed: what it should have made durable never will be.
+    pub(super) fn forget(&mut self, dir: u64) {
+        self.unsynced.retain(|change| change.dir != dir);
     }
 
     pub(super) fn cut(&mut self, luck: &mut Luck) {
+        let in_order = luck.names_in_order();
         let mut lost = BTreeSet::new();
         for change in std::mem::take(&mut self.unsynced) {
-            // In one directory changes become durable in order.
-            if lost.contains(&change.dir) || !luck.keeps() {
+            if (in_order && lost.contains(&change.dir)) || !luck.keeps() {
                 lost.insert(change.dir);
             } else {
-                apply(&mut self.durable, change.names);
+                change.apply(&mut self.durable);
             }
         }
-        // Names without their directory lead nowhere.
-        let dirs = self.durable.clone();
-        let is_dir = |path: &Path| path.parent().is_none() || dirs.get(path) == Some(&Node::Dir);
-        self.durable.retain(|path, _| path.ancestors().skip(1).all(is_dir));
         self.current = self.durable.clone();
-    }
-
-    pub(super) fn plant(&mut self, path: &Path, inode: impl FnOnce() -> u64) -> u64 {
-        for dir in path.ancestors().skip(1).filter(|dir| dir.parent().is_some()) {
-            self.durable.insert(dir.to_owned(), Node::Dir);
-            self.current.insert(dir.to_owned(), Node::Dir);
+        // What is in a directory that no name leads to is not there.
+        let mut reached = BTreeSet::from([ROOT]);
+        let mut unseen = vec![ROOT];
+        while let Some(dir) = unseen.pop() {
+            let entries = self.current.range((dir, String::new())..);
+            for (_, node) in entries.take_while(|((of, _), _)| *of == dir) {
+                if let Node::Dir(inode) = node
+                    && reached.insert(*inode)
+                {
+                    unseen.push(*inode);
+                }
+            }
         }
-        let inode = self.file(path).unwrap_or_else(inode);
-        self.durable.insert(path.to_owned(), Node::File(inode));
-        self.current.insert(path.to_owned(), Node::File(inode));
-        inode
+        self.current.retain(|(dir, _), _| reached.contains(dir));
+        self.durable = self.current.clone();
     }
 
-    fn change(&mut self, path: &Path, names: Vec<(PathBuf, Option<Node>)>) {
-        apply(&mut self.current, names.clone());
-        let dir = path.parent().unwrap_or(path).to_owned();
-        self.unsynced.push(Change { dir, names });
+    /// Puts a file there, with its directories, as if it had always been.
+    pub(super) fn plant(&mut self, path: &Path) -> u64 {
+        let known = self.unsynced.len();
+        let dirs = path.ancestors().skip(1).filter(|dir| dir.parent().is_some());
+        let dirs = dirs.collect::<Vec<_>>();
+        for dir in dirs.iter().rev() {
+            // It is there already, mostly.
+            let _ = self.create_dir(dir);
+        }
+        let inode = self.file(path).or_else(|| self.create_file(path).ok());
+        self.unsynced.truncate(known);
+        for path in dirs.into_iter().chain([path]) {
+            if let (Ok(name), Some(node)) = (self.name(path), self.node(path)) {
+                self.durable.insert(name, node);
+            }
+        }
+        inode.expect("a directory is in the way of a planted file")
+    }
+
+    fn node(&self, path: &Path) -> Option<Node> {
+        let mut node = Node::Dir(ROOT);
+        for component in path.components() {
+            let Component::Normal(name) = component else { continue };
+            let Node::Dir(dir) = node else { return None };
+            node = *self.current.get(&(dir, name.to_str()?.to_owned()))?;
+        }
+        Some(node)
+    }
+
+    fn name(&self, path: &Path) -> Result<Name, ErrorKind> {
+        let dir = path.parent().and_then(|dir| self.dir(dir)).ok_or(ErrorKind::NotFound)?;
+        let name =
+            path.file_name().and_then(|name| name.to_str()).ok_or(ErrorKind::InvalidInput)?;
+        Ok((dir, name.to_owned()))
+    }
+
+    /// The name that `path` is, if nothing has it.
+    fn free(&self, path: &Path) -> Result<Name, ErrorKind> {
+        if path.parent().is_none() {
+            return Err(ErrorKind::AlreadyExists);
+        }
+        let name = self.name(path)?;
+        if self.current.contains_key(&name) { Err(ErrorKind::AlreadyExists) } else { Ok(name) }
+    }
+
+    fn change(&mut self, removed: Option<Name>, set: Option<(Name, Node)>) {
+        let dir = set.as_ref().map(|(name, _)| name.0).or(removed.as_ref().map(|name| name.0));
+        let change = Change { dir: dir.unwrap_or(ROOT), removed, set };
+        change.apply(&mut self.current);
+        self.unsynced.push(change);
     }
 }
 
-fn apply(tree: &mut Tree, names: Vec<(PathBuf, Option<Node>)>) {
-    for (path, node) in names {
-        match node {
-            Some(node) => tree.insert(path, node),
-            None => tree.remove(&path),
-        };
-    }
-}
-
-fn entry(path: &Path, node: Node) -> Option<DirEntry> {
-    let name = path.file_name()?.to_str()?.to_owned();
-    Some(DirEntry { name, is_dir: node == Node::Dir })
-}
-
-fn move_tree(tree: &mut Tree, from: &Path, to: &Path) {
-    let moved = std::mem::take(tree).into_iter();
-    *tree = moved
-        .map(|(mut path, node)| {
-            move_path(&mut path, from, to);
-            (path, node)
-        })
-        .collect();
-}
-
-fn move_path(path: &mut PathBuf, from: &Path, to: &Path) {
-    match path.strip_prefix(from) {
-        Ok(rest) if rest.as_os_str().is_empty() => *path = to.to_owned(),
-        Ok(rest) => *path = to.join(rest),
-        Err(_) => {}
+impl Change {
+    fn apply(&self, entries: &mut Entries) {
+        if let Some(name) = &self.removed {
+            entries.remove(name);
+        }
+        if let Some((name, node)) = &self.set {
+            // A change before, which gave it another name, may be lost.
+            entries.retain(|_, other| other != node);
+            entries.insert(name.clone(), *node);
+        }
     }
 }

@@ -43,17 +43,54 @@ fn synced_bytes_survive_and_others_may_not() {
 }
 
 #[test]
-fn a_torn_write_keeps_some_of_its_sectors() {
-    let disk = disk_with(b"");
-    append(&disk, &[7; 4096], 0);
-    let left = (2..40).map(|seed| {
+fn a_torn_write_keeps_some_of_its_sectors_or_pages() {
+    let disk = disk_with(&[1; 16384]);
+    append(&disk, &[7; 16384], 0);
+    let (mut by_sector, mut by_page) = (BTreeSet::new(), BTreeSet::new());
+    for seed in 2..60 {
         let fork = disk.fork();
         fork.restart(seed);
         let bytes = fork.peek(Path::new(FILE)).unwrap();
-        assert_eq!(bytes.len() % 512, 0);
-        bytes.iter().filter(|byte| **byte == 7).count()
+        assert_eq!(bytes.len(), 16384, "the size was durable");
+        let runs = |size| bytes.chunks(size).map(|chunk| chunk[0]).collect::<Vec<_>>();
+        assert!(bytes.chunks(512).all(|chunk| chunk.iter().all(|byte| *byte == chunk[0])));
+        let are_pages = bytes.chunks(4096).all(|chunk| chunk.iter().all(|byte| *byte == chunk[0]));
+        if are_pages {
+            by_page.insert(runs(4096))
+        } else {
+            by_sector.insert(runs(512))
+        };
+    }
+    assert!(by_sector.len() > 10 && by_page.len() > 4, "subsets differ from seed to seed");
+}
+
+#[test]
+fn the_size_survives_apart_from_the_bytes() {
+    let disk = disk_with(b"");
+    append(&disk, &[7; 5000], 0);
+    let mut left = BTreeSet::new();
+    for seed in 2..60 {
+        let fork = disk.fork();
+        fork.restart(seed);
+        let bytes = fork.peek(Path::new(FILE)).unwrap();
+        assert!(bytes.iter().all(|byte| [0, 7].contains(byte)));
+        left.insert((bytes.len(), bytes.contains(&0)));
+    }
+    assert_eq!(left, BTreeSet::from([(0, false), (5000, false), (5000, true)]));
+}
+
+#[test]
+fn a_page_is_left_as_it_was_at_some_time() {
+    let disk = disk_with(b"old");
+    append(&disk, b"one", 0);
+    append(&disk, b"two", 0);
+    let left = (0..60).map(|seed| {
+        let fork = disk.fork();
+        fork.restart(seed);
+        fork.peek(Path::new(FILE)).unwrap()
     });
-    assert!(left.collect::<BTreeSet<_>>().len() > 3, "subsets differ from seed to seed");
+    let all = [b"old".to_vec(), b"one".to_vec(), b"two".to_vec()];
+    assert_eq!(left.collect::<BTreeSet<_>>(), BTreeSet::from(all));
 }
 
 #[test]
@@ -69,8 +106,46 @@ fn unsynced_names_are_lost_and_synced_ones_are_not() {
 }
 
 #[test]
+fn each_unsynced_name_is_lost_or_kept_for_itself_or_in_order() {
+    let disk = disk_with(b"");
+    for name in ["/d/a", "/d/b"] {
+        disk.open(Path::new(name), OpenMode::Create).unwrap();
+    }
+    disk.remove(Path::new(FILE)).unwrap();
+    let left = |seed: u64| {
+        let fork = disk.fork();
+        fork.restart(seed);
+        let names = fork.list(Path::new("/d")).unwrap();
+        names.into_iter().map(|entry| entry.name).collect::<Vec<_>>().join(" ")
+    };
+    let journalled = (0..60).map(|seed| left(2 * seed)).collect::<BTreeSet<_>>();
+    let prefixes = ["a", "a b", "a b f", "a f", "f"].map(str::to_owned);
+    assert!(journalled.iter().all(|names| prefixes.contains(names) && names != "a"));
+    assert_eq!((0..120).map(left).collect::<BTreeSet<_>>().len(), 8, "any subset");
+}
+
+#[test]
+fn a_directory_that_was_given_another_name_may_have_its_old_one() {
+    let disk = disk_with(b"x");
+    disk.rename(Path::new("/d"), Path::new("/e")).unwrap();
+    let (old, new) = (disk.fork(), disk.fork());
+    new.sync_dir(Path::new("/")).unwrap();
+    old.restart(0);
+    new.restart(0);
+    assert_eq!(
+        (old.peek(Path::new("/d/f")), old.peek(Path::new("/e/f"))),
+        (Some(b"x".to_vec()), None)
+    );
+    assert_eq!(
+        (new.peek(Path::new("/d/f")), new.peek(Path::new("/e/f"))),
+        (None, Some(b"x".to_vec()))
+    );
+}
+
+#[test]
 fn a_replaced_file_is_the_old_or_the_new_one_wherever_the_power_is_cut() {
     let mut seen = BTreeSet::new();
+    // Open, truncate, write, sync, rename, sync of the directory.
     for count in 0..=6 {
         for seed in 0..16 {
             let disk = disk_with(b"old");
@@ -96,6 +171,57 @@ fn a_failed_sync_loses_what_a_later_one_claims() {
     file.sync().unwrap();
     disk.restart(1);
     assert_eq!(disk.peek(Path::new(FILE)).unwrap(), b"");
+}
+
+#[test]
+fn a_failed_sync_of_a_directory_loses_what_a_later_one_claims() {
+    let (disk, path) = (disk_with(b""), Path::new("/d/new"));
+    disk.open(path, OpenMode::Create).unwrap();
+    disk.set_faults(Faults { io_error_at: Some(disk.changes() + 1), ..Faults::default() });
+    assert_eq!(disk.sync_dir(Path::new("/d")).unwrap_err().errno, Some(5));
+    disk.sync_dir(Path::new("/d")).unwrap();
+    disk.restart(1);
+    assert_eq!(disk.peek(path), None);
+}
+
+#[test]
+fn a_write_that_fails_leaves_half_of_it() {
+    let disk = disk_with(b"");
+    disk.set_faults(Faults { io_error_at: Some(disk.changes() + 1), ..Faults::default() });
+    let file = disk.open(Path::new(FILE), OpenMode::Write).unwrap();
+    assert_eq!(file.write_at(&[IoSlice::new(b"abcd")], 0).unwrap_err().errno, Some(5));
+    assert_eq!(disk.peek(Path::new(FILE)).unwrap(), b"ab");
+}
+
+#[test]
+fn one_read_fails_and_the_next_does_not() {
+    let disk = disk_with(b"x");
+    disk.set_faults(Faults { read_error_at: Some(disk.reads() + 1), ..Faults::default() });
+    assert_eq!(read_file(&disk, Path::new(FILE), 1).unwrap_err().errno, Some(5));
+    assert_eq!(read_file(&disk, Path::new(FILE), 1).unwrap().unwrap(), b"x");
+}
+
+#[test]
+fn a_bit_that_rots_is_rotten_for_good() {
+    let disk = disk_with(b"ab");
+    disk.flip(Path::new(FILE), 8);
+    assert_eq!(disk.peek(Path::new(FILE)).unwrap(), b"ac");
+    disk.restart(0);
+    assert_eq!(disk.peek(Path::new(FILE)).unwrap(), b"ac");
+}
+
+#[test]
+fn what_is_removed_or_cut_makes_room() {
+    let disk = disk_with(b"1234");
+    disk.plant(Path::new("/d/g"), b"56789");
+    disk.set_faults(Faults { bytes_free: Some(0), ..Faults::default() });
+    let file = disk.open(Path::new(FILE), OpenMode::Write).unwrap();
+    assert!(file.write_at(&[IoSlice::new(b"x")], 4).unwrap_err().is_full());
+    file.truncate(2).unwrap();
+    file.write_all_at(&mut [IoSlice::new(b"ab")], 2).unwrap();
+    disk.remove(Path::new("/d/g")).unwrap();
+    file.write_all_at(&mut [IoSlice::new(b"cdefg")], 4).unwrap();
+    assert!(file.write_at(&[IoSlice::new(b"x")], 9).unwrap_err().is_full());
 }
 
 #[test]

@@ -2,10 +2,14 @@
 
 mod append;
 mod crash;
+mod damage;
 mod deleted;
 mod follow;
 mod hostile;
 mod kit;
+mod planted;
 mod read;
 mod redo;
+mod script;
+mod told;
 mod truncate;
