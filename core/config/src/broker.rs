@@ -154,6 +154,8 @@ pub struct MetadataLog {
 pub struct LogUpkeep {
     /// Time between searches for segments to delete.
     pub retention_check_interval_ms: i64,
+    /// Time from the start to the first search.
+    pub initial_task_delay_ms: i64,
     /// Time between writes of the recovery points.
     pub recovery_checkpoint_interval_ms: i32,
     /// Time between writes of the start offsets.
@@ -285,6 +287,7 @@ impl BrokerConfig {
             log_dirs: log_dirs(s).to_vec(),
             logs: LogUpkeep {
                 retention_check_interval_ms: s.long("log.retention.check.interval.ms"),
+                initial_task_delay_ms: s.long("log.initial.task.delay.ms"),
                 recovery_checkpoint_interval_ms: s.int("log.flush.offset.checkpoint.interval.ms"),
                 start_offset_checkpoint_interval_ms: s
                     .int("log.flush.start.offset.checkpoint.interval.ms"),

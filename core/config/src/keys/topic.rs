@@ -45,19 +45,19 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
             same("log.retention.ms"),
             minutes("log.retention.minutes"),
             hours("log.retention.hours")
-        ]);
+        ]), used;
 
     /// How many bytes of a partition are kept; -1 means no limit.
-    "retention.bytes": Long = -1, synonyms(&[same("log.retention.bytes")]);
+    "retention.bytes": Long = -1, synonyms(&[same("log.retention.bytes")]), used;
 
     /// What happens to old records: `delete` removes segments, `compact` keeps the latest record of
     /// each key.
     "cleanup.policy": List = "delete", list_of(&["compact", "delete"]),
-        synonyms(&[same("log.cleanup.policy")]);
+        synonyms(&[same("log.cleanup.policy")]), used;
 
     /// How long a deleted segment's files stay on disk, renamed.
     "file.delete.delay.ms": Long = 60_000, at_least(0),
-        synonyms(&[same("log.segment.delete.delay.ms")]);
+        synonyms(&[same("log.segment.delete.delay.ms")]), used;
 
     /// How long tombstones and transaction markers stay readable in a compacted log.
     "delete.retention.ms": Long = 86_400_000, at_least(0),

@@ -45,27 +45,27 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     "log.roll.jitter.hours": Int = 0, at_least(0), high, synonyms(ROLL_JITTER), used;
 
     /// How long records are kept, -1 for ever; `log.retention.minutes` if absent.
-    "log.retention.ms": Long, high, cluster_wide, synonyms(RETENTION);
+    "log.retention.ms": Long, high, cluster_wide, synonyms(RETENTION), used;
 
     /// How long records are kept, in minutes; `log.retention.ms` goes before it,
     /// `log.retention.hours` stands in for it.
-    "log.retention.minutes": Int, high, synonyms(RETENTION);
+    "log.retention.minutes": Int, high, synonyms(RETENTION), used;
 
     /// How long records are kept, in hours; the other two units go before it.
-    "log.retention.hours": Int = 168, high, synonyms(RETENTION);
+    "log.retention.hours": Int = 168, high, synonyms(RETENTION), used;
 
     /// How many bytes of a partition are kept; -1 means no limit.
-    "log.retention.bytes": Long = -1, high, cluster_wide;
+    "log.retention.bytes": Long = -1, high, cluster_wide, used;
 
     /// How often logs are searched for segments that may be deleted.
-    "log.retention.check.interval.ms": Long = 300_000, at_least(1);
+    "log.retention.check.interval.ms": Long = 300_000, at_least(1), used;
 
     /// What happens to old records: `delete` removes segments, `compact` keeps the latest record of
     /// each key.
-    "log.cleanup.policy": List = "delete", list_of(&["compact", "delete"]), cluster_wide;
+    "log.cleanup.policy": List = "delete", list_of(&["compact", "delete"]), cluster_wide, used;
 
     /// How long a deleted segment's files stay on disk, renamed.
-    "log.segment.delete.delay.ms": Long = 60_000, at_least(0), high, cluster_wide;
+    "log.segment.delete.delay.ms": Long = 60_000, at_least(0), high, cluster_wide, used;
 
     /// The largest size of an offset or time index.
     "log.index.size.max.bytes": Int = 10_485_760, at_least(4), cluster_wide, used;
@@ -106,7 +106,7 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     "log.dir.failure.timeout.ms": Long = 30_000, at_least(1), low;
 
     /// How long after start the first checks of logs run.
-    "log.initial.task.delay.ms": Long = 30_000, at_least(0), low, internal;
+    "log.initial.task.delay.ms": Long = 30_000, at_least(0), low, internal, used;
 
     /// Threads per directory that load and recover logs at start and flush them at stop.
     "num.recovery.threads.per.data.dir": Int = 2, at_least(1), high, cluster_wide;
