@@ -30,6 +30,12 @@ pub struct LogConfig {
     pub compacted: bool,
     /// Producers that have written nothing for so long are forgotten. `producer.id.expiration.ms`.
     pub producer_expiration_ms: i64,
+    /// A segment goes when its youngest record is older; `None` for ever. `retention.ms`, if
+    /// `cleanup.policy` contains `delete`.
+    pub retention_ms_max: Option<i64>,
+    /// The oldest segments go while the log has as many bytes without them; `None` if bytes do not
+    /// count. `retention.bytes`, if `cleanup.policy` contains `delete`.
+    pub retention_bytes_max: Option<u64>,
     /// How long files stay that the log has done with. `file.delete.delay.ms`.
     pub file_delete_delay_ms: i64,
     /// The most bytes that a batch may have decompressed, where it must be looked into.
@@ -63,6 +69,8 @@ impl Default for LogConfig {
             compression: CompressionPolicy::Producer,
             compacted: false,
             producer_expiration_ms: 24 * 60 * 60 * 1_000,
+            retention_ms_max: Some(7 * 24 * 60 * 60 * 1_000),
+            retention_bytes_max: None,
             file_delete_delay_ms: 60_000,
             decompressed_bytes_max: dohle_records::DECOMPRESSED_SIZE_MAX,
         }

@@ -8,12 +8,14 @@
 //! - the bytes of a file up to its last `sync`, and any subset of the writes since;
 //! - the names in a directory up to its last `sync_dir`, and any of the changes since.
 //!
-//! Deliberately not here: memory maps, locks, times, permissions, asynchronous calls.
+//! Deliberately not here: memory maps, locks, clocks, permissions, asynchronous calls.
 
 use std::{
     io::{ErrorKind, IoSlice},
     path::{Path, PathBuf},
 };
+
+use dohle_base::Timestamp;
 
 /// Why a disk call failed: what was tried, on which path, and what the system said.
 ///
@@ -190,6 +192,14 @@ pub trait DiskFile: Clone + Send + Sync + 'static {
     /// # Errors
     /// What the system says.
     fn size(&self) -> Result<u64, IoError>;
+
+    /// When its bytes were last changed; `None` if the disk does not tell.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn modified(&self) -> Result<Option<Timestamp>, IoError> {
+        Ok(None)
+    }
 
     /// Cuts the file to `size` bytes, or fills it up with zeros.
     ///

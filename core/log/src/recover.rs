@@ -456,11 +456,11 @@ impl<D: Disk> Log<D> {
             true => self.log_end,
             false => how.recovery_point.min(self.log_end),
         };
-        let mut epochs_changed = self.epochs.truncate_end(self.log_end);
-        epochs_changed |= self.epochs.truncate_start(self.log_start);
-        if epochs_changed {
+        if self.epochs.truncate_end(self.log_end) {
             self.save_epochs()?;
         }
+        // Their head on the disk may be older than the log: see `move_log_start`.
+        self.epochs.truncate_start(self.log_start);
         self.sweep_snapshots()?;
         if !how.clean && self.producers.states().len() > 0 {
             // Before some of them are forgotten.

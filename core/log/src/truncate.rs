@@ -94,12 +94,19 @@ impl<D: Disk> Log<D> {
         if to <= self.log_start {
             return Ok(());
         }
-        self.log_start = to;
-        self.producers.release_ended(to);
-        if self.epochs.truncate_start(to) {
-            self.save_epochs()?;
-        }
+        self.move_log_start(to);
         Ok(())
+    }
+
+    /// The head of the epochs on the disk may stay as it was until the next flush: it tells what is
+    /// true of records that are no more, and whoever reads it, here or in Kafka, cuts it at the log's
+    /// start. So nothing waits for the disk here.
+    pub(crate) fn move_log_start(&mut self, to: Offset) {
+        if to > self.log_start {
+            self.log_start = to;
+            self.producers.release_ended(to);
+            self.unsaved_epochs |= self.epochs.truncate_start(to);
+        }
     }
 
     /// Takes the segments out of the log that lie wholly before its start; says how many.

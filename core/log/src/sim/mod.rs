@@ -29,7 +29,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use dohle_base::Rng;
+use dohle_base::{Rng, Timestamp};
 
 use crate::disk::{DirEntry, Disk, DiskFile, IoError, OpenMode, Operation};
 use content::Content;
@@ -81,6 +81,9 @@ struct State {
     /// The last call that was counted, and on what.
     last_call: Option<(Operation, PathBuf)>,
     faults: Faults,
+    /// The time of what is written, if the disk knows.
+    now: Option<Timestamp>,
+    modified: BTreeMap<u64, Timestamp>,
 }
 
 impl SimDisk {
@@ -107,6 +110,11 @@ impl SimDisk {
     /// Says what goes wrong from now on.
     pub fn set_faults(&self, faults: Faults) {
         self.state().faults = faults;
+    }
+
+    /// Says what time it is for what is written from now on. Before, the disk does not tell times.
+    pub fn set_now(&self, now: Timestamp) {
+        self.state().now = Some(now);
     }
 
     /// A disk of its own with all that this one has, what was not synced included.
@@ -371,12 +379,18 @@ impl DiskFile for SimFile {
             };
             bytes.truncate(taken);
             state.file(inode).write(position, bytes);
+            let now = state.now;
+            state.modified.extend(now.map(|now| (inode, now)));
             Ok(taken)
         })
     }
 
     fn size(&self) -> Result<u64, IoError> {
         self.content(Operation::Size, |state, inode| Ok(state.file(inode).size()))
+    }
+
+    fn modified(&self) -> Result<Option<Timestamp>, IoError> {
+        self.content(Operation::Size, |state, inode| Ok(state.modified.get(&inode).copied()))
     }
 
     fn truncate(&self, size: u64) -> Result<(), IoError> {

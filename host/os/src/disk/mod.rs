@@ -15,7 +15,10 @@ use std::{
     },
     path::{Path, PathBuf},
     sync::Arc,
+    time::UNIX_EPOCH,
 };
+
+use dohle_base::Timestamp;
 
 use dohle_log::{
     Disk, DiskFile, IoError,
@@ -140,6 +143,12 @@ impl DiskFile for OsFile {
     fn size(&self) -> Result<u64, IoError> {
         let metadata = self.open.file.metadata().map_err(self.failed(Operation::Size))?;
         Ok(metadata.len())
+    }
+
+    fn modified(&self) -> Result<Option<Timestamp>, IoError> {
+        let metadata = self.open.file.metadata().map_err(self.failed(Operation::Size))?;
+        let since = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        Ok(since.and_then(|since| i64::try_from(since.as_millis()).ok()).map(Timestamp))
     }
 
     fn truncate(&self, size: u64) -> Result<(), IoError> {

@@ -41,3 +41,14 @@ fn a_handle_can_be_sent_from() {
     let sent = rustix::fs::sendfile(target.as_fd(), file.as_fd(), Some(&mut position), 3).unwrap();
     assert_eq!((sent, position, target.size().unwrap()), (3, 4, 3));
 }
+
+#[test]
+fn a_file_tells_when_it_was_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = OsDisk.open(&dir.path().join("f"), OpenMode::Create).unwrap();
+    file.write_all_at(&mut [std::io::IoSlice::new(b"x")], 0).unwrap();
+    let wall = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
+    let modified = file.modified().unwrap().unwrap();
+    // The kernel's clock for files ticks coarsely.
+    assert!((wall - 10_000..=wall + 1_000).contains(&modified.0), "{modified:?}, {wall}");
+}

@@ -1,0 +1,125 @@
+//! Removing the oldest segments, as the topic's settings say.
+//!
+//! A segment goes when all of this holds:
+//! - its end is not above the high watermark, so that the log's start never is;
+//! - its end is not above the log's start, or the log without it still has `retention.bytes`, or
+//!   its youngest record is older than `retention.ms`;
+//! - it is not the empty one that is written. If the one that is written goes, a new one is begun
+//!   first: offsets go on.
+//!
+//! A segment without any time counts from the last change of its file.
+//!
+//! The log's start moves before the names go, and names go from the oldest on, so that after a
+//! crash the log is a suffix of what it was, without a gap. One call removes one segment: whoever
+//! holds the log behind a lock can let others in between.
+//!
+//! Not here: when to look (host/broker), and single records (the cleaner).
+//!
+//! Source: interop facts A.13; Kafka 4.4 for the order in which the reasons count.
+
+use dohle_base::{Offset, Timestamp};
+
+use crate::{
+    disk::{Disk, DiskFile},
+    error::LogError,
+    log::Log,
+};
+
+/// A segment that was removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expired {
+    /// Its first offset.
+    pub base: Offset,
+    /// The offset behind it.
+    pub end: Offset,
+    /// Its bytes.
+    pub size: u32,
+    /// Why it was removed.
+    pub reason: ExpiryReason,
+}
+
+/// Why a segment was removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExpiryReason {
+    /// Its records were deleted before.
+    BeforeStart,
+    /// There are enough bytes without it.
+    Bytes,
+    /// All of it is too old.
+    Time {
+        /// The time from which its age counts.
+        youngest: Timestamp,
+    },
+}
+
+impl std::fmt::Display for ExpiryReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::BeforeStart => f.write_str("it lies before the log's start"),
+            Self::Bytes => f.write_str("the log has retention.bytes without it"),
+            Self::Time { .. } => f.write_str("its youngest record is older than retention.ms"),
+        }
+    }
+}
+
+impl<D: Disk> Log<D> {
+    /// Removes the first segment, if it is to go; `None` if it stays.
+    ///
+    /// # Errors
+    /// `Io`: the log's start may have moved; to try again is safe.
+    pub fn remove_expired(
+        &mut self,
+        high_watermark: Offset,
+        now: Timestamp,
+    ) -> Result<Option<Expired>, LogError> {
+        self.check_usable()?;
+        let end = self.segments.get(1).map_or(self.log_end, |second| second.base);
+        let first = self.segments.first().expect("a log has at least one segment");
+        let (base, size) = (first.base, first.size);
+        let is_written = self.segments.len() == 1;
+        if end > high_watermark || (is_written && size == 0) {
+            return Ok(None);
+        }
+        let Some(reason) = self.expiry_reason(end, now)? else { return Ok(None) };
+        if is_written {
+            self.roll(now)?;
+        }
+        self.move_log_start(end);
+        self.remove_first_segment(now)?;
+        Ok(Some(Expired { base, end, size, reason }))
+    }
+
+    /// Why the first segment, which ends at `end`, is to go.
+    fn expiry_reason(
+        &mut self,
+        end: Offset,
+        now: Timestamp,
+    ) -> Result<Option<ExpiryReason>, LogError> {
+        if self.segments.len() > 1 && end <= self.log_start {
+            return Ok(Some(ExpiryReason::BeforeStart));
+        }
+        let first = self.segments.first().map_or(0, |first| u64::from(first.size));
+        if self.config.retention_bytes_max.is_some_and(|max| self.size() - first >= max) {
+            return Ok(Some(ExpiryReason::Bytes));
+        }
+        let Some(ms_max) = self.config.retention_ms_max else { return Ok(None) };
+        let youngest = self.youngest_of_first()?;
+        let age = now.0.saturating_sub(youngest.0);
+        Ok((age > ms_max).then_some(ExpiryReason::Time { youngest }))
+    }
+
+    /// The time from which the first segment's age counts.
+    fn youngest_of_first(&mut self) -> Result<Timestamp, LogError> {
+        let is_written = self.segments.len() == 1;
+        let first = self.segments.first_mut().expect("a log has at least one segment");
+        let newest = first.newest(&self.dir)?.timestamp;
+        if newest > Timestamp::NONE {
+            return Ok(newest);
+        }
+        let changed = first.file(&self.dir)?.modified()?;
+        if !is_written {
+            first.release();
+        }
+        Ok(changed.unwrap_or(first.opened_at))
+    }
+}
