@@ -23,8 +23,8 @@ use dohle_replication::fetch_session::{SessionCache, SessionLimits};
 
 use crate::{
     controller::ControllerHandle, coordinator::Coordinator, log_dirs::LogDir, metadata::Published,
-    partition::Partition, partitions::Partitions, producer_ids::ProducerIds, topic_config,
-    topic_names::CONSUMER_OFFSETS, upkeep::Upkeep,
+    partition::Partition, partitions::Partitions, producer_ids::ProducerIds, retention::Retention,
+    topic_config, topic_names::CONSUMER_OFFSETS, upkeep::Upkeep,
 };
 
 /// Which part of the node a listener leads to.
@@ -66,6 +66,8 @@ pub struct Parts {
     pub coordinator: Coordinator,
     /// The way to the thread that writes checkpoints.
     pub upkeep: Upkeep,
+    /// The way to the thread that removes what is to go.
+    pub retention: Retention,
     /// The clock.
     pub clock: Clock,
     /// Gives session and member ids.
@@ -90,6 +92,8 @@ pub struct Broker {
     pub coordinator: Coordinator,
     /// The way to the thread that writes checkpoints.
     pub upkeep: Upkeep,
+    /// The way to the thread that removes what is to go.
+    pub retention: Retention,
     /// The clock.
     pub clock: Clock,
     pub(crate) fetch_sessions: Mutex<SessionCache>,
@@ -120,6 +124,7 @@ impl Broker {
             controller: parts.controller,
             coordinator: parts.coordinator,
             upkeep: parts.upkeep,
+            retention: parts.retention,
             clock: parts.clock,
             fetch_sessions: Mutex::new(sessions),
             producer_ids: ProducerIds::default(),

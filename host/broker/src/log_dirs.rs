@@ -9,8 +9,10 @@
 //! Not here: what is in a log (core/log), how appends become durable (`durability`), and which
 //! partitions there should be (`publisher`).
 
+mod log_starts;
+
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
@@ -73,6 +75,10 @@ pub struct LogDir {
     writer: Mutex<Option<WriterThread>>,
     /// What the logs may lack, until all of them are open.
     unflushed: RwLock<Option<Unflushed<OsFile>>>,
+    /// Of which partitions that says nothing any more.
+    forgotten: Mutex<BTreeSet<(Str, PartitionId)>>,
+    /// Held while checkpoints are written, or must not be.
+    checkpoints: Mutex<()>,
     /// Held until the directory is closed.
     lock: Mutex<Option<DirLock>>,
 }
@@ -119,7 +125,20 @@ impl LogDir {
             .map_err(|error| LogDirError::Thread { path: path.clone(), error })?;
         let (lock, writer) = (Mutex::new(Some(lock)), Mutex::new(Some(writer)));
         let unflushed = RwLock::new((!unflushed.is_empty()).then_some(unflushed));
-        Ok(Self { id, path, disk, volume, left, way, writer, unflushed, lock })
+        let (forgotten, checkpoints) = (Mutex::default(), Mutex::default());
+        Ok(Self {
+            id,
+            path,
+            disk,
+            volume,
+            left,
+            way,
+            writer,
+            unflushed,
+            forgotten,
+            checkpoints,
+            lock,
+        })
     }
 
     /// The way of appends to the disk.
@@ -193,7 +212,11 @@ impl LogDir {
     /// What the checkpoints said of a partition when the directory was opened.
     fn known(&self, topic: &Str, index: PartitionId) -> Known {
         let key = (topic.clone(), index);
-        let of = |offsets: &PartitionOffsets| offsets.get(&key).copied().unwrap_or(Offset::ZERO);
+        let is_forgotten = self.is_forgotten(&key);
+        let of = |offsets: &PartitionOffsets| {
+            let told = offsets.get(&key).filter(|_| !is_forgotten);
+            told.copied().unwrap_or(Offset::ZERO)
+        };
         Known {
             recovery_point: of(&self.left.recovery_points),
             log_start: of(&self.left.log_starts),
@@ -220,7 +243,8 @@ impl LogDir {
     ///
     /// # Errors
     /// A file could not be replaced; it says what it said before.
-    fn write_checkpoints(&self, partitions: &[Arc<Partition>]) -> Result<(), IoError> {
+    pub(crate) fn write_checkpoints(&self, partitions: &[Arc<Partition>]) -> Result<(), IoError> {
+        let _quiet = self.hold_checkpoints();
         let mut high_watermarks = PartitionOffsets::new();
         let mut recovery_points = PartitionOffsets::new();
         let mut log_starts = PartitionOffsets::new();

@@ -8,9 +8,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use dohle_base::{BrokerId, Offset, PartitionId, Rng, Str, Timestamp, Uuid};
 use dohle_config::{Resource, TopicConfig};
-use dohle_log::{
-    AppendError, DirRole, Disk, IoError, Log, LogConfig, LogError, PartitionDir, disk::remove_tree,
-};
+use dohle_log::{AppendError, IoError, Log, LogConfig, LogError, PartitionDir};
 use dohle_metadata::{ConfigResource, MetadataDelta, Topic, TopicDelta};
 use dohle_os::OsDisk;
 use dohle_replication::{CommitRule, Leader};
@@ -21,7 +19,7 @@ use crate::{
     log_dirs::LogDir,
     metadata::Published,
     partition::{Partition, State},
-    topic_config,
+    partition_dirs, topic_config,
     topic_names::CONSUMER_OFFSETS,
 };
 
@@ -33,12 +31,13 @@ const OPENERS_MAX: usize = 16;
 pub struct Publisher {
     broker: Arc<Broker>,
     rng: Rng,
+    has_published: bool,
 }
 
 impl Publisher {
     /// A publisher; `rng` spreads the ages at which segments are closed, and names what is deleted.
     pub fn new(broker: Arc<Broker>, rng: Rng) -> Self {
-        Self { broker, rng }
+        Self { broker, rng, has_published: false }
     }
 
     /// Makes the node what `new` says.
@@ -53,14 +52,19 @@ impl Publisher {
             self.broker.take_settings(&new.image);
         }
         // Deleted first: a topic that was made again has the name of the one that is gone.
-        for topic in &delta.deleted {
-            self.delete(topic);
+        self.delete(&delta.deleted);
+        let is_first = !std::mem::replace(&mut self.has_published, true);
+        if is_first {
+            self.sort_out(&new);
         }
         let created = delta
             .created
             .iter()
             .flat_map(|topic| topic.partitions.keys().map(|index| (Arc::clone(topic), *index)));
         self.open(created.collect(), &new);
+        if is_first {
+            self.forget_others();
+        }
         for topic in &delta.changed {
             self.change(&new, topic);
         }
@@ -203,24 +207,68 @@ impl Publisher {
         }
     }
 
-    fn delete(&mut self, topic: &Topic) {
-        for index in topic.partitions.keys() {
-            let Some(partition) = self.broker.partitions.remove(topic.id, *index) else { continue };
-            if topic.name == CONSUMER_OFFSETS {
-                self.broker.coordinator.resigned(*index);
+    fn delete(&mut self, topics: &[Arc<Topic>]) {
+        let mut dirs = BTreeSet::new();
+        for topic in topics {
+            for index in topic.partitions.keys() {
+                dirs.extend(self.delete_partition(topic, *index));
             }
-            let state = std::mem::replace(&mut *partition.state(), State::NotLed);
-            if let State::Led(leader) = state {
-                drop(leader.into_log());
-            }
-            let dirs = self.broker.log_dirs.iter();
-            for dir in dirs.filter(|dir| dir.id == partition.directory()) {
-                if let Err(error) = remove(dir, topic, *index, &mut self.rng) {
-                    warn!(%partition, "its files stay until the next start: {error}");
-                }
+            info!(topic = %topic.name, id = %topic.id, "topic deleted");
+        }
+        // A topic that is made again must not be taken for the one that these still tell of.
+        let partitions = self.broker.partitions.all();
+        for dir in self.broker.log_dirs.iter().filter(|dir| dirs.contains(&dir.id)) {
+            if let Err(error) = dir.write_checkpoints(&partitions) {
+                error!("checkpoints not written: {error}");
             }
         }
-        info!(topic = %topic.name, id = %topic.id, "topic deleted");
+    }
+
+    /// Says which log directory the partition was in.
+    fn delete_partition(&mut self, topic: &Topic, index: PartitionId) -> Option<Uuid> {
+        let partition = self.broker.partitions.remove(topic.id, index)?;
+        if topic.name == CONSUMER_OFFSETS {
+            self.broker.coordinator.resigned(index);
+        }
+        let state = std::mem::replace(&mut *partition.state(), State::NotLed);
+        if let State::Led(leader) = state {
+            drop(leader.into_log());
+        }
+        let dir = self.broker.log_dirs.iter().find(|dir| dir.id == partition.directory())?;
+        dir.forget(&topic.name, index);
+        let delay = self.broker.settings().long("log.segment.delete.delay.ms");
+        let due = Timestamp(self.broker.clock.wall().0.saturating_add(delay));
+        match partition_dirs::delete(dir, &topic.name, index, &mut self.rng, due) {
+            Ok(deleted) => self.broker.retention.remove(deleted),
+            Err(error) => warn!(%partition, "its files stay until the next start: {error}"),
+        }
+        Some(dir.id)
+    }
+
+    /// At start: what in the log directories is no partition of this node's is taken out of the way.
+    fn sort_out(&mut self, new: &Published) {
+        for dir in &self.broker.log_dirs {
+            let (node_id, rng) = (self.broker.node_id, &mut self.rng);
+            match partition_dirs::sort_out(dir, &new.image, node_id, rng) {
+                Ok(deleted) => {
+                    deleted.into_iter().for_each(|deleted| self.broker.retention.remove(deleted));
+                }
+                Err(error) => error!("leftovers stay where they are: {error}"),
+            }
+        }
+    }
+
+    /// At start: checkpoints that tell of partitions which are gone are written anew.
+    fn forget_others(&self) {
+        let partitions = self.broker.partitions.all();
+        for dir in &self.broker.log_dirs {
+            if !dir.forget_others(&partitions) {
+                continue;
+            }
+            if let Err(error) = dir.write_checkpoints(&partitions) {
+                error!("checkpoints not written: {error}");
+            }
+        }
     }
 }
 
@@ -304,16 +352,4 @@ enum OpenError {
     Redo(#[from] AppendError),
     #[error(transparent)]
     Io(#[from] IoError),
-}
-
-/// Takes the partition's directory out of the way in one step, then removes what is in it.
-fn remove(dir: &LogDir, topic: &Topic, index: PartitionId, rng: &mut Rng) -> Result<(), IoError> {
-    let disk = dir.disk();
-    let current = PartitionDir::current(&topic.name, index);
-    let deleted = PartitionDir { role: DirRole::Deleted, ..current.clone() };
-    let unique = Uuid::random(rng);
-    let path = dir.path.join(deleted.name(unique));
-    disk.rename(&dir.path.join(current.name(unique)), &path)?;
-    disk.sync_dir(&dir.path)?;
-    remove_tree(disk, &path)
 }

@@ -59,6 +59,11 @@ pub(crate) fn log_config(
         compression: compression(topic.compression),
         compacted: topic.cleanup_policy.compact,
         producer_expiration_ms: i64::from(producer_expiration_ms),
+        retention_ms_max: topic.retention_ms.filter(|_| topic.cleanup_policy.delete),
+        retention_bytes_max: topic
+            .retention_bytes
+            .filter(|_| topic.cleanup_policy.delete)
+            .and_then(|bytes| u64::try_from(bytes).ok()),
         file_delete_delay_ms: topic.file_delete_delay_ms,
         decompressed_bytes_max: usize::try_from(topic.max_decompressed_message_bytes)
             .unwrap_or(usize::MAX),

@@ -12,7 +12,7 @@ use std::{net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 use dohle_base::{BrokerId, Rng, Str, Uuid};
 use dohle_broker::{
     Broker, ControllerHandle, Coordinator, Dispatcher, Driver, DriverError, FilesError,
-    ListenerKind, LogDir, LogDirError, MetadataFiles, Parts, Publisher, Upkeep,
+    ListenerKind, LogDir, LogDirError, MetadataFiles, Parts, Publisher, Retention, Upkeep,
 };
 use dohle_config::{BrokerConfig, NodeSettings};
 use dohle_controller::{NodeConfig, NodeLoader, OpenError, Settings, SnapshotPolicy};
@@ -87,6 +87,7 @@ struct Threads {
     controller: JoinHandle<()>,
     coordinator: JoinHandle<()>,
     upkeep: JoinHandle<()>,
+    retention: JoinHandle<()>,
 }
 
 impl Node {
@@ -135,6 +136,7 @@ impl Node {
             controller,
             coordinator,
             upkeep,
+            retention: Retention::default(),
             clock,
             rng: Rng::from_seed(rng.next_u64()),
             settings,
@@ -145,6 +147,7 @@ impl Node {
         broker.log_dirs.iter().for_each(|dir| dir.logs_are_open());
         let threads = Threads {
             upkeep: upkeep_inbox.start(Arc::clone(&broker))?,
+            retention: broker.retention.start(Arc::clone(&broker))?,
             controller: driver.start(inbox, publisher, Arc::clone(&broker))?,
             coordinator: coordinator_thread,
         };
@@ -181,10 +184,16 @@ impl Node {
 
 fn stop(broker: &Broker, threads: Threads) {
     broker.upkeep.stop();
+    broker.retention.stop();
     broker.coordinator.stop();
     broker.controller.stop();
-    let Threads { controller, coordinator, upkeep } = threads;
-    let threads = [("upkeep", upkeep), ("coordinator", coordinator), ("controller", controller)];
+    let Threads { controller, coordinator, upkeep, retention } = threads;
+    let threads = [
+        ("upkeep", upkeep),
+        ("retention", retention),
+        ("coordinator", coordinator),
+        ("controller", controller),
+    ];
     for (name, thread) in threads {
         if thread.join().is_err() {
             warn!("the {name}'s thread had panicked");

@@ -1,10 +1,12 @@
 //! DeleteRecords (21): drops what lies before an offset.
 //!
-//! Offset −1 means the high watermark. Authorises: Delete on the topics.
+//! Offset −1 means the high watermark. The answer waits until the new starts are durable, so that what was
+//! deleted is not served again after a crash; Kafka notes them once a minute. Segments that lie wholly
+//! before them go with the next check of the retention, as in Kafka. Authorises: Delete on the topics.
 
-use std::ops::RangeInclusive;
+use std::{collections::BTreeSet, ops::RangeInclusive};
 
-use dohle_base::{ErrorCode, Offset};
+use dohle_base::{ErrorCode, Offset, PartitionId, Str, Uuid};
 use dohle_protocol::api::{
     delete_records_request::{DeleteRecordsPartition, DeleteRecordsRequest},
     delete_records_response::{
@@ -25,24 +27,38 @@ impl Endpoint for DeleteRecords {
 
     fn handle(call: Call<'_>, request: DeleteRecordsRequest) -> Answer<DeleteRecordsResponse> {
         let published = call.broker.metadata();
-        let topics = request.topics.iter().map(|topic| {
-            let partitions = topic.partitions.iter().map(|partition| {
-                let (low_watermark, error_code) =
-                    match delete(call, &published, &topic.name, partition) {
-                        Ok(low_watermark) => (low_watermark, ErrorCode::NONE),
-                        Err(error) => (Offset(-1), error),
-                    };
-                DeleteRecordsPartitionResult {
-                    partition_index: partition.partition_index,
-                    low_watermark,
-                    error_code,
-                }
-            });
-            DeleteRecordsTopicResult { name: topic.name.clone(), partitions: partitions.collect() }
+        let done = request.topics.iter().map(|topic| {
+            let partitions = topic
+                .partitions
+                .iter()
+                .map(|asked| (asked.partition_index, delete(call, &published, &topic.name, asked)));
+            (topic.name.clone(), partitions.collect())
         });
-        let topics = topics.collect();
-        Answer::now(DeleteRecordsResponse { topics, ..DeleteRecordsResponse::default() })
+        let done: Vec<(Str, Vec<Done>)> = done.collect();
+        let deleted = done.iter().flat_map(|(_, partitions)| partitions);
+        let dirs: BTreeSet<Uuid> =
+            deleted.filter_map(|(_, done)| Some(done.as_ref().ok()?.directory)).collect();
+        let noted: Vec<_> =
+            dirs.into_iter().map(|dir| (dir, call.broker.retention.note_log_starts(dir))).collect();
+        Answer::later(async move {
+            let mut failed = BTreeSet::new();
+            for (dir, noted) in noted {
+                if !matches!(noted.await, Ok(Ok(()))) {
+                    failed.insert(dir);
+                }
+            }
+            response(done, &failed)
+        })
     }
+}
+
+/// A partition, and what became of its records.
+type Done = (PartitionId, Result<Deleted, ErrorCode>);
+
+struct Deleted {
+    low_watermark: Offset,
+    /// The log directory, where it is noted.
+    directory: Uuid,
 }
 
 fn delete(
@@ -50,7 +66,7 @@ fn delete(
     published: &Published,
     topic: &str,
     asked: &DeleteRecordsPartition,
-) -> Result<Offset, ErrorCode> {
+) -> Result<Deleted, ErrorCode> {
     let partition = call.broker.led(published, topic, asked.partition_index)?;
     if call.broker.is_only_compacted(published, topic) {
         return Err(ErrorCode::POLICY_VIOLATION);
@@ -62,6 +78,26 @@ fn delete(
         };
         leader.delete_records(to)
     })?;
-    call.broker.upkeep.changed();
-    deleted.map_err(|error| storage::read_error(&error, &partition))
+    let low_watermark = deleted.map_err(|error| storage::read_error(&error, &partition))?;
+    Ok(Deleted { low_watermark, directory: partition.directory() })
+}
+
+/// The answer, once it is noted; `failed` are the log directories where it could not be.
+fn response(done: Vec<(Str, Vec<Done>)>, failed: &BTreeSet<Uuid>) -> DeleteRecordsResponse {
+    let partition = |(partition_index, done): Done| {
+        let noted = done.and_then(|done| match failed.contains(&done.directory) {
+            true => Err(ErrorCode::KAFKA_STORAGE_ERROR),
+            false => Ok(done.low_watermark),
+        });
+        let (low_watermark, error_code) = match noted {
+            Ok(low_watermark) => (low_watermark, ErrorCode::NONE),
+            Err(error) => (Offset(-1), error),
+        };
+        DeleteRecordsPartitionResult { partition_index, low_watermark, error_code }
+    };
+    let topics = done.into_iter().map(|(name, partitions)| DeleteRecordsTopicResult {
+        name,
+        partitions: partitions.into_iter().map(partition).collect(),
+    });
+    DeleteRecordsResponse { topics: topics.collect(), ..DeleteRecordsResponse::default() }
 }

@@ -1,0 +1,80 @@
+//! The log-start checkpoint of a log directory, which makes what clients have deleted stay deleted.
+//!
+//! A log that begins at its first segment is not in it. So while segments are removed whose names
+//! are not durable yet, no checkpoint is written: after a power cut they would be served again.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, MutexGuard, PoisonError},
+};
+
+use dohle_base::{Offset, PartitionId, Str};
+use dohle_log::{
+    IoError,
+    checkpoint::{self, OffsetKind, PartitionOffsets},
+};
+
+use super::LogDir;
+use crate::partition::Partition;
+
+impl LogDir {
+    /// Keeps checkpoints from being written as long as what it returns is held.
+    pub(crate) fn hold_checkpoints(&self) -> MutexGuard<'_, ()> {
+        self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes where the logs here start, durably.
+    ///
+    /// # Errors
+    /// The file could not be replaced; it says what it said before.
+    pub(crate) fn write_log_starts(&self, partitions: &[Arc<Partition>]) -> Result<(), IoError> {
+        let _quiet = self.hold_checkpoints();
+        let here = partitions.iter().filter(|partition| partition.directory() == self.id);
+        let starts: PartitionOffsets = here
+            .filter_map(|partition| {
+                let key = (partition.topic().clone(), partition.index());
+                Some((key, self.log_start_to_note(partition)?))
+            })
+            .collect();
+        checkpoint::write_offsets(&self.disk, &self.path, OffsetKind::LogStart, &starts)
+    }
+
+    /// Where a partition's log starts, if that is not the start of its first segment.
+    fn log_start_to_note(&self, partition: &Partition) -> Option<Offset> {
+        let noted = partition.with_leader(|leader| {
+            let start = leader.log().log_start_offset();
+            Some(start).filter(|start| *start > leader.log().first_base_offset())
+        });
+        // What was known of a partition that is offline stays known.
+        noted.unwrap_or_else(|_| {
+            let known = self.known(partition.topic(), partition.index());
+            Some(known.log_start).filter(|start| *start > Offset::ZERO)
+        })
+    }
+
+    /// What the checkpoints told of a partition at start counts no more: it was deleted. One that is
+    /// made again under its name must not be taken for it.
+    pub(crate) fn forget(&self, topic: &Str, index: PartitionId) {
+        self.forgotten().insert((topic.clone(), index));
+    }
+
+    /// Forgets the partitions that are not among these; says whether there were any.
+    pub(crate) fn forget_others(&self, partitions: &[Arc<Partition>]) -> bool {
+        let here = partitions.iter().filter(|partition| partition.directory() == self.id);
+        let here: BTreeSet<_> =
+            here.map(|partition| (partition.topic().clone(), partition.index())).collect();
+        let told = self.left.log_starts.keys().chain(self.left.recovery_points.keys());
+        let gone: BTreeSet<_> = told.filter(|key| !here.contains(key)).cloned().collect();
+        let are_any = !gone.is_empty();
+        self.forgotten().extend(gone);
+        are_any
+    }
+
+    pub(super) fn is_forgotten(&self, key: &(Str, PartitionId)) -> bool {
+        self.forgotten().contains(key)
+    }
+
+    fn forgotten(&self) -> MutexGuard<'_, BTreeSet<(Str, PartitionId)>> {
+        self.forgotten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

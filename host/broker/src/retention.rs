@@ -1,0 +1,230 @@
+//! What goes: old records by their topics' settings, files and directories some time after they were
+//! deleted, and the note of what clients have deleted.
+//!
+//! ```text
+//!   every log.retention.check.interval.ms ──▶ check: old segments ──rename──▶ .deleted
+//!   file.delete.delay.ms later            ──▶ unlink: files, and directories of deleted topics
+//!   DeleteRecords                         ──▶ log-start checkpoint, then the answer
+//! ```
+//!
+//! One thread that sleeps until something is due. Files are renamed under the lock of their
+//! partition, a segment at a time; syncs and unlinks happen without.
+//!
+//! Not here: which segments go (core/log), and compaction.
+
+mod check;
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::PathBuf,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use dohle_base::{Timestamp, Uuid};
+use dohle_log::{Disk, IoError, disk::remove_if_there};
+use tokio::sync::oneshot;
+use tracing::{error, info};
+
+use crate::{Broker, log_dirs::LogDir};
+
+/// A directory that holds a partition no longer.
+#[derive(Debug)]
+pub(crate) struct DeletedDir {
+    pub(crate) dir: Arc<LogDir>,
+    pub(crate) path: PathBuf,
+    /// When it may be removed.
+    pub(crate) due: Timestamp,
+}
+
+/// Who waits until the log starts of a log directory are durable.
+type Waiting = Vec<oneshot::Sender<Result<(), IoError>>>;
+
+/// What the thread has been told and has not taken up yet.
+#[derive(Debug, Default)]
+struct Inbox {
+    deleted_dirs: Vec<DeletedDir>,
+    moved_starts: BTreeMap<Uuid, Waiting>,
+    unlink_at: Option<Timestamp>,
+    stop: bool,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    inbox: Mutex<Inbox>,
+    wake: Condvar,
+}
+
+/// Reaches the thread. Telling it something never waits for a disk.
+#[derive(Clone, Debug, Default)]
+pub struct Retention {
+    shared: Arc<Shared>,
+}
+
+impl Retention {
+    /// Removes a directory when its time has come.
+    pub(crate) fn remove(&self, deleted: DeletedDir) {
+        self.tell(|inbox| inbox.deleted_dirs.push(deleted));
+    }
+
+    /// Files of a log were renamed that may be unlinked at `due`. Without it the next check would
+    /// find them.
+    pub fn unlink_at(&self, due: Timestamp) {
+        self.tell(|inbox| {
+            inbox.unlink_at = Some(inbox.unlink_at.map_or(due, |at| at.min(due)));
+        });
+    }
+
+    /// Notes where the logs of a log directory start; what was deleted stays so after a crash once
+    /// the answer is there. An answer that does not come means that the node stops.
+    pub(crate) fn note_log_starts(&self, dir: Uuid) -> oneshot::Receiver<Result<(), IoError>> {
+        let (sender, receiver) = oneshot::channel();
+        self.tell(|inbox| inbox.moved_starts.entry(dir).or_default().push(sender));
+        receiver
+    }
+
+    /// Ends the thread. What waits to be removed is removed at the next start.
+    pub fn stop(&self) {
+        self.tell(|inbox| inbox.stop = true);
+    }
+
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system has none to give.
+    pub fn start(&self, broker: Arc<Broker>) -> io::Result<JoinHandle<()>> {
+        let interval = broker.config.logs.retention_check_interval_ms;
+        let first = broker.config.logs.initial_task_delay_ms;
+        let worker = Worker {
+            broker,
+            shared: Arc::clone(&self.shared),
+            check_interval: millis(interval),
+            next_check: Instant::now() + millis(first),
+            next_unlink: None,
+            deleted_dirs: Vec::new(),
+        };
+        std::thread::Builder::new().name("retention".to_owned()).spawn(move || worker.run())
+    }
+
+    fn tell(&self, what: impl FnOnce(&mut Inbox)) {
+        what(&mut self.shared.inbox());
+        self.shared.wake.notify_one();
+    }
+}
+
+fn millis(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}
+
+impl Shared {
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stops(&self) -> bool {
+        self.inbox().stop
+    }
+
+    /// Waits for news until `end` and takes what there is.
+    fn wait(&self, end: Instant) -> Inbox {
+        let mut inbox = self.inbox();
+        loop {
+            let is_empty = inbox.deleted_dirs.is_empty()
+                && inbox.moved_starts.is_empty()
+                && inbox.unlink_at.is_none();
+            let left = end.saturating_duration_since(Instant::now());
+            if !is_empty || inbox.stop || left.is_zero() {
+                let stop = inbox.stop;
+                return Inbox { stop, ..std::mem::take(&mut *inbox) };
+            }
+            let woken = self.wake.wait_timeout(inbox, left);
+            inbox = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+struct Worker {
+    broker: Arc<Broker>,
+    shared: Arc<Shared>,
+    check_interval: Duration,
+    next_check: Instant,
+    /// When the next file of a log is due.
+    next_unlink: Option<Timestamp>,
+    deleted_dirs: Vec<DeletedDir>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        loop {
+            let Inbox { deleted_dirs, moved_starts, unlink_at, stop } =
+                self.shared.wait(self.next_due());
+            if stop {
+                return;
+            }
+            for (dir, waiting) in moved_starts {
+                self.write_log_starts(dir, waiting);
+            }
+            self.deleted_dirs.extend(deleted_dirs);
+            self.unlink_by(unlink_at);
+            if self.next_check <= Instant::now() {
+                let due = check::remove_expired(&self.broker, || self.shared.stops());
+                self.unlink_by(due);
+                self.next_check = Instant::now() + self.check_interval;
+            }
+            let now = self.broker.clock.wall();
+            if self.next_unlink.is_some_and(|due| due <= now) {
+                self.next_unlink = check::unlink(&self.broker, now);
+            }
+            self.remove_dirs(now);
+        }
+    }
+
+    fn unlink_by(&mut self, due: Option<Timestamp>) {
+        self.next_unlink = self.next_unlink.into_iter().chain(due).min();
+    }
+
+    fn next_due(&self) -> Instant {
+        let dirs = self.deleted_dirs.iter().map(|deleted| deleted.due);
+        let Some(due) = dirs.chain(self.next_unlink).min() else { return self.next_check };
+        let left = due.0.saturating_sub(self.broker.clock.wall().0);
+        self.next_check.min(Instant::now() + millis(left))
+    }
+
+    fn write_log_starts(&self, dir: Uuid, waiting: Waiting) {
+        let Some(dir) = self.broker.log_dirs.iter().find(|known| known.id == dir) else { return };
+        let written = dir.write_log_starts(&self.broker.partitions.all());
+        if let Err(error) = &written {
+            error!(dir = %dir.path.display(), "where logs start is not noted: {error}");
+        }
+        for waits in waiting {
+            let _ = waits.send(written.clone()); // Whoever asked may have gone.
+        }
+    }
+
+    fn remove_dirs(&mut self, now: Timestamp) {
+        for deleted in self.deleted_dirs.extract_if(.., |deleted| deleted.due <= now) {
+            match remove_dir(&deleted, || self.shared.stops()) {
+                Ok(()) => info!(dir = %deleted.path.display(), "removed"),
+                Err(error) => error!("a deleted partition stays until the next start: {error}"),
+            }
+        }
+    }
+}
+
+/// Removes a directory and what is in it, unless the node stops meanwhile: large files take long.
+fn remove_dir(deleted: &DeletedDir, stops: impl Fn() -> bool) -> Result<(), IoError> {
+    let disk = deleted.dir.disk();
+    let entries = match disk.list(&deleted.path) {
+        Err(error) if error.is_not_found() => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        if stops() {
+            return Ok(());
+        }
+        remove_if_there(disk, &deleted.path.join(entry.name))?;
+    }
+    disk.remove_dir(&deleted.path)
+}

@@ -1,0 +1,86 @@
+//! One pass over all partitions: what is too old, and what is due to be unlinked.
+
+use std::sync::Arc;
+
+use dohle_base::Timestamp;
+use dohle_log::{Disk, Expired, LogError};
+use dohle_os::OsDisk;
+use dohle_replication::Leader;
+use tracing::{error, info};
+
+use crate::{Broker, log_dirs::LogDir, partition::Partition};
+
+/// Removes from all partitions the segments that are to go; says when the next file is due.
+pub(super) fn remove_expired(broker: &Broker, stops: impl Fn() -> bool) -> Option<Timestamp> {
+    let mut next = None;
+    for partition in broker.partitions.all() {
+        if stops() {
+            break;
+        }
+        let dir = broker.log_dirs.iter().find(|dir| dir.id == partition.directory());
+        let Some(dir) = dir else { continue };
+        if remove_expired_of(&partition, dir, broker.clock.wall()) {
+            broker.upkeep.changed();
+        }
+        let due = partition.with_leader(|leader| leader.log().next_unlink());
+        next = next.into_iter().chain(due.ok().flatten()).min();
+    }
+    next
+}
+
+/// Says whether anything was removed.
+fn remove_expired_of(partition: &Arc<Partition>, dir: &LogDir, now: Timestamp) -> bool {
+    // A checkpoint that says nothing of a log's start relies on the names of its segments, so none
+    // is written before they are durable.
+    let _quiet = dir.hold_checkpoints();
+    let mut removed = Vec::new();
+    loop {
+        match partition.with_leader(|leader| remove_first(leader, now)) {
+            Ok(Ok(Some(expired))) => removed.push(expired),
+            Ok(Ok(None)) => break,
+            Ok(Err(error)) => {
+                error!(%partition, "old records stay: {error}");
+                break;
+            }
+            // It is led no longer, or offline.
+            Err(_) => return false,
+        }
+    }
+    let (Some(first), Some(last)) = (removed.first(), removed.last()) else { return false };
+    info!(
+        %partition, segments = removed.len(), from = %first.base, to = %last.end,
+        "old records removed: {}", last.reason
+    );
+    let path = partition.with_leader(|leader| leader.log().dir().to_owned());
+    if let Some(Err(error)) = path.ok().map(|path| dir.disk().sync_dir(&path)) {
+        error!(%partition, "{error}");
+    }
+    true
+}
+
+fn remove_first(leader: &mut Leader<OsDisk>, now: Timestamp) -> Result<Option<Expired>, LogError> {
+    let high_watermark = leader.standing().high_watermark;
+    let expired = leader.log_mut().remove_expired(high_watermark, now)?;
+    if expired.is_some() {
+        // Whoever waits for what has gone must hear that it has.
+        leader.interrupt();
+    }
+    Ok(expired)
+}
+
+/// Unlinks the files of all partitions that are due; says when the next one is.
+pub(super) fn unlink(broker: &Broker, now: Timestamp) -> Option<Timestamp> {
+    let mut next = None;
+    for partition in broker.partitions.all() {
+        let begun = |leader: &mut Leader<OsDisk>| {
+            let plan = leader.log_mut().begin_unlink(now);
+            (plan, leader.log().next_unlink())
+        };
+        let Ok((plan, due)) = partition.with_leader(begun) else { continue };
+        if let Some(Err(error)) = plan.map(|plan| plan.run()) {
+            error!(%partition, "a deleted file stays until the next start: {error}");
+        }
+        next = next.into_iter().chain(due).min();
+    }
+    next
+}
