@@ -301,8 +301,8 @@ impl<D: Disk> Log<D> {
         if is_untouched || (self.as_closed && !self.names_changed && !self.unsaved_epochs) {
             return Ok(self.log_end);
         }
-        self.sweep_snapshots()?;
         self.write_snapshot()?;
+        self.sweep_snapshots()?;
         let segment = self.segments.last_mut().expect("a log has at least one segment");
         let size = u64::from(segment.size);
         let file = segment.file(&self.dir)?;
