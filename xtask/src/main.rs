@@ -17,11 +17,14 @@ cargo xtask COMMAND
   check     formatting, lints and layers: the quick look before a commit
   layers    which crate uses which, against the table in docs/adr/0001
   test      everything a pull request must pass: check, all Rust tests, the protocol against
-            Kafka's own classes, our client and foreign ones against a real node
+            Kafka's own classes, our client and foreign ones against a real node, and a short
+            chaos
   unit      only the Rust tests
   protocol  only the protocol against Kafka's own classes
   client    only our own client, against a node
   compat    only foreign clients; further arguments go to test/compat/run
+  chaos     a real node that is killed, loses power and runs out of disk; further arguments go to
+            dohle-chaos: kill, power or full, --rounds N, --seed S
   bench     Dohle and Apache Kafka in turn on the same load; prints ratios, asserts nothing
 ";
 
@@ -36,6 +39,7 @@ fn main() -> Result<ExitCode> {
         "protocol" => steps::protocol()?,
         "client" => steps::client()?,
         "compat" => steps::compat(&rest)?,
+        "chaos" => steps::chaos(&rest)?,
         "bench" => steps::bench(&rest)?,
         "test" => steps::test()?,
         "" | "help" | "--help" | "-h" => print!("{HELP}"),

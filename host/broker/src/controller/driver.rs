@@ -1,8 +1,12 @@
 //! The controller's thread, and the start of the node before there is a thread.
+//!
+//! While the disk of its log is full the controller waits for room, and refuses whatever it is asked.
+//! After any other error of that disk it stops: what it decided is not in the log.
 
 use std::{collections::BTreeMap, io, sync::Arc, thread::JoinHandle, time::Duration};
 
-use dohle_base::{BrokerId, ErrorCode};
+use bytes::Bytes;
+use dohle_base::{BrokerId, ErrorCode, Offset};
 use dohle_controller::{Answer, Node, NodeOutput, Reply, Request, RequestToken};
 use dohle_os::Clock;
 use dohle_protocol::api::{
@@ -15,13 +19,16 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::error::Elapsed,
 };
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::{ControllerInbox, Event, FilesError, MetadataFiles};
 use crate::{Broker, Publisher, metadata::Published};
 
 /// How many events are handled before what they wrote is synced.
 const EVENTS_PER_ROUND: usize = 256;
+
+/// How long the controller waits for room on its disk before it looks again.
+const ROOM_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Why the node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +48,9 @@ pub enum DriverError {
     #[error("cannot start the controller's thread: {0}")]
     Thread(#[from] io::Error),
 }
+
+/// What waits for the controller, and what waits for that.
+type Asked<'a> = (&'a Runtime, &'a mut mpsc::Receiver<Event>);
 
 /// Owns the metadata side of the node.
 pub struct Driver {
@@ -74,7 +84,7 @@ impl Driver {
     /// # Errors
     /// The metadata cannot be written, or the broker is refused.
     pub fn boot(&mut self, registration: BrokerRegistrationRequest) -> Result<(), DriverError> {
-        self.carry_out()?;
+        self.carry_out(None)?;
         let broker_id = registration.broker_id;
         let broker_epoch = match self.ask_now(Request::RegisterBroker(registration))? {
             Reply::RegisterBroker(answer) if !answer.error_code.is_error() => answer.broker_epoch,
@@ -107,7 +117,7 @@ impl Driver {
     fn ask_now(&mut self, request: Request) -> Result<Reply, DriverError> {
         let token = self.token();
         self.node.request(self.clock.now(), token, request);
-        self.carry_out()?;
+        self.carry_out(None)?;
         let at = self.replies.iter().position(|answer| answer.token == token);
         Ok(self.replies.swap_remove(at.expect("a durable log answers")).reply)
     }
@@ -155,7 +165,7 @@ impl Driver {
             let wait = deadline.map(|deadline| deadline.since(self.clock.now().instant));
             let Ok(mut next) = runtime.block_on(next_event(&mut events, wait)) else {
                 self.node.tick(self.clock.now());
-                self.carry_out()?;
+                self.carry_out(Some((runtime, &mut events)))?;
                 self.settle(&mut publisher);
                 continue;
             };
@@ -168,7 +178,7 @@ impl Driver {
                 let Ok(event) = events.try_recv() else { break };
                 next = Some(event);
             }
-            self.carry_out()?;
+            self.carry_out(Some((runtime, &mut events)))?;
             self.settle(&mut publisher);
             if stops {
                 return self.stop(&mut publisher);
@@ -192,7 +202,7 @@ impl Driver {
     }
 
     /// Writes what the node wants written until it wants no more: one sync for all that is there.
-    fn carry_out(&mut self) -> Result<(), FilesError> {
+    fn carry_out(&mut self, mut asked: Option<Asked<'_>>) -> Result<(), FilesError> {
         loop {
             let mut written: Option<Token> = None;
             let mut has_batches = false;
@@ -206,7 +216,7 @@ impl Driver {
                         written = Some(token);
                     }
                     NodeOutput::Append { token, base_offset, batch, .. } => {
-                        self.files.append(base_offset, &batch, self.clock.now().wall)?;
+                        self.append(base_offset, &batch, asked.as_mut())?;
                         has_batches = true;
                         written = Some(token);
                     }
@@ -228,6 +238,29 @@ impl Driver {
                 self.files.sync()?;
             }
             self.node.persisted(self.clock.now(), token);
+        }
+    }
+
+    /// Writes a batch, as soon as there is room for it.
+    fn append(
+        &mut self,
+        base: Offset,
+        batch: &Bytes,
+        mut asked: Option<&mut Asked<'_>>,
+    ) -> Result<(), FilesError> {
+        loop {
+            let error = match self.files.append(base, batch, self.clock.now().wall) {
+                Err(error) if error.is_full() => error,
+                done => return done,
+            };
+            let Some((runtime, events)) = asked.as_deref_mut() else { return Err(error) };
+            warn!("the controller waits for room on its disk: {error}");
+            let stops = runtime.block_on(async {
+                tokio::time::timeout(ROOM_INTERVAL, refuse_all(events)).await.is_ok()
+            });
+            if stops {
+                return Err(error);
+            }
         }
     }
 
@@ -254,9 +287,25 @@ impl Driver {
 
     fn stop(mut self, publisher: &mut Publisher) -> Result<(), FilesError> {
         self.node.shut_down(self.clock.now());
-        self.carry_out()?;
+        self.carry_out(None)?;
         self.settle(publisher);
         self.files.close()
+    }
+}
+
+/// Refuses whatever is asked until the controller is to stop.
+async fn refuse_all(events: &mut mpsc::Receiver<Event>) {
+    loop {
+        match events.recv().await {
+            None | Some(Event::Stop) => return,
+            // Clients may have left.
+            Some(Event::Ask { reply, .. }) => {
+                let _ = reply.send(Reply::Refused(ErrorCode::KAFKA_STORAGE_ERROR.into()));
+            }
+            Some(Event::DescribeQuorum { reply }) => {
+                let _ = reply.send(None);
+            }
+        }
     }
 }
 

@@ -70,6 +70,13 @@ pub enum FilesError {
     Open(#[from] OpenError),
 }
 
+impl FilesError {
+    /// Whether a batch was not written, and nothing of it, for want of room.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, Self::Append(AppendError::Log(LogError::Io(error))) if error.is_full())
+    }
+}
+
 /// The metadata log of a node, open.
 #[derive(Debug)]
 pub struct MetadataFiles {

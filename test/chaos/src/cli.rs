@@ -1,0 +1,47 @@
+//! The commands and their options.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser};
+
+/// Hurts a real node and holds what is left against what it acknowledged.
+#[derive(Debug, Parser)]
+#[command(name = "dohle-chaos")]
+pub(crate) enum Command {
+    /// kill -9, again and again, also while the node starts
+    Kill(Chaos),
+    /// Power cuts: the file system forgets all that was not synced, under a node that is killed.
+    /// Needs root, for a file system of its own
+    Power(Chaos),
+    /// A small file system that is filled, and has room again. Needs root, for the same reason
+    Full(Chaos),
+}
+
+/// How long, with what, and where.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Chaos {
+    /// How often
+    #[arg(long, default_value_t = 30)]
+    pub(crate) rounds: u32,
+    /// What chance is made from; another one each time if not given
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// The program to hurt
+    #[arg(long, default_value = "target/release/dohle")]
+    pub(crate) binary: PathBuf,
+    /// Where data, logs and images go; what a failed run leaves stays there
+    #[arg(long, default_value = "target/chaos")]
+    pub(crate) dir: PathBuf,
+    /// A setting of the node; may be given more than once
+    #[arg(long = "override", value_name = "KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+    /// The run must find a loss: for settings that promise less
+    #[arg(long)]
+    pub(crate) expect_loss: bool,
+}
+
+impl Command {
+    pub(crate) fn needs_volume(&self) -> bool {
+        !matches!(self, Self::Kill(_))
+    }
+}

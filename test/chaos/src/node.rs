@@ -1,0 +1,163 @@
+//! One node as a process: formatted once, started and killed as often as need be.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{BufRead, BufReader},
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use tokio::sync::oneshot;
+
+/// How long a start may take before it counts as never.
+const START_MAX: Duration = Duration::from_secs(120);
+/// Any id will do.
+const CLUSTER_ID: &str = "AAAAAAAAAAAAAAAAAAAAAg";
+
+/// Where a node keeps what.
+pub(crate) struct Layout {
+    /// Its log and its configuration; survives whatever happens to the data.
+    pub(crate) dir: PathBuf,
+    pub(crate) data: PathBuf,
+    /// Apart from the data, if given.
+    pub(crate) metadata: Option<PathBuf>,
+}
+
+/// A node, running or not.
+pub(crate) struct Node {
+    binary: PathBuf,
+    properties: PathBuf,
+    log: PathBuf,
+    port: u16,
+    process: Option<Child>,
+}
+
+/// A start that is under way: the first line that the node says, which comes when it serves.
+pub(crate) struct Starting {
+    begun: Instant,
+    hello: oneshot::Receiver<String>,
+}
+
+impl Node {
+    /// Writes the configuration and formats the directories.
+    pub(crate) fn format(binary: &Path, layout: &Layout, overrides: &[String]) -> Result<Self> {
+        let binary = fs::canonicalize(binary)
+            .with_context(|| format!("{}: build it, or give --binary", binary.display()))?;
+        let (port, controller_port) = free_ports()?;
+        let text = properties(layout, port, controller_port, overrides);
+        let properties = layout.dir.join("server.properties");
+        fs::write(&properties, text)?;
+        let output = Command::new(&binary)
+            .args(["storage", "format", "--standalone", "-t", CLUSTER_ID, "-c"])
+            .arg(&properties)
+            .output()
+            .context("dohle storage format")?;
+        if !output.status.success() {
+            bail!("format: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        let log = layout.dir.join("node.log");
+        Ok(Self { binary, properties, log, port, process: None })
+    }
+
+    /// Where clients reach it.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Begins a start.
+    pub(crate) fn start(&mut self) -> Result<Starting> {
+        let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
+        // Whatever becomes of this program, the node does not stay.
+        let mut process = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "--"])
+            .arg(&self.binary)
+            .arg("server")
+            .arg(&self.properties)
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .context("dohle server")?;
+        let output = process.stdout.take().context("the node's output")?;
+        self.process = Some(process);
+        let (says, hello) = oneshot::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let _ = BufReader::new(output).read_line(&mut line); // Nothing if it is killed.
+            let _ = says.send(line);
+        });
+        Ok(Starting { begun: Instant::now(), hello })
+    }
+
+    /// Waits until it serves; says how long it took.
+    pub(crate) async fn ready(&mut self, starting: Starting) -> Result<Duration> {
+        let hello = tokio::time::timeout(START_MAX, starting.hello).await;
+        let line = hello.map_err(|_| anyhow::anyhow!("does not serve after {START_MAX:?}"))??;
+        if line.starts_with("dohle serves") {
+            return Ok(starting.begun.elapsed());
+        }
+        bail!("the node does not start: {line:?}; its log ends with\n{}", self.last_words());
+    }
+
+    /// Whether the process is there.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.process.as_mut().is_some_and(|process| matches!(process.try_wait(), Ok(None)))
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        if let Some(mut process) = self.process.take() {
+            process.kill()?;
+            process.wait()?;
+        }
+        Ok(())
+    }
+
+    /// The lines of the node's log with a panic in them.
+    pub(crate) fn panics(&self) -> Result<Vec<String>> {
+        let lines = BufReader::new(File::open(&self.log)?).lines();
+        Ok(lines.map_while(Result::ok).filter(|line| line.contains("panicked")).collect())
+    }
+
+    fn last_words(&self) -> String {
+        let text = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines = text.lines().collect::<Vec<_>>();
+        lines[lines.len().saturating_sub(8)..].join("\n")
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.kill(); // It may have ended by itself.
+    }
+}
+
+fn free_ports() -> Result<(u16, u16)> {
+    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let (first, second) = (listen()?, listen()?);
+    Ok((first.local_addr()?.port(), second.local_addr()?.port()))
+}
+
+fn properties(layout: &Layout, port: u16, controller_port: u16, overrides: &[String]) -> String {
+    let metadata = layout.metadata.as_ref();
+    let metadata = metadata.map(|dir| format!("metadata.log.dir={}\n", dir.display()));
+    format!(
+        "process.roles=broker,controller\n\
+         node.id=1\n\
+         listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
+         controller.listener.names=CONTROLLER\n\
+         controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}\n\
+         log.dirs={}\n\
+         {}\
+         log.segment.bytes=1048576\n\
+         offsets.topic.num.partitions=2\n\
+         offsets.topic.replication.factor=1\n\
+         group.initial.rebalance.delay.ms=0\n\
+         {}\n",
+        layout.data.display(),
+        metadata.unwrap_or_default(),
+        overrides.join("\n"),
+    )
+}

@@ -1,0 +1,36 @@
+//! What takes a node down.
+
+use anyhow::Result;
+use dohle_base::Rng;
+
+use crate::{node::Node, volume::Volume};
+
+/// How a node goes.
+pub(crate) enum Outage {
+    /// The process alone.
+    Kill,
+    /// All that was not synced goes with it.
+    PowerCut(Volume),
+}
+
+impl Outage {
+    /// Takes the node down, and brings the disk back.
+    pub(crate) fn strike(&mut self, node: &mut Node, rng: &mut Rng) -> Result<()> {
+        let Self::PowerCut(volume) = self else { return node.kill() };
+        if rng.below(2) == 0 {
+            volume.write_back_some(rng)?;
+        }
+        if rng.below(4) == 0 {
+            // The machine outlives the process by a little.
+            node.kill()?;
+            volume.cut()?;
+        } else {
+            volume.cut()?;
+            node.kill()?;
+        }
+        volume.unmount()?;
+        // With the second one sizes get to the disk before the bytes do.
+        let options = ["data=ordered", "data=writeback"];
+        volume.mount(options[rng.below(2) as usize])
+    }
+}

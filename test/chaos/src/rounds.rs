@@ -1,0 +1,181 @@
+//! One outage after the other under load, and a look at what is left each time.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use dohle_base::Rng;
+use dohle_client::{Admin, NewTopic};
+
+use crate::{
+    cli::Chaos,
+    commits::Commits,
+    judge::{Findings, Judge, Reach},
+    ledger::Ledger,
+    load::{Load, TOPIC, client_config},
+    node::{Layout, Node},
+    outage::Outage,
+    report::Report,
+    volume::Volume,
+};
+
+const PARTITIONS: i32 = 4;
+/// Bytes of a record at most: many small ones find more than a few large ones.
+const FILLING_MAX: u64 = 600;
+/// The file system of a power cut: a few hundred megabytes of segments and what goes with them.
+const VOLUME_SIZE: u64 = 1 << 30;
+/// A producer outlives every outage.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// How long a node is at work between two outages, at most.
+const WORK_MAX_MS: u64 = 400;
+/// How many acknowledged records a round must have on average: fewer prove nothing.
+const ACKNOWLEDGED_MIN: usize = 20;
+/// After how many rounds everything is read.
+const WHOLE_EVERY: u32 = 100;
+
+/// What kind of outage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Kill,
+    Power,
+}
+
+/// Runs all rounds.
+pub(crate) async fn run(args: Chaos, kind: Kind) -> Result<ExitCode> {
+    let seed = seed(&args);
+    let dir = prepare(&args.dir, if kind == Kind::Kill { "kill" } else { "power" })?;
+    println!("chaos: {kind:?}, {} rounds, --seed {seed}, in {}", args.rounds, dir.display());
+    let mut report = Report::default();
+    let outcome = hurt(&args, kind, &dir, seed, &mut report).await;
+    println!("chaos: {report}");
+    let findings = outcome.with_context(|| format!("seed {seed}, see {}", dir.display()))?;
+    end(&args, &findings, &dir, seed)
+}
+
+pub(crate) fn seed(args: &Chaos) -> u64 {
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    args.seed.unwrap_or_else(|| u64::from(now().subsec_nanos()))
+}
+
+/// An empty directory for a run.
+pub(crate) fn prepare(dir: &Path, name: &str) -> Result<PathBuf> {
+    let dir = dir.join(name);
+    if dir.exists() {
+        std::fs::remove_dir_all(&dir).context("the last run's directory")?;
+    }
+    std::fs::create_dir_all(&dir)?;
+    Ok(std::fs::canonicalize(dir)?)
+}
+
+/// What the run comes to. What a good one leaves is of no use.
+pub(crate) fn end(args: &Chaos, findings: &Findings, dir: &Path, seed: u64) -> Result<ExitCode> {
+    match (findings.is_empty(), args.expect_loss) {
+        (true, false) => {
+            std::fs::remove_dir_all(dir)?;
+            println!("chaos: nothing was lost");
+        }
+        (false, true) => {
+            std::fs::remove_dir_all(dir)?;
+            println!("chaos: as expected, {findings}");
+        }
+        (true, true) => {
+            bail!("no loss was found, which these settings must have: the judge is blind")
+        }
+        (false, false) => bail!("seed {seed}, see {}: {findings}", dir.display()),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn hurt(
+    args: &Chaos,
+    kind: Kind,
+    dir: &Path,
+    seed: u64,
+    report: &mut Report,
+) -> Result<Findings> {
+    let mut outage = match kind {
+        Kind::Kill => Outage::Kill,
+        Kind::Power => Outage::PowerCut(Volume::make(dir, "volume", VOLUME_SIZE)?),
+    };
+    let data = match &outage {
+        Outage::Kill => dir.join("data"),
+        Outage::PowerCut(volume) => volume.path().join("data"),
+    };
+    let layout = Layout { dir: dir.to_owned(), data, metadata: None };
+    // Dropped before the volume: who has files open there must be gone.
+    let mut node = Node::format(&args.binary, &layout, &args.overrides)?;
+    let starting = node.start()?;
+    node.ready(starting).await?;
+    let address = node.address();
+    make_topic(&address, TOPIC, PARTITIONS).await?;
+
+    let ledger = Arc::new(Ledger::new(seed, PARTITIONS, FILLING_MAX));
+    let load = Load::start(&ledger, &address, PATIENCE)?;
+    let commits = Commits::start(&address)?;
+    let mut judge = Judge::new(&ledger, &address);
+    let mut rng = Rng::from_seed(seed);
+    let mut findings = Findings::default();
+    for round in 1..=args.rounds {
+        tokio::time::sleep(Duration::from_millis(20 + rng.below(WORK_MAX_MS))).await;
+        ensure!(load.is_at_work(), "a producer has given up");
+        outage.strike(&mut node, &mut rng)?;
+        report.outages += 1;
+        restart(&mut node, &mut outage, &mut rng, report).await?;
+        let reach = if round % WHOLE_EVERY == 0 { Reach::Whole } else { Reach::Tail };
+        findings = judge.look(reach).await?;
+        commits.look(&mut findings).await?;
+        if !findings.is_empty() {
+            println!("chaos: round {round}");
+            break;
+        }
+    }
+    commits.stop();
+    if findings.is_empty() {
+        load.finish().await?;
+        findings = judge.look(Reach::Whole).await?;
+    }
+    (report.acknowledged, report.commits) = (ledger.acknowledged_count(), commits.acknowledged());
+    report.records_read = judge.records_read;
+    node.kill()?;
+    node.panics()?.into_iter().for_each(|line| findings.add(line));
+    for (error, count) in ledger.refused() {
+        println!("chaos: {count} records: {error}");
+    }
+    if findings.is_empty() {
+        let least = ACKNOWLEDGED_MIN * args.rounds as usize;
+        ensure!(report.acknowledged >= least, "vacuous: fewer than {least} records acknowledged");
+        ensure!(report.commits >= i64::from(args.rounds), "vacuous: hardly a commit acknowledged");
+    }
+    Ok(findings)
+}
+
+/// Starts the node; in one of four cases the next outage does not wait until it serves.
+async fn restart(
+    node: &mut Node,
+    outage: &mut Outage,
+    rng: &mut Rng,
+    report: &mut Report,
+) -> Result<()> {
+    loop {
+        let starting = node.start()?;
+        if rng.below(4) > 0 {
+            report.starts.push(node.ready(starting).await?);
+            return Ok(());
+        }
+        let usual = report.starts.last().map_or(40, |start| start.as_millis() as u64);
+        tokio::time::sleep(Duration::from_millis(rng.below(usual + 1))).await;
+        outage.strike(node, rng)?;
+        report.outages += 1;
+        report.outages_in_start += 1;
+    }
+}
+
+pub(crate) async fn make_topic(address: &str, name: &str, partitions: i32) -> Result<()> {
+    let admin = Admin::new(client_config(address)?)?;
+    let made = admin.create_topics(&[NewTopic::new(name, partitions, 1)], false).await?;
+    made.into_iter().try_for_each(|(_, made)| made.map(drop)).context("the topic")
+}
