@@ -1,7 +1,9 @@
 //! From a topic's settings to what its log goes by.
 
 use dohle_base::{Rng, Str};
-use dohle_config::{NodeSettings, Settings, TimestampType, TopicCompression, TopicConfig};
+use dohle_config::{
+    NodeSettings, ProduceValidation, Settings, TimestampType, TopicCompression, TopicConfig,
+};
 use dohle_log::{CompressionPolicy, LogConfig};
 use dohle_metadata::{ConfigResource, MetadataImage};
 use dohle_records::{Codec, Compression};
@@ -47,6 +49,7 @@ pub(crate) fn log_config(
         compacted: topic.cleanup_policy.compact,
         producer_expiration_ms: i64::from(producer_expiration_ms),
         file_delete_delay_ms: topic.file_delete_delay_ms,
+        checks_records: topic.produce_validation == ProduceValidation::Records,
         decompressed_bytes_max: usize::try_from(topic.max_decompressed_message_bytes)
             .unwrap_or(usize::MAX),
     }

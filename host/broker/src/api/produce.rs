@@ -217,6 +217,10 @@ fn explained(
             BatchError::BadCount { .. }
                 | BatchError::ControlFromClient
                 | BatchError::UnknownCodec { .. }
+                | BatchError::BadCompression { .. }
+                | BatchError::TooLarge { .. }
+                | BatchError::BadRecord { .. }
+                | BatchError::TrailingBytes { .. }
         ),
         AppendError::NoKey { .. } | AppendError::Timestamp { .. } | AppendError::Producer(_) => {
             true
