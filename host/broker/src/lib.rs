@@ -17,6 +17,7 @@ mod coordinator;
 mod dispatch;
 mod log_dirs;
 mod metadata;
+pub mod metrics;
 mod partition;
 mod partitions;
 mod producer_ids;

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod kafka;
+mod metrics;
 mod node;
 mod process;
 mod server;

@@ -18,6 +18,9 @@ pub(super) const BROKER: &[ConfigKey] = keys! {
     /// checksum over all of it, `records` also decompresses and checks every record, as Kafka does.
     "dohle.produce.validation": String = "header", one_of(PRODUCE_VALIDATION), own, cluster_wide,
         used;
+
+    /// Where metrics are served for Prometheus, as `HOST:PORT`; without it they are not.
+    "dohle.metrics.listener": String, own, used;
 };
 
 /// The keys of topics.

@@ -143,13 +143,19 @@ impl Append<'_> {
         let appended =
             partition.with_leader(|leader| leader.append(batch, Origin::Client, self.now.wall));
         match appended {
-            Ok(Ok(appended)) => PartitionProduceResponse {
-                index: data.index,
-                base_offset: appended.base_offset,
-                log_append_time_ms: appended.log_append_time.0,
-                log_start_offset: appended.log_start_offset,
-                ..PartitionProduceResponse::default()
-            },
+            Ok(Ok(appended)) => {
+                if !appended.duplicate {
+                    let records = appended.last_offset.0 - appended.base_offset.0 + 1;
+                    self.call.tally.appended(appended.size, records);
+                }
+                PartitionProduceResponse {
+                    index: data.index,
+                    base_offset: appended.base_offset,
+                    log_append_time_ms: appended.log_append_time.0,
+                    log_start_offset: appended.log_start_offset,
+                    ..PartitionProduceResponse::default()
+                }
+            }
             Ok(Err(error)) => {
                 let code = storage::append_error(&error, &partition);
                 let log_start = partition.with_leader(|leader| leader.standing().log_start);

@@ -18,7 +18,7 @@ use tokio::{
 use tracing::{error, info};
 
 use super::{ControllerInbox, Event, FilesError, MetadataFiles};
-use crate::{Broker, Publisher, metadata::Published};
+use crate::{Broker, Publisher, metadata::Published, metrics::Metrics};
 
 /// How many events are handled before what they wrote is synced.
 const EVENTS_PER_ROUND: usize = 256;
@@ -47,6 +47,7 @@ pub struct Driver {
     node: Node,
     files: MetadataFiles,
     clock: Clock,
+    metrics: Arc<Metrics>,
     waiting: BTreeMap<RequestToken, oneshot::Sender<Reply>>,
     next_token: u64,
     /// The newest image that is committed and not published yet.
@@ -57,11 +58,17 @@ pub struct Driver {
 
 impl Driver {
     /// A driver of a node that was just loaded.
-    pub fn new(node: Node, files: MetadataFiles, clock: Clock) -> Self {
+    pub fn new(
+        node: Node,
+        files: MetadataFiles,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             node,
             files,
             clock,
+            metrics,
             waiting: BTreeMap::new(),
             next_token: 0,
             unpublished: None,
@@ -225,7 +232,9 @@ impl Driver {
             }
             let Some(token) = written else { return Ok(()) };
             if has_batches {
+                let began = self.clock.now().instant;
                 self.files.sync()?;
+                self.metrics.flushes.observe(self.clock.now().instant.since(began));
             }
             self.node.persisted(self.clock.now(), token);
         }
