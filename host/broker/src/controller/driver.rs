@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, io, sync::Arc, thread::JoinHandle, time::Duration};
 
 use dohle_base::{BrokerId, ErrorCode};
-use dohle_controller::{Answer, Node, NodeOutput, Reply, Request, RequestToken};
+use dohle_controller::{Answer, ApiError, Node, NodeOutput, Reply, Request, RequestToken};
 use dohle_os::Clock;
 use dohle_protocol::api::{
     broker_heartbeat_request::BrokerHeartbeatRequest,
@@ -22,6 +22,9 @@ use crate::{Broker, Publisher, metadata::Published, metrics::Metrics};
 
 /// How many events are handled before what they wrote is synced.
 const EVENTS_PER_ROUND: usize = 256;
+
+/// How long to wait before a write is tried again that the disk refused.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why the node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -54,16 +57,17 @@ pub struct Driver {
     unpublished: Option<dohle_controller::Published>,
     /// Replies that wait until it is.
     replies: Vec<Answer>,
+    /// The last thing that was written and that the node does not know to be durable.
+    written: Option<Token>,
+    /// Whether batches were appended and not synced.
+    unsynced: bool,
+    /// What the disk refused; it is tried again.
+    unwritten: Option<NodeOutput>,
 }
 
 impl Driver {
     /// A driver of a node that was just loaded.
-    pub fn new(
-        node: Node,
-        files: MetadataFiles,
-        clock: Clock,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    pub fn new(node: Node, files: MetadataFiles, clock: Clock, metrics: Arc<Metrics>) -> Self {
         Self {
             node,
             files,
@@ -73,6 +77,9 @@ impl Driver {
             next_token: 0,
             unpublished: None,
             replies: Vec::new(),
+            written: None,
+            unsynced: false,
+            unwritten: None,
         }
     }
 
@@ -158,24 +165,17 @@ impl Driver {
         mut publisher: Publisher,
     ) -> Result<(), FilesError> {
         loop {
-            let deadline = self.node.poll_timeout();
-            let wait = deadline.map(|deadline| deadline.since(self.clock.now().instant));
-            let Ok(mut next) = runtime.block_on(next_event(&mut events, wait)) else {
-                self.node.tick(self.clock.now());
-                self.carry_out()?;
-                self.settle(&mut publisher);
-                continue;
+            let wait = match self.unwritten {
+                None => self.node.poll_timeout().map(|due| due.since(self.clock.now().instant)),
+                Some(_) => Some(RETRY_AFTER),
             };
             let mut stops = false;
-            for _ in 0..EVENTS_PER_ROUND {
-                match next {
-                    None | Some(Event::Stop) => stops = true,
-                    Some(event) => self.handle(event),
-                }
-                let Ok(event) = events.try_recv() else { break };
-                next = Some(event);
+            match runtime.block_on(next_event(&mut events, wait)) {
+                Ok(first) => stops = self.handle_round(first, &mut events),
+                Err(_) if self.unwritten.is_none() => self.node.tick(self.clock.now()),
+                Err(_) => {}
             }
-            self.carry_out()?;
+            self.carry_out_or_stall()?;
             self.settle(&mut publisher);
             if stops {
                 return self.stop(&mut publisher);
@@ -183,8 +183,28 @@ impl Driver {
         }
     }
 
+    /// Handles an event and those that have come meanwhile. Whether the thread shall end.
+    fn handle_round(&mut self, first: Option<Event>, events: &mut mpsc::Receiver<Event>) -> bool {
+        let mut stops = false;
+        let mut next = first;
+        for _ in 0..EVENTS_PER_ROUND {
+            match next {
+                None | Some(Event::Stop) => stops = true,
+                Some(event) => self.handle(event),
+            }
+            let Ok(event) = events.try_recv() else { break };
+            next = Some(event);
+        }
+        stops
+    }
+
     fn handle(&mut self, event: Event) {
         match event {
+            Event::Ask { reply, .. } if self.unwritten.is_some() => {
+                let message = "the metadata log cannot be written at the moment";
+                let error = ApiError::new(ErrorCode::KAFKA_STORAGE_ERROR, message);
+                let _ = reply.send(Reply::Refused(error)); // The client may have left.
+            }
             Event::Ask { request, reply } => {
                 let token = self.token();
                 self.waiting.insert(token, reply);
@@ -198,25 +218,39 @@ impl Driver {
         }
     }
 
+    /// Writes what the node wants written. What the disk has no room for is tried again later, and
+    /// those who wait for it are told that they do not know what becomes of it.
+    fn carry_out_or_stall(&mut self) -> Result<(), FilesError> {
+        let was_stalled = self.unwritten.is_some();
+        match self.carry_out() {
+            Ok(()) if was_stalled => info!("the metadata log can be written again"),
+            Ok(()) => {}
+            Err(error) if self.unwritten.is_some() && error.may_pass() => {
+                if !was_stalled {
+                    error!("the metadata log cannot be written, it is tried again: {error}");
+                }
+                let refusal = ApiError::new(ErrorCode::REQUEST_TIMED_OUT, error.to_string());
+                for (_, waiting) in std::mem::take(&mut self.waiting) {
+                    let _ = waiting.send(Reply::Refused(refusal.clone())); // It may have left.
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     /// Writes what the node wants written until it wants no more: one sync for all that is there.
     fn carry_out(&mut self) -> Result<(), FilesError> {
         loop {
-            let mut written: Option<Token> = None;
-            let mut has_batches = false;
-            while let Some(output) = self.node.poll_output() {
+            while let Some(output) = self.unwritten.take().or_else(|| self.node.poll_output()) {
+                if let Err(error) = self.write(&output) {
+                    self.unwritten = Some(output);
+                    return Err(error);
+                }
                 match output {
-                    NodeOutput::ResetLog { start } => {
-                        self.files.reset(start, self.clock.now().wall)?;
-                    }
-                    NodeOutput::PersistElection { token, file } => {
-                        self.files.persist_election(&file)?;
-                        written = Some(token);
-                    }
-                    NodeOutput::Append { token, base_offset, batch, .. } => {
-                        self.files.append(base_offset, &batch, self.clock.now().wall)?;
-                        has_batches = true;
-                        written = Some(token);
-                    }
+                    NodeOutput::ResetLog { .. }
+                    | NodeOutput::PersistElection { .. }
+                    | NodeOutput::Append { .. } => {}
                     NodeOutput::Active { epoch } => info!(%epoch, "this controller is active"),
                     NodeOutput::Resigned { epoch } => info!(%epoch, "this controller resigned"),
                     NodeOutput::Publish(published) => self.unpublished = Some(published),
@@ -230,14 +264,32 @@ impl Driver {
                     },
                 }
             }
-            let Some(token) = written else { return Ok(()) };
-            if has_batches {
+            let Some(token) = self.written.take() else { return Ok(()) };
+            if std::mem::take(&mut self.unsynced) {
                 let began = self.clock.now().instant;
                 self.files.sync()?;
                 self.metrics.flushes.observe(self.clock.now().instant.since(began));
             }
             self.node.persisted(self.clock.now(), token);
         }
+    }
+
+    /// Writes what goes into the log or beside it. If that fails nothing is left of it.
+    fn write(&mut self, output: &NodeOutput) -> Result<(), FilesError> {
+        match output {
+            NodeOutput::ResetLog { start } => self.files.reset(*start, self.clock.now().wall)?,
+            NodeOutput::PersistElection { token, file } => {
+                self.files.persist_election(file)?;
+                self.written = Some(*token);
+            }
+            NodeOutput::Append { token, base_offset, batch, .. } => {
+                self.files.append(*base_offset, batch, self.clock.now().wall)?;
+                self.unsynced = true;
+                self.written = Some(*token);
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// Shows what is committed, then tells those who asked for it.

@@ -70,6 +70,19 @@ pub enum FilesError {
     Open(#[from] OpenError),
 }
 
+impl FilesError {
+    /// Whether the same write may succeed later: the disk refused it, and what was there is intact. A
+    /// log that could not be put back as it was says so at the next write.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Io(_)
+                | Self::Log(LogError::Io(_))
+                | Self::Append(AppendError::Log(LogError::Io(_)))
+        )
+    }
+}
+
 /// The metadata log of a node, open.
 #[derive(Debug)]
 pub struct MetadataFiles {
@@ -168,7 +181,7 @@ impl MetadataFiles {
     /// Writes a batch at the end of the log, not synced yet.
     ///
     /// # Errors
-    /// The node must stop: what it decided is not in the log.
+    /// What the node decided is not in the log, and must be before it decides more.
     pub fn append(
         &mut self,
         base: Offset,
