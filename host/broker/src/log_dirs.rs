@@ -105,6 +105,7 @@ impl LogDir {
             recovery_point: of(&self.left.recovery_points),
             log_start: of(&self.left.log_starts),
             on_damage: OnDamage::Refuse,
+            topic_id: None,
         }
     }
 
