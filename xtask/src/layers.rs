@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["log", "raft", "machine"],
     &["metadata", "group", "replication"],
     &["controller", "client-core"],
-    &["os"],
+    &["os", "metrics"],
     &["net"],
     &["client", "broker"],
     &["server"],

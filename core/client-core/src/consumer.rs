@@ -28,6 +28,7 @@ use crate::{
 };
 
 mod assignor;
+mod closing;
 mod commit;
 mod config;
 mod fetched;
@@ -35,6 +36,7 @@ mod fetcher;
 mod group;
 mod membership;
 mod offsets;
+mod polling;
 mod positions;
 mod record;
 mod session;
@@ -45,8 +47,9 @@ pub use config::{ConsumerConfig, IsolationLevel, OffsetReset};
 pub use record::{CommitError, CommittedOffset, ConsumeError, ConsumerRecord};
 pub(crate) use subscription::decode_assignment;
 
+use closing::Close;
 use commit::Commits;
-use fetched::{Fetched, Reading};
+use fetched::Fetched;
 use membership::Membership;
 use positions::{Place, Positions, Stage};
 use session::Session;
@@ -136,14 +139,6 @@ enum Notice {
     Revoked(Vec<TopicPartition>),
     Lost(Vec<TopicPartition>),
     Error(ConsumeError),
-}
-
-/// How far closing has come.
-#[derive(Debug)]
-struct Close<T> {
-    token: T,
-    deadline: Instant,
-    left: bool,
 }
 
 /// Whose request an answer is for.
@@ -370,24 +365,6 @@ impl<T> Consumer<T> {
         places.collect()
     }
 
-    /// Leaves the group and closes all connections; `token` comes back then. With `commit`, what
-    /// was handed out is committed before, if that is done without being asked.
-    pub fn close(&mut self, now: Now, commit: bool, token: T) {
-        if self.close.is_some() {
-            return self.events.push_back(ConsumerEvent::Closed { token });
-        }
-        self.closing = true;
-        if commit && self.config.commits_itself() {
-            for position in self.positions.partitions.values_mut() {
-                position.mark_processed();
-            }
-            self.commit_processed(now.instant);
-        }
-        let deadline = now.instant + self.config.client.request_timeout;
-        self.close = Some(Close { token, deadline, left: false });
-        self.advance(now.instant);
-    }
-
     /// The next thing that has an outcome.
     pub fn poll_event(&mut self) -> Option<ConsumerEvent<T>> {
         self.events.pop_front()
@@ -441,121 +418,6 @@ impl<T> Consumer<T> {
                 self.report(ConsumeError::Refused { topic, error: code.into() });
             }
         }
-    }
-
-    /// Answers the poll, if there is one and something to tell.
-    fn serve(&mut self) {
-        if self.poll.is_none() {
-            return;
-        }
-        let outcome = match self.notices.pop_front() {
-            Some(Notice::Assigned(partitions)) => Ok(Polled::Assigned(partitions)),
-            Some(Notice::Revoked(partitions)) => Ok(Polled::Revoked(partitions)),
-            Some(Notice::Lost(partitions)) => Ok(Polled::Lost(partitions)),
-            Some(Notice::Error(error)) => Err(error),
-            None => match self.next_outcome() {
-                Some(outcome) => outcome,
-                None => return,
-            },
-        };
-        if let Some(token) = self.poll.take() {
-            self.events.push_back(ConsumerEvent::Polled { token, outcome });
-        }
-    }
-
-    fn next_outcome(&mut self) -> Option<Result<Polled, ConsumeError>> {
-        if let Some(error) = &self.group_failed {
-            return Some(Err(error.clone()));
-        }
-        if self.topics.is_none() && self.positions.partitions.is_empty() {
-            return Some(Err(ConsumeError::NothingChosen));
-        }
-        let records = self.take_records();
-        if records.is_empty() {
-            // Reading may have found something to tell instead.
-            return match self.notices.pop_front() {
-                Some(Notice::Error(error)) => Some(Err(error)),
-                Some(other) => {
-                    self.notices.push_front(other);
-                    None
-                }
-                None => None,
-            };
-        }
-        Some(Ok(Polled::Records(records)))
-    }
-
-    fn reading(&self) -> Reading {
-        Reading { isolation: self.config.isolation_level, check_crcs: self.config.check_crcs }
-    }
-
-    fn take_records(&mut self) -> Vec<ConsumerRecord> {
-        let mut records = Vec::new();
-        if !self.membership.may_consume() {
-            return records;
-        }
-        let (reading, max) = (self.reading(), self.config.max_poll_records);
-        let mut kept = VecDeque::new();
-        while let Some(mut fetched) = self.buffer.pop_front() {
-            let Some(position) = self.positions.get_mut(&fetched.partition) else { continue };
-            if position.consumed().is_none_or(|place| place.offset != fetched.from.offset) {
-                continue;
-            }
-            if position.paused || records.len() >= max {
-                kept.push_back(fetched);
-                continue;
-            }
-            let taken = fetched.take(max - records.len(), reading, &mut records);
-            position.consume_to(fetched.from);
-            match taken {
-                Ok(Some(_)) => kept.push_back(fetched),
-                Ok(None) => {}
-                Err(source) => {
-                    let (partition, offset) = (fetched.partition, fetched.from.offset);
-                    let error =
-                        ConsumeError::Corrupt { partition: partition.clone(), offset, source };
-                    self.lose(&partition, error);
-                }
-            }
-        }
-        self.buffer = kept;
-        records
-    }
-
-    fn advance_close(&mut self, now: Instant) {
-        let Some(close) = &self.close else { return };
-        let overdue = close.deadline <= now;
-        if !close.left && (overdue || self.commits.is_empty()) {
-            self.send_leave(now);
-            if let Some(close) = &mut self.close {
-                close.left = true;
-            }
-        }
-        let still_open = self.commits.is_empty() && self.is_leaving();
-        if !overdue && (still_open || !self.commits.is_empty()) {
-            return;
-        }
-        self.cluster.close_all(now);
-        self.clear_partitions();
-        if let Some(token) = self.poll.take() {
-            let outcome = Err(ConsumeError::Closed);
-            self.events.push_back(ConsumerEvent::Polled { token, outcome });
-        }
-        for token in self.commits.take_tokens() {
-            let outcome = Err(CommitError::Request(crate::RequestError::Closed));
-            self.events.push_back(ConsumerEvent::Committed { token, outcome });
-        }
-        if let Some(Close { token, .. }) = self.close.take() {
-            self.events.push_back(ConsumerEvent::Closed { token });
-        }
-    }
-
-    /// Whether the coordinator has not answered our goodbye.
-    fn is_leaving(&self) -> bool {
-        let known = self.coordinator.as_ref().and_then(Coordinator::known);
-        known.is_some_and(|(id, _)| {
-            self.cluster.in_flight(crate::connections::Peer::Coordinator(id)) > 0
-        })
     }
 
     fn clear_partitions(&mut self) {

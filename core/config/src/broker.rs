@@ -54,6 +54,8 @@ pub struct BrokerConfig {
     pub producer_id_expiration_ms: i32,
     /// When a write is acknowledged, unless its topic says otherwise.
     pub durability: Durability,
+    /// Where metrics are served, if they are.
+    pub metrics_listener: Option<Address>,
 }
 
 /// The roles of a node; at least one.
@@ -262,6 +264,7 @@ impl BrokerConfig {
         };
         faults.extend(of_listeners);
         let sockets = sockets(s).map_err(|fault| faults.push(fault)).ok();
+        faults.extend(metrics_listener(s).err());
         match (listeners, sockets) {
             (Some(listeners), Some(sockets)) if faults.is_empty() => {
                 Ok(Self::assemble(s, roles, listeners, sockets))
@@ -314,6 +317,7 @@ impl BrokerConfig {
             offsets: offsets(s),
             producer_id_expiration_ms: s.int("producer.id.expiration.ms"),
             durability: Durability::of(s.text("dohle.durability")),
+            metrics_listener: metrics_listener(s).expect("checked before"),
         }
     }
 }
@@ -406,6 +410,14 @@ fn metadata_log(s: &NodeSettings) -> MetadataLog {
         retention_ms: s.long("metadata.max.retention.ms"),
         idle_ms_max: s.int("metadata.max.idle.interval.ms"),
     }
+}
+
+fn metrics_listener(s: &NodeSettings) -> Result<Option<Address>, ConfigError> {
+    const KEY: &str = "dohle.metrics.listener";
+    let Some(text) = s.text_or_null(KEY) else { return Ok(None) };
+    let address = parse_address(text).filter(|address| !address.host.is_empty());
+    let fault = || ConfigError::conflict(KEY, text, "is not of the form HOST:PORT");
+    address.map(Some).ok_or_else(fault)
 }
 
 fn replication(s: &NodeSettings) -> Replication {

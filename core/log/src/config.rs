@@ -38,6 +38,9 @@ pub struct LogConfig {
     pub retention_bytes_max: Option<u64>,
     /// How long files stay that the log has done with. `file.delete.delay.ms`.
     pub file_delete_delay_ms: i64,
+    /// Whether each record of a client's batch is looked at, though nothing else needs it.
+    /// `dohle.produce.validation=records`.
+    pub checks_records: bool,
     /// The most bytes that a batch may have decompressed, where it must be looked into.
     /// `max.decompressed.message.bytes`.
     pub decompressed_bytes_max: usize,
@@ -72,6 +75,7 @@ impl Default for LogConfig {
             retention_ms_max: Some(7 * 24 * 60 * 60 * 1_000),
             retention_bytes_max: None,
             file_delete_delay_ms: 60_000,
+            checks_records: false,
             decompressed_bytes_max: dohle_records::DECOMPRESSED_SIZE_MAX,
         }
     }

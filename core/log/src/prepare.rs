@@ -7,7 +7,8 @@
 //! batch is built anew).
 //!
 //! Records are looked at only if the topic needs it: it is compacted, it bounds the age of records,
-//! or it has a codec of its own. What else a consumer could not read is the consumer's to notice.
+//! it has a codec of its own, or the operator wants them checked. What else a consumer could not
+//! read is the consumer's to notice.
 
 use bytes::Bytes;
 use dohle_base::{LeaderEpoch, Offset, Timestamp};
@@ -122,21 +123,22 @@ pub(crate) fn prepare<'a>(
     };
     let bounds_age = origin == Origin::Client && config.timestamp_type == TimestampType::Create;
     let bounds_past = bounds_age && config.timestamp_before_ms_max < i64::MAX;
-    let payload = if rebuilt.is_some() || (plain && config.compacted) || bounds_past {
-        let limit = config.decompressed_bytes_max;
-        Some(batch.decompress(limit)?)
-    } else {
-        None
+    let checks = origin == Origin::Client && config.checks_records;
+    let limit = config.decompressed_bytes_max;
+    let payload = rebuilt.map(|_| batch.decompress(limit)).transpose()?;
+    let summary = match &payload {
+        Some(payload) => Some(payload.summarize()?),
+        None if (plain && config.compacted) || bounds_past || checks => Some(batch.survey(limit)?),
+        None => None,
     };
-    let mut oldest = batch.max_timestamp();
-    if let Some(payload) = &payload {
-        let summary = payload.summarize()?;
-        if let Some(index) = summary.first_without_key.filter(|_| plain && config.compacted) {
-            return Err(AppendError::NoKey { index });
-        }
-        oldest = summary.min_timestamp;
+    if let Some(index) = summary.and_then(|summary| summary.first_without_key)
+        && plain
+        && config.compacted
+    {
+        return Err(AppendError::NoKey { index });
     }
     if bounds_age {
+        let oldest = summary.map_or(batch.max_timestamp(), |summary| summary.min_timestamp);
         check_timestamp(config, oldest, now)?;
         check_timestamp(config, batch.max_timestamp(), now)?;
     }

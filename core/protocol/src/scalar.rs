@@ -18,6 +18,12 @@ pub trait Scalar: Copy {
     fn to_wire(self) -> Self::Bytes;
     /// Any value, for tests.
     fn random(rng: &mut Rng) -> Self;
+
+    /// Whether it is an error code other than that of success.
+    #[inline]
+    fn is_error(self) -> bool {
+        false
+    }
 }
 
 macro_rules! integers {
@@ -71,7 +77,28 @@ macro_rules! newtypes {
 
 newtypes! {
     BrokerId(i32) PartitionId(i32) Offset(i64) LeaderEpoch(i32) ProducerId(i64) ProducerEpoch(i16)
-    ErrorCode(i16) TopicId(Uuid)
+    TopicId(Uuid)
+}
+
+impl Scalar for ErrorCode {
+    type Bytes = [u8; 2];
+    const SIZE: usize = 2;
+
+    #[inline]
+    fn from_wire(bytes: [u8; 2]) -> Self {
+        Self(Scalar::from_wire(bytes))
+    }
+    #[inline]
+    fn to_wire(self) -> [u8; 2] {
+        self.0.to_wire()
+    }
+    fn random(rng: &mut Rng) -> Self {
+        Self(Scalar::random(rng))
+    }
+    #[inline]
+    fn is_error(self) -> bool {
+        ErrorCode::is_error(self)
+    }
 }
 
 impl Scalar for bool {

@@ -28,6 +28,7 @@ pub struct Writer {
     buffer: BytesMut,
     splices: Vec<Splice>,
     spliced: usize,
+    errors: usize,
 }
 
 impl Writer {
@@ -38,12 +39,17 @@ impl Writer {
 
     /// A writer that appends to `buffer`, which is usually a reused one.
     pub fn over(buffer: BytesMut) -> Self {
-        Self { buffer, splices: Vec::new(), spliced: 0 }
+        Self { buffer, ..Self::default() }
     }
 
     /// How many bytes will be sent, spliced ones included.
     pub fn size(&self) -> usize {
         self.buffer.len() + self.spliced
+    }
+
+    /// How many error codes were written, other than that of success.
+    pub fn errors(&self) -> usize {
+        self.errors
     }
 
     /// The bytes at hand, without spliced ones.
@@ -73,6 +79,7 @@ impl Writer {
     /// A value of fixed size.
     #[inline]
     pub fn put<T: Scalar>(&mut self, value: T) {
+        self.errors += usize::from(value.is_error());
         self.buffer.extend_from_slice(value.to_wire().as_ref());
     }
 

@@ -7,6 +7,7 @@
 mod gzip;
 mod lz4;
 mod snappy;
+mod stream;
 mod zstd;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use std::io::Read;
 use std::ops::RangeInclusive;
 
 use crate::BatchError;
+pub(crate) use stream::plain;
 
 /// How the records of a batch are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
@@ -265,6 +267,14 @@ impl Output {
         room.copy_from_slice(block);
         self.fill(block.len());
         Ok(())
+    }
+
+    /// Forgets all but the last `size` bytes, and says how many those were.
+    fn forget_before(&mut self, size: usize) -> usize {
+        let forgotten = self.filled.saturating_sub(size);
+        self.bytes.copy_within(forgotten..self.filled, 0);
+        self.filled -= forgotten;
+        forgotten
     }
 
     fn into_bytes(mut self) -> Vec<u8> {

@@ -33,6 +33,7 @@ mod patch;
 mod payload;
 mod produce;
 mod record;
+mod survey;
 mod varint;
 
 #[cfg(test)]

@@ -138,14 +138,7 @@ impl Payload<'_> {
     /// # Errors
     /// As the walk: `BadCount`, `BadRecord`, `TrailingBytes`.
     pub fn summarize(&self) -> Result<RecordsSummary, BatchError> {
-        let mut summary = RecordsSummary {
-            count: 0,
-            contiguous: true,
-            min_timestamp: Timestamp::NONE,
-            max_timestamp: Timestamp::NONE,
-            first_without_key: None,
-            size: self.bytes.len(),
-        };
+        let mut summary = RecordsSummary { size: self.bytes.len(), ..RecordsSummary::EMPTY };
         let mut expected = match self.source {
             Source::Batch(header) => Some(header.base_offset()),
             Source::Message(_) | Source::Wrapper(..) => None,
@@ -155,7 +148,7 @@ impl Payload<'_> {
             let at = expected.unwrap_or(record.offset);
             summary.contiguous &= record.offset == at;
             expected = Some(Offset(record.offset.0.saturating_add(1)));
-            summary.add(&record);
+            summary.add(record.timestamp, record.key.is_some());
         }
         if let Source::Batch(header) = self.source {
             summary.contiguous &= expected == Some(header.next_offset());
@@ -165,15 +158,24 @@ impl Payload<'_> {
 }
 
 impl RecordsSummary {
-    fn add(&mut self, record: &Record<'_>) {
-        if record.timestamp != Timestamp::NONE {
+    pub(crate) const EMPTY: Self = Self {
+        count: 0,
+        contiguous: true,
+        min_timestamp: Timestamp::NONE,
+        max_timestamp: Timestamp::NONE,
+        first_without_key: None,
+        size: 0,
+    };
+
+    pub(crate) fn add(&mut self, timestamp: Timestamp, has_key: bool) {
+        if timestamp != Timestamp::NONE {
             self.min_timestamp = match self.min_timestamp {
-                Timestamp::NONE => record.timestamp,
-                least => least.min(record.timestamp),
+                Timestamp::NONE => timestamp,
+                least => least.min(timestamp),
             };
         }
-        self.max_timestamp = self.max_timestamp.max(record.timestamp);
-        if record.key.is_none() {
+        self.max_timestamp = self.max_timestamp.max(timestamp);
+        if !has_key {
             self.first_without_key.get_or_insert(self.count);
         }
         self.count += 1;

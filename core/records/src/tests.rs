@@ -10,6 +10,7 @@ mod legacy;
 mod patch;
 mod produce;
 mod round_trip;
+mod survey;
 mod varint;
 mod walk;
 

@@ -220,6 +220,11 @@ impl SessionCache {
         self.sessions.len()
     }
 
+    /// How many partitions they remember together.
+    pub fn partition_count(&self) -> usize {
+        self.partitions
+    }
+
     /// What to read for `request`.
     ///
     /// # Errors

@@ -23,8 +23,8 @@ use dohle_replication::fetch_session::{SessionCache, SessionLimits};
 
 use crate::{
     controller::ControllerHandle, coordinator::Coordinator, log_dirs::LogDir, metadata::Published,
-    partition::Partition, partitions::Partitions, producer_ids::ProducerIds, retention::Retention,
-    topic_config, topic_names::CONSUMER_OFFSETS, upkeep::Upkeep,
+    metrics::Metrics, partition::Partition, partitions::Partitions, producer_ids::ProducerIds,
+    retention::Retention, topic_config, topic_names::CONSUMER_OFFSETS, upkeep::Upkeep,
 };
 
 /// Which part of the node a listener leads to.
@@ -70,6 +70,8 @@ pub struct Parts {
     pub retention: Retention,
     /// The clock.
     pub clock: Clock,
+    /// What is counted for metrics.
+    pub metrics: Arc<Metrics>,
     /// Gives session and member ids.
     pub rng: Rng,
 }
@@ -96,6 +98,8 @@ pub struct Broker {
     pub retention: Retention,
     /// The clock.
     pub clock: Clock,
+    /// What is counted for metrics.
+    pub metrics: Arc<Metrics>,
     pub(crate) fetch_sessions: Mutex<SessionCache>,
     pub(crate) producer_ids: ProducerIds,
     settings: ArcSwap<NodeSettings>,
@@ -126,6 +130,7 @@ impl Broker {
             upkeep: parts.upkeep,
             retention: parts.retention,
             clock: parts.clock,
+            metrics: parts.metrics,
             fetch_sessions: Mutex::new(sessions),
             producer_ids: ProducerIds::default(),
             settings: ArcSwap::from_pointee(parts.settings),

@@ -20,6 +20,7 @@ use crate::{
         self, Endpoint,
         endpoint::{Answer, Body, Call, ResponseOf},
     },
+    metrics::Tally,
 };
 
 /// How large an output buffer may grow before it is given back after use.
@@ -28,6 +29,8 @@ const OUTPUT_KEPT_MAX: usize = 256 * 1024;
 /// Answers the frames of one network thread.
 pub struct Dispatcher {
     broker: Arc<Broker>,
+    /// What this thread has answered.
+    tally: Arc<Tally>,
     /// Reused for every answer that leaves at once.
     output: RefCell<BytesMut>,
 }
@@ -35,7 +38,8 @@ pub struct Dispatcher {
 impl Dispatcher {
     /// A dispatcher for one thread.
     pub fn new(broker: Arc<Broker>) -> Self {
-        Self { broker, output: RefCell::new(BytesMut::new()) }
+        let tally = broker.metrics.tally();
+        Self { broker, tally, output: RefCell::new(BytesMut::new()) }
     }
 }
 
@@ -69,8 +73,10 @@ impl Handler for Dispatcher {
             Ok((_, header)) => header,
             Err(error) => return refuse(connection, &error),
         };
+        self.tally.asked(api.key);
         let call = Call {
             broker: &self.broker,
+            tally: &self.tally,
             version,
             client_id: header.client_id.as_ref(),
             connection,
@@ -95,16 +101,15 @@ impl Dispatcher {
         drop(reader); // What the request needs of the frame it holds itself.
         match E::handle(call, request) {
             Answer::Now(body) => self.send(self.output.take(), key, version, correlation_id, body),
-            Answer::Later(body) => Reply::later(async move {
-                let (_, response) = encode::<ResponseOf<E>>(
-                    BytesMut::new(),
-                    key,
-                    version,
-                    correlation_id,
-                    body.await,
-                );
-                response.map_or(Outcome::Close, Outcome::Response)
-            }),
+            Answer::Later(body) => {
+                let tally = Arc::clone(&self.tally);
+                Reply::later(async move {
+                    let (body, output) = (body.await, BytesMut::new());
+                    let (_, response) =
+                        encode::<ResponseOf<E>>(&tally, output, key, version, correlation_id, body);
+                    response.map_or(Outcome::Close, Outcome::Response)
+                })
+            }
             Answer::Silent => Reply::Nothing,
             Answer::Close => Reply::Close,
         }
@@ -118,7 +123,7 @@ impl Dispatcher {
         correlation_id: i32,
         body: Body<M>,
     ) -> Reply {
-        let (output, response) = encode(output, key, version, correlation_id, body);
+        let (output, response) = encode(&self.tally, output, key, version, correlation_id, body);
         if output.capacity() <= OUTPUT_KEPT_MAX {
             self.output.replace(output);
         }
@@ -135,6 +140,7 @@ fn refuse(connection: &ConnectionContext, why: &dyn std::fmt::Display) -> Reply 
 /// Encodes into `output` and gives back what is left of it. A message that its version cannot carry
 /// is our own fault: the client sees a closed connection, the log says which field.
 fn encode<M: Message>(
+    tally: &Tally,
     output: BytesMut,
     key: ApiKey,
     version: i16,
@@ -143,6 +149,7 @@ fn encode<M: Message>(
 ) -> (BytesMut, Option<Response>) {
     let mut writer = Writer::over(output);
     let result = encode_response(&mut writer, key, version, correlation_id, &body.message);
+    tally.answered(key, writer.errors(), body.ranges.iter().map(Part::size).sum());
     let (mut output, splices) = writer.into_parts();
     if let Err(error) = result {
         error!(api = key.name(), version, "an answer could not be encoded: {error}");

@@ -19,6 +19,7 @@ mod dispatch;
 mod durability;
 mod log_dirs;
 mod metadata;
+pub mod metrics;
 mod partition;
 mod partition_dirs;
 mod partitions;

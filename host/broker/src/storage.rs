@@ -10,8 +10,10 @@ use crate::partition::Partition;
 /// The code for a refused or failed append.
 pub(crate) fn append_error(error: &AppendError, partition: &Partition) -> ErrorCode {
     match error {
-        // Kafka fails where it would decompress.
-        AppendError::Batch(BatchError::UnknownCodec { .. }) => ErrorCode::UNKNOWN_SERVER_ERROR,
+        // Kafka fails where it would decompress, and where it cannot.
+        AppendError::Batch(BatchError::UnknownCodec { .. } | BatchError::BadCompression { .. }) => {
+            ErrorCode::UNKNOWN_SERVER_ERROR
+        }
         AppendError::Batch(error) if error.is_corruption() => ErrorCode::CORRUPT_MESSAGE,
         AppendError::Batch(_) | AppendError::Control(_) | AppendError::Empty => {
             ErrorCode::INVALID_RECORD

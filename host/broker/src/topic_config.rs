@@ -2,7 +2,8 @@
 
 use dohle_base::{Rng, Str};
 use dohle_config::{
-    Durability, NodeSettings, Settings, TimestampType, TopicCompression, TopicConfig,
+    Durability, NodeSettings, ProduceValidation, Settings, TimestampType, TopicCompression,
+    TopicConfig,
 };
 use dohle_log::{CompressionPolicy, LogConfig};
 use dohle_metadata::{ConfigResource, MetadataImage};
@@ -65,6 +66,7 @@ pub(crate) fn log_config(
             .filter(|_| topic.cleanup_policy.delete)
             .and_then(|bytes| u64::try_from(bytes).ok()),
         file_delete_delay_ms: topic.file_delete_delay_ms,
+        checks_records: topic.produce_validation == ProduceValidation::Records,
         decompressed_bytes_max: usize::try_from(topic.max_decompressed_message_bytes)
             .unwrap_or(usize::MAX),
     }

@@ -7,23 +7,30 @@
 //!
 //! Nothing is served before everything is there, so a client that can connect can work.
 
-use std::{net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{
+    net::{SocketAddr, ToSocketAddrs},
+    sync::Arc,
+    thread::JoinHandle,
+    time::Duration,
+};
 
 use dohle_base::{BrokerId, Rng, Str, Uuid};
 use dohle_broker::{
     Broker, ControllerHandle, Coordinator, Dispatcher, Driver, DriverError, FilesError,
     ListenerKind, LogDir, LogDirError, MetadataFiles, Parts, Publisher, Retention, Upkeep,
+    metrics::Metrics,
 };
-use dohle_config::{BrokerConfig, NodeSettings};
+use dohle_config::{Address, BrokerConfig, NodeSettings};
 use dohle_controller::{NodeConfig, NodeLoader, OpenError, Settings, SnapshotPolicy};
 use dohle_group::GroupSettings;
 use dohle_metadata::{Listener as Registered, supported_features};
+use dohle_metrics::Endpoint;
 use dohle_net::{ListenerSpec, Options, Server, StartError as NetError};
 use dohle_os::{Clock, OsDisk};
 use dohle_protocol::api::broker_registration_request::{
     BrokerRegistrationRequest, Feature, Listener as RegisteredListener,
 };
-use dohle_raft::{Endpoint, ReplicaKey, VoterSet};
+use dohle_raft::{Endpoint as RaftEndpoint, ReplicaKey, VoterSet};
 use tracing::warn;
 
 use crate::{
@@ -57,6 +64,14 @@ pub enum StartError {
         #[from]
         error: NetError,
     },
+    /// Metrics cannot be served where they should be.
+    #[error("dohle.metrics.listener = {listener}: {source}")]
+    Metrics {
+        /// Where.
+        listener: Address,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The metadata cannot be read.
     #[error(transparent)]
     Files(#[from] FilesError),
@@ -80,6 +95,7 @@ pub struct Node {
     server: Server,
     broker: Arc<Broker>,
     threads: Threads,
+    metrics: Option<Endpoint>,
 }
 
 /// The threads beside those of the network.
@@ -119,11 +135,13 @@ impl Node {
             incarnation_id: Uuid::random(&mut rng),
         };
 
+        let metrics = Arc::new(Metrics::default());
         let mut files = MetadataFiles::open(&config.metadata_log, disk, clock.now().wall)?;
         let node_config = node_config(&me, &settings, &config, &bound, rng.next_u64());
         let mut loader = NodeLoader::new(node_config, files.quorum_state()?.as_deref())?;
         files.load(&mut loader)?;
-        let mut driver = Driver::new(loader.start(clock.now())?, files, clock);
+        let mut driver =
+            Driver::new(loader.start(clock.now())?, files, clock, Arc::clone(&metrics));
         driver.boot(registration(&me, &config, &bound, &log_dirs))?;
 
         let (controller, inbox) = ControllerHandle::new();
@@ -138,6 +156,7 @@ impl Node {
             upkeep,
             retention: Retention::default(),
             clock,
+            metrics,
             rng: Rng::from_seed(rng.next_u64()),
             settings,
             config,
@@ -156,11 +175,15 @@ impl Node {
         let server = Server::start(options(&broker.config), specs(&bound), move |_| {
             Dispatcher::new(Arc::clone(&handlers))
         });
-        match server {
-            Ok(server) => Ok(Self { server, broker, threads }),
+        let serving = server.map_err(StartError::from).and_then(|server| {
+            let metrics = metrics_endpoint(&broker, &server)?;
+            Ok((server, metrics))
+        });
+        match serving {
+            Ok((server, metrics)) => Ok(Self { server, broker, threads, metrics }),
             Err(error) => {
                 stop(&broker, threads);
-                Err(error.into())
+                Err(error)
             }
         }
     }
@@ -175,11 +198,28 @@ impl Node {
         &self.broker.cluster_id
     }
 
+    /// Where metrics are served, if they are.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(Endpoint::address)
+    }
+
     /// Stops cleanly: what was acknowledged is durable, and the next start reads no log.
     pub fn shutdown(self) {
+        drop(self.metrics);
         self.server.shutdown(Broker::STOP_GRACE);
         stop(&self.broker, self.threads);
     }
+}
+
+/// Serves metrics, if that was configured.
+fn metrics_endpoint(broker: &Arc<Broker>, server: &Server) -> Result<Option<Endpoint>, StartError> {
+    let Some(listener) = &broker.config.metrics_listener else { return Ok(None) };
+    let failed = |source| StartError::Metrics { listener: listener.clone(), source };
+    let mut found = (&*listener.host, listener.port).to_socket_addrs().map_err(failed)?;
+    let address = found.next().ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))?;
+    let (broker, network) = (Arc::clone(broker), server.counters().to_vec());
+    let endpoint = Endpoint::start(address, move || broker.metrics_page(&network));
+    endpoint.map(Some).map_err(failed)
 }
 
 fn stop(broker: &Broker, threads: Threads) {
@@ -225,14 +265,14 @@ fn node_config(
     seed: u64,
 ) -> NodeConfig {
     let listeners = addresses::advertised(&config.listeners.advertised_controller, bound);
-    let endpoints = listeners.iter().map(|listener: &Registered| Endpoint {
+    let endpoints = listeners.iter().map(|listener: &Registered| RaftEndpoint {
         listener: listener.name.clone(),
         host: listener.host.clone(),
         port: listener.port,
     });
     let default_listener = config.listeners.controller_names.first().cloned().unwrap_or_default();
     let static_voters = config.quorum.voters.iter().map(|voter| {
-        let endpoint = Endpoint {
+        let endpoint = RaftEndpoint {
             listener: default_listener.clone(),
             host: voter.address.host.clone(),
             port: voter.address.port,

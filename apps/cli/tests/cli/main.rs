@@ -4,8 +4,11 @@
 //! passed over; the others need nothing.
 
 mod arguments;
+mod damage;
 mod kafka;
+mod metrics;
 mod node;
 mod process;
 mod server;
 mod storage;
+mod wire;

@@ -2,7 +2,8 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::mpsc::{self, RecvTimeoutError},
@@ -100,6 +101,21 @@ pub(crate) fn signal(child: &Child, name: &str) {
     assert!(status.expect("there is a kill").success());
 }
 
+/// The cluster of the sites that are formatted.
+pub(crate) const CLUSTER: &str = "ASNFZ4mrze8QMlR2mLrc_g";
+
+/// The node of a formatted site.
+pub(crate) fn serve(site: &Site) -> Dev {
+    let child = command(&["server", &site.file, "--log", "warn"]).spawn().expect("dohle runs");
+    Dev::greeted(child, "dohle serves ")
+}
+
+/// An address that nobody listens at.
+pub(crate) fn free_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    listener.local_addr().expect("it is bound").to_string()
+}
+
 /// A node for one test: `dohle dev` on a port that is free.
 pub(crate) struct Dev {
     child: Child,
@@ -146,6 +162,20 @@ impl Dev {
         [arguments, &["--bootstrap", &self.address]].concat()
     }
 
+    /// The id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Stops the node cleanly and gives what it logged.
+    pub(crate) fn stop_and_tell(mut self) -> String {
+        let mut stderr = self.child.stderr.take().expect("it is piped");
+        assert_eq!(self.stop("TERM"), Some(0));
+        let mut log = String::new();
+        stderr.read_to_string(&mut log).expect("it speaks UTF-8");
+        log
+    }
+
     /// Stops the node with a signal and says how it ended.
     pub(crate) fn stop(mut self, name: &str) -> Option<i32> {
         signal(&self.child, name);
@@ -190,6 +220,13 @@ impl Site {
         fs::write(&file, text).expect("there is room");
         let file = file.to_str().expect("a temporary directory is UTF-8").to_owned();
         Self { dir, file }
+    }
+
+    /// The same, formatted.
+    pub(crate) fn formatted(more: &str) -> Self {
+        let site = Self::new(more);
+        site.format(CLUSTER, &["--standalone"]).well();
+        site
     }
 
     pub(crate) fn path(&self, relative: &str) -> PathBuf {

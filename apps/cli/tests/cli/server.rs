@@ -3,24 +3,11 @@
 
 use std::{fs, net::TcpListener};
 
-use crate::process::{Dev, Site, command, dohle, ended};
-
-const CLUSTER: &str = "ASNFZ4mrze8QMlR2mLrc_g";
-
-fn formatted(more: &str) -> Site {
-    let site = Site::new(more);
-    site.format(CLUSTER, &["--standalone"]).well();
-    site
-}
-
-fn serve(site: &Site) -> Dev {
-    let child = command(&["server", &site.file, "--log", "warn"]).spawn().expect("dohle runs");
-    Dev::greeted(child, "dohle serves ")
-}
+use crate::process::{CLUSTER, Site, command, dohle, ended, serve};
 
 #[test]
 fn records_outlive_a_stop_by_sigterm() {
-    let site = formatted("group.initial.rebalance.delay.ms=0\n");
+    let site = Site::formatted("group.initial.rebalance.delay.ms=0\n");
     let node = serve(&site);
     node.run(&["topic", "create", "kept"]).well();
     node.run_with_input(&["produce", "kept", "--quiet"], "one\ntwo\n").well();
@@ -68,7 +55,7 @@ fn an_unknown_key_is_a_warning_with_a_suggestion() {
 
 #[test]
 fn settings_that_somebody_relies_on_are_not_ignored() {
-    let site = formatted("");
+    let site = Site::formatted("");
     let with = |setting: &str| dohle(&["server", &site.file, "--override", setting]);
     with("authorizer.class.name=x.Authorizer")
         .failed_with(&["authorizer.class.name", "not supported"]);
@@ -102,7 +89,7 @@ fn a_directory_that_is_not_the_nodes_stops_the_start() {
 fn a_port_that_is_taken_and_a_directory_in_use_are_told() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let site = formatted("");
+    let site = Site::formatted("");
     let listeners = format!("listeners=PLAINTEXT://{address},CONTROLLER://127.0.0.1:0");
     let arguments = ["server", &site.file, "--log", "off", "--override", &listeners];
     dohle(&arguments).failed_with(&[&address, "in use"]);

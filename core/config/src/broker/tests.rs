@@ -382,3 +382,15 @@ fn all_broken_rules_are_named_at_once() {
     let faults = config(COMBINED, &["log.roll.ms=0", "cordoned.log.dirs=/c", "listeners=x"]);
     assert_eq!(faults.expect_err("three faults").lines().count(), 3);
 }
+
+#[test]
+fn metrics_are_served_where_the_file_says() {
+    let at = |text: &str| config(COMBINED, &[&format!("dohle.metrics.listener={text}")]);
+    assert_eq!(config(COMBINED, &[]).expect("valid").metrics_listener, None);
+    let listener = at("[::1]:9404").expect("valid").metrics_listener.expect("set");
+    assert_eq!((listener.host.as_str(), listener.port), ("::1", 9404));
+    for text in ["9404", ":9404", "localhost", "localhost:99999"] {
+        let fault = at(text).expect_err("no address");
+        assert_eq!(fault, format!("dohle.metrics.listener = {text}: is not of the form HOST:PORT"));
+    }
+}

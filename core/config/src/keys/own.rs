@@ -16,7 +16,11 @@ pub(super) const BROKER: &[ConfigKey] = keys! {
 
     /// How closely a produced batch is looked at: `header` checks what is not compressed and the
     /// checksum over all of it, `records` also decompresses and checks every record, as Kafka does.
-    "dohle.produce.validation": String = "header", one_of(PRODUCE_VALIDATION), own, cluster_wide;
+    "dohle.produce.validation": String = "header", one_of(PRODUCE_VALIDATION), own, cluster_wide,
+        used;
+
+    /// Where metrics are served for Prometheus, as `HOST:PORT`; without it they are not.
+    "dohle.metrics.listener": String, own, used;
 };
 
 /// The keys of topics.
@@ -31,7 +35,7 @@ pub(super) const TOPIC: &[ConfigKey] = keys! {
     /// How closely a produced batch is looked at: `header` checks what is not compressed and the
     /// checksum over all of it, `records` also decompresses and checks every record, as Kafka does.
     "dohle.produce.validation": String = "header", one_of(PRODUCE_VALIDATION), own,
-        synonyms(&[same("dohle.produce.validation")]);
+        synonyms(&[same("dohle.produce.validation")]), used;
 };
 
 const DURABILITY: &[&str] = &["disk", "os"];

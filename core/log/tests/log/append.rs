@@ -301,3 +301,24 @@ fn a_partition_that_nobody_touched_is_closed_without_a_call() {
     let how = OpenLog { recovery_point: end, ..how };
     assert_eq!(open_how(&disk, small(), how).unwrap().log_end_offset(), end);
 }
+
+#[test]
+fn records_are_checked_only_if_the_operator_wants_it() {
+    let mut broken = records(3).bytes().to_vec();
+    // The low byte of the attributes: gzip. What follows is none.
+    broken[22] |= 1;
+    let crc = crc32c::crc32c(&broken[21..]);
+    broken[17..21].copy_from_slice(&crc.to_be_bytes());
+    let (_disk, mut log) = empty(LogConfig::default());
+    assert_eq!(
+        log.append_as_leader(&broken, EPOCH, Origin::Client, NOW).unwrap().size,
+        broken.len()
+    );
+    let (_disk, mut log) = empty(LogConfig { checks_records: true, ..LogConfig::default() });
+    let refused = log.append_as_leader(&broken, EPOCH, Origin::Client, NOW).unwrap_err();
+    let reason = BatchError::BadCompression { codec: Codec::Gzip };
+    assert!(matches!(refused, AppendError::Batch(error) if error == reason), "{refused}");
+    assert_eq!(log.log_end_offset(), Offset(0));
+    log.append_as_leader(&records(3).bytes(), EPOCH, Origin::Client, NOW).unwrap();
+    assert_eq!(log.log_end_offset(), Offset(3));
+}

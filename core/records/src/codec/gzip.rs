@@ -1,6 +1,6 @@
 //! Gzip, RFC 1952. Several members one behind another are one payload.
 
-use std::io::Write;
+use std::io::{Read, Write};
 
 use flate2::{Compression, bufread::MultiGzDecoder, write::GzEncoder};
 
@@ -15,5 +15,9 @@ pub(super) fn compress(plain: &[u8], level: i32) -> Vec<u8> {
 }
 
 pub(super) fn decompress(packed: &[u8], limit: usize) -> Result<Vec<u8>, Fault> {
-    read_bounded(MultiGzDecoder::new(packed), limit)
+    read_bounded(stream(packed), limit)
+}
+
+pub(super) fn stream(packed: &[u8]) -> impl Read {
+    MultiGzDecoder::new(packed)
 }

@@ -13,7 +13,7 @@ use lz4_flex::block::{
 };
 use twox_hash::XxHash32;
 
-use super::{Era, Fault, Output, take, take_block};
+use super::{Era, Fault, Output, stream, take, take_block};
 
 const MAGIC: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
 /// In the flags: version 1 of the format.
@@ -67,6 +67,50 @@ pub(super) fn decompress(mut packed: &[u8], limit: usize, era: Era) -> Result<Ve
         if packed.is_empty() {
             return Ok(output.into_bytes());
         }
+    }
+}
+
+/// The blocks of a payload, one at a time.
+pub(super) struct Blocks<'a> {
+    packed: &'a [u8],
+    frame: Option<Frame>,
+    /// Where in the output the frame begins.
+    start: usize,
+    output: Output,
+    /// Where in the output the block begins.
+    block: usize,
+}
+
+impl<'a> Blocks<'a> {
+    pub(super) fn new(packed: &'a [u8]) -> Self {
+        Self { packed, frame: None, start: 0, output: Output::new(usize::MAX), block: 0 }
+    }
+}
+
+impl stream::Blocks for Blocks<'_> {
+    fn advance(&mut self) -> Result<bool, Fault> {
+        loop {
+            let forgotten = self.output.forget_before(WINDOW_SIZE);
+            self.start = self.start.saturating_sub(forgotten);
+            self.block = self.output.filled;
+            match &self.frame {
+                Some(frame)
+                    if frame.take_block(&mut self.packed, self.start, &mut self.output)? =>
+                {
+                    return Ok(true);
+                }
+                // Frames one behind another are one payload.
+                Some(_) if self.packed.is_empty() => return Ok(false),
+                _ => {
+                    self.frame = Some(Frame::take(&mut self.packed, Era::Current)?);
+                    self.start = self.output.filled;
+                }
+            }
+        }
+    }
+
+    fn block(&self) -> &[u8] {
+        self.output.bytes.get(self.block..self.output.filled).unwrap_or_default()
     }
 }
 

@@ -9,7 +9,7 @@
 
 use snap::raw::{Decoder, Encoder, decompress_len, max_compress_len};
 
-use super::{Fault, Output, take, take_block};
+use super::{Fault, Output, stream, take, take_block};
 
 const MAGIC: [u8; 8] = *b"\x82SNAPPY\0";
 /// Both of the version that is written and of the least version that can read it.
@@ -36,33 +36,58 @@ pub(super) fn compress(plain: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn decompress(packed: &[u8], limit: usize) -> Result<Vec<u8>, Fault> {
-    let mut output = Output::new(limit);
-    let mut decoder = Decoder::new();
-    match packed.strip_prefix(&MAGIC) {
-        None => decompress_block(&mut decoder, packed, &mut output)?,
-        Some(rest) => decompress_framed(&mut decoder, rest, &mut output)?,
-    }
-    Ok(output.into_bytes())
+    let mut blocks = Blocks { output: Output::new(limit), ..Blocks::new(packed) };
+    while blocks.take_block()? {}
+    Ok(blocks.output.into_bytes())
 }
 
-fn decompress_framed(
-    decoder: &mut Decoder,
-    mut rest: &[u8],
-    output: &mut Output,
-) -> Result<(), Fault> {
-    take_versions(&mut rest)?;
-    while !rest.is_empty() {
-        // Streams one behind another are one stream.
-        if let Some(next) = rest.strip_prefix(&MAGIC) {
-            rest = next;
-            take_versions(&mut rest)?;
-            continue;
-        }
-        let size = usize::try_from(i32::from_be_bytes(take(&mut rest)?));
-        let block = take_block(&mut rest, size.map_err(|_| Fault::Broken)?)?;
-        decompress_block(decoder, block, output)?;
+/// The blocks of a payload, one at a time.
+pub(super) struct Blocks<'a> {
+    rest: &'a [u8],
+    framed: bool,
+    decoder: Decoder,
+    output: Output,
+}
+
+impl<'a> Blocks<'a> {
+    pub(super) fn new(packed: &'a [u8]) -> Self {
+        let framed = packed.starts_with(&MAGIC);
+        Self { rest: packed, framed, decoder: Decoder::new(), output: Output::new(usize::MAX) }
     }
-    Ok(())
+
+    /// Decompresses the next block behind what there is; false at the end.
+    fn take_block(&mut self) -> Result<bool, Fault> {
+        // Streams one behind another are one stream.
+        while self.framed
+            && let Some(next) = self.rest.strip_prefix(&MAGIC)
+        {
+            self.rest = next;
+            take_versions(&mut self.rest)?;
+        }
+        let block = if self.framed && self.rest.is_empty() {
+            return Ok(false);
+        } else if self.framed {
+            let size = usize::try_from(i32::from_be_bytes(take(&mut self.rest)?));
+            take_block(&mut self.rest, size.map_err(|_| Fault::Broken)?)?
+        } else {
+            // Bare, all is one block, and behind it an empty stream.
+            self.framed = true;
+            std::mem::take(&mut self.rest)
+        };
+        decompress_block(&mut self.decoder, block, &mut self.output)?;
+        Ok(true)
+    }
+}
+
+impl stream::Blocks for Blocks<'_> {
+    fn advance(&mut self) -> Result<bool, Fault> {
+        self.output.forget_before(0);
+        self.take_block()
+    }
+
+    fn block(&self) -> &[u8] {
+        self.output.bytes.get(..self.output.filled).unwrap_or_default()
+    }
 }
 
 fn take_versions(rest: &mut &[u8]) -> Result<(), Fault> {

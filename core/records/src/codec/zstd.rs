@@ -1,5 +1,7 @@
 //! Zstandard, RFC 8878. Several frames one behind another are one payload.
 
+use std::io::Read;
+
 use zstd::{bulk, stream::read::Decoder};
 
 use super::{Fault, read_bounded};
@@ -13,7 +15,11 @@ pub(super) fn compress(plain: &[u8], level: i32) -> Vec<u8> {
 }
 
 pub(super) fn decompress(packed: &[u8], limit: usize) -> Result<Vec<u8>, Fault> {
+    read_bounded(stream(packed)?, limit)
+}
+
+pub(super) fn stream(packed: &[u8]) -> Result<impl Read, Fault> {
     let mut decoder = Decoder::with_buffer(packed).map_err(|_| Fault::Broken)?;
     decoder.window_log_max(WINDOW_LOG_MAX).map_err(|_| Fault::Broken)?;
-    read_bounded(decoder, limit)
+    Ok(decoder)
 }

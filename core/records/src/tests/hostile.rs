@@ -3,7 +3,7 @@
 //! so that decoding is reached; single faults with the error they must give.
 
 use super::{LIMIT, golden_batch, read, sealed, with_payload};
-use crate::{BatchError, BatchSpec, BatchView, Codec, RecordFault, check_produce_batch};
+use crate::{BatchError, BatchSpec, BatchView, Codec, Payload, RecordFault, check_produce_batch};
 
 fn batch(codec: Codec) -> Vec<u8> {
     golden_batch(BatchSpec { compression: codec.into(), ..BatchSpec::default() }, false)
@@ -21,10 +21,12 @@ fn a_changed_byte_under_a_right_checksum_never_panics() {
                 _ = check_produce_batch(&bytes);
                 let Ok(view) = BatchView::parse(&bytes) else { continue };
                 let _ = (view.check(), view.next_offset(), view.last_sequence());
-                let Ok(payload) = view.decompress(LIMIT) else { continue };
+                let payload = view.decompress(LIMIT);
+                let summary = payload.as_ref().map_err(|e| *e).and_then(Payload::summarize);
+                assert_eq!(view.survey(LIMIT).ok(), summary.ok(), "{codec} {at} {flip}");
+                let Ok(payload) = payload else { continue };
                 let count = payload.records().filter(Result::is_ok).count();
                 assert!(count <= payload.bytes().len() / 7);
-                _ = payload.summarize();
             }
         }
     }

@@ -9,13 +9,15 @@ use dohle_base::Str;
 use dohle_net::{ConnectionContext, Part};
 use dohle_protocol::{Message, Request};
 
-use crate::Broker;
+use crate::{Broker, metrics::Tally};
 
 /// A request's surroundings.
 #[derive(Clone, Copy)]
 pub(crate) struct Call<'a> {
     /// The node.
     pub(crate) broker: &'a Arc<Broker>,
+    /// What this thread has answered.
+    pub(crate) tally: &'a Tally,
     /// The version of the request, one of those served.
     pub(crate) version: i16,
     /// What the client calls itself.

@@ -407,9 +407,9 @@ fn topic_entry<'a>(
     topics.last_mut().expect("just made sure of it")
 }
 
-/// Sessions are used only here.
+/// Sessions are used only here, and counted for metrics.
 impl Broker {
-    fn sessions(&self) -> std::sync::MutexGuard<'_, SessionCache> {
+    pub(crate) fn sessions(&self) -> std::sync::MutexGuard<'_, SessionCache> {
         self.fetch_sessions.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

@@ -181,6 +181,10 @@ impl Append<'_> {
         }
         match partition.append(batch, Origin::Client, self.now.wall) {
             Ok(Ok((appended, is_committed))) => {
+                if !appended.duplicate {
+                    let records = appended.last_offset.0 - appended.base_offset.0 + 1;
+                    self.call.tally.appended(appended.size, records);
+                }
                 if !is_committed {
                     self.uncommitted.push(partition, appended.last_offset.next());
                 }
@@ -259,6 +263,10 @@ fn explained(
             BatchError::BadCount { .. }
                 | BatchError::ControlFromClient
                 | BatchError::UnknownCodec { .. }
+                | BatchError::BadCompression { .. }
+                | BatchError::TooLarge { .. }
+                | BatchError::BadRecord { .. }
+                | BatchError::TrailingBytes { .. }
         ),
         AppendError::NoKey { .. } | AppendError::Timestamp { .. } | AppendError::Producer(_) => {
             true

@@ -1,13 +1,9 @@
 //! The controller's thread, and the start of the node before there is a thread.
-//!
-//! While the disk of its log is full the controller waits for room, and refuses whatever it is asked.
-//! After any other error of that disk it stops: what it decided is not in the log.
 
 use std::{collections::BTreeMap, io, sync::Arc, thread::JoinHandle, time::Duration};
 
-use bytes::Bytes;
-use dohle_base::{BrokerId, ErrorCode, Offset};
-use dohle_controller::{Answer, Node, NodeOutput, Reply, Request, RequestToken};
+use dohle_base::{BrokerId, ErrorCode};
+use dohle_controller::{Answer, ApiError, Node, NodeOutput, Reply, Request, RequestToken};
 use dohle_os::Clock;
 use dohle_protocol::api::{
     broker_heartbeat_request::BrokerHeartbeatRequest,
@@ -19,16 +15,16 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::error::Elapsed,
 };
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use super::{ControllerInbox, Event, FilesError, MetadataFiles};
-use crate::{Broker, Publisher, metadata::Published};
+use crate::{Broker, Publisher, metadata::Published, metrics::Metrics};
 
 /// How many events are handled before what they wrote is synced.
 const EVENTS_PER_ROUND: usize = 256;
 
-/// How long the controller waits for room on its disk before it looks again.
-const ROOM_INTERVAL: Duration = Duration::from_millis(500);
+/// How long to wait before a write is tried again that the disk refused.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why the node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -49,33 +45,41 @@ pub enum DriverError {
     Thread(#[from] io::Error),
 }
 
-/// What waits for the controller, and what waits for that.
-type Asked<'a> = (&'a Runtime, &'a mut mpsc::Receiver<Event>);
-
 /// Owns the metadata side of the node.
 pub struct Driver {
     node: Node,
     files: MetadataFiles,
     clock: Clock,
+    metrics: Arc<Metrics>,
     waiting: BTreeMap<RequestToken, oneshot::Sender<Reply>>,
     next_token: u64,
     /// The newest image that is committed and not published yet.
     unpublished: Option<dohle_controller::Published>,
     /// Replies that wait until it is.
     replies: Vec<Answer>,
+    /// The last thing that was written and that the node does not know to be durable.
+    written: Option<Token>,
+    /// Whether batches were appended and not synced.
+    unsynced: bool,
+    /// What the disk refused; it is tried again.
+    unwritten: Option<NodeOutput>,
 }
 
 impl Driver {
     /// A driver of a node that was just loaded.
-    pub fn new(node: Node, files: MetadataFiles, clock: Clock) -> Self {
+    pub fn new(node: Node, files: MetadataFiles, clock: Clock, metrics: Arc<Metrics>) -> Self {
         Self {
             node,
             files,
             clock,
+            metrics,
             waiting: BTreeMap::new(),
             next_token: 0,
             unpublished: None,
             replies: Vec::new(),
+            written: None,
+            unsynced: false,
+            unwritten: None,
         }
     }
 
@@ -84,7 +88,7 @@ impl Driver {
     /// # Errors
     /// The metadata cannot be written, or the broker is refused.
     pub fn boot(&mut self, registration: BrokerRegistrationRequest) -> Result<(), DriverError> {
-        self.carry_out(None)?;
+        self.carry_out()?;
         let broker_id = registration.broker_id;
         let broker_epoch = match self.ask_now(Request::RegisterBroker(registration))? {
             Reply::RegisterBroker(answer) if !answer.error_code.is_error() => answer.broker_epoch,
@@ -117,7 +121,7 @@ impl Driver {
     fn ask_now(&mut self, request: Request) -> Result<Reply, DriverError> {
         let token = self.token();
         self.node.request(self.clock.now(), token, request);
-        self.carry_out(None)?;
+        self.carry_out()?;
         let at = self.replies.iter().position(|answer| answer.token == token);
         Ok(self.replies.swap_remove(at.expect("a durable log answers")).reply)
     }
@@ -161,24 +165,17 @@ impl Driver {
         mut publisher: Publisher,
     ) -> Result<(), FilesError> {
         loop {
-            let deadline = self.node.poll_timeout();
-            let wait = deadline.map(|deadline| deadline.since(self.clock.now().instant));
-            let Ok(mut next) = runtime.block_on(next_event(&mut events, wait)) else {
-                self.node.tick(self.clock.now());
-                self.carry_out(Some((runtime, &mut events)))?;
-                self.settle(&mut publisher);
-                continue;
+            let wait = match self.unwritten {
+                None => self.node.poll_timeout().map(|due| due.since(self.clock.now().instant)),
+                Some(_) => Some(RETRY_AFTER),
             };
             let mut stops = false;
-            for _ in 0..EVENTS_PER_ROUND {
-                match next {
-                    None | Some(Event::Stop) => stops = true,
-                    Some(event) => self.handle(event),
-                }
-                let Ok(event) = events.try_recv() else { break };
-                next = Some(event);
+            match runtime.block_on(next_event(&mut events, wait)) {
+                Ok(first) => stops = self.handle_round(first, &mut events),
+                Err(_) if self.unwritten.is_none() => self.node.tick(self.clock.now()),
+                Err(_) => {}
             }
-            self.carry_out(Some((runtime, &mut events)))?;
+            self.carry_out_or_stall()?;
             self.settle(&mut publisher);
             if stops {
                 return self.stop(&mut publisher);
@@ -186,8 +183,28 @@ impl Driver {
         }
     }
 
+    /// Handles an event and those that have come meanwhile. Whether the thread shall end.
+    fn handle_round(&mut self, first: Option<Event>, events: &mut mpsc::Receiver<Event>) -> bool {
+        let mut stops = false;
+        let mut next = first;
+        for _ in 0..EVENTS_PER_ROUND {
+            match next {
+                None | Some(Event::Stop) => stops = true,
+                Some(event) => self.handle(event),
+            }
+            let Ok(event) = events.try_recv() else { break };
+            next = Some(event);
+        }
+        stops
+    }
+
     fn handle(&mut self, event: Event) {
         match event {
+            Event::Ask { reply, .. } if self.unwritten.is_some() => {
+                let message = "the metadata log cannot be written at the moment";
+                let error = ApiError::new(ErrorCode::KAFKA_STORAGE_ERROR, message);
+                let _ = reply.send(Reply::Refused(error)); // The client may have left.
+            }
             Event::Ask { request, reply } => {
                 let token = self.token();
                 self.waiting.insert(token, reply);
@@ -201,25 +218,39 @@ impl Driver {
         }
     }
 
+    /// Writes what the node wants written. What the disk has no room for is tried again later, and
+    /// those who wait for it are told that they do not know what becomes of it.
+    fn carry_out_or_stall(&mut self) -> Result<(), FilesError> {
+        let was_stalled = self.unwritten.is_some();
+        match self.carry_out() {
+            Ok(()) if was_stalled => info!("the metadata log can be written again"),
+            Ok(()) => {}
+            Err(error) if self.unwritten.is_some() && error.may_pass() => {
+                if !was_stalled {
+                    error!("the metadata log cannot be written, it is tried again: {error}");
+                }
+                let refusal = ApiError::new(ErrorCode::REQUEST_TIMED_OUT, error.to_string());
+                for (_, waiting) in std::mem::take(&mut self.waiting) {
+                    let _ = waiting.send(Reply::Refused(refusal.clone())); // It may have left.
+                }
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
     /// Writes what the node wants written until it wants no more: one sync for all that is there.
-    fn carry_out(&mut self, mut asked: Option<Asked<'_>>) -> Result<(), FilesError> {
+    fn carry_out(&mut self) -> Result<(), FilesError> {
         loop {
-            let mut written: Option<Token> = None;
-            let mut has_batches = false;
-            while let Some(output) = self.node.poll_output() {
+            while let Some(output) = self.unwritten.take().or_else(|| self.node.poll_output()) {
+                if let Err(error) = self.write(&output) {
+                    self.unwritten = Some(output);
+                    return Err(error);
+                }
                 match output {
-                    NodeOutput::ResetLog { start } => {
-                        self.files.reset(start, self.clock.now().wall)?;
-                    }
-                    NodeOutput::PersistElection { token, file } => {
-                        self.files.persist_election(&file)?;
-                        written = Some(token);
-                    }
-                    NodeOutput::Append { token, base_offset, batch, .. } => {
-                        self.append(base_offset, &batch, asked.as_mut())?;
-                        has_batches = true;
-                        written = Some(token);
-                    }
+                    NodeOutput::ResetLog { .. }
+                    | NodeOutput::PersistElection { .. }
+                    | NodeOutput::Append { .. } => {}
                     NodeOutput::Active { epoch } => info!(%epoch, "this controller is active"),
                     NodeOutput::Resigned { epoch } => info!(%epoch, "this controller resigned"),
                     NodeOutput::Publish(published) => self.unpublished = Some(published),
@@ -233,35 +264,32 @@ impl Driver {
                     },
                 }
             }
-            let Some(token) = written else { return Ok(()) };
-            if has_batches {
+            let Some(token) = self.written.take() else { return Ok(()) };
+            if std::mem::take(&mut self.unsynced) {
+                let began = self.clock.now().instant;
                 self.files.sync()?;
+                self.metrics.flushes.observe(self.clock.now().instant.since(began));
             }
             self.node.persisted(self.clock.now(), token);
         }
     }
 
-    /// Writes a batch, as soon as there is room for it.
-    fn append(
-        &mut self,
-        base: Offset,
-        batch: &Bytes,
-        mut asked: Option<&mut Asked<'_>>,
-    ) -> Result<(), FilesError> {
-        loop {
-            let error = match self.files.append(base, batch, self.clock.now().wall) {
-                Err(error) if error.is_full() => error,
-                done => return done,
-            };
-            let Some((runtime, events)) = asked.as_deref_mut() else { return Err(error) };
-            warn!("the controller waits for room on its disk: {error}");
-            let stops = runtime.block_on(async {
-                tokio::time::timeout(ROOM_INTERVAL, refuse_all(events)).await.is_ok()
-            });
-            if stops {
-                return Err(error);
+    /// Writes what goes into the log or beside it. If that fails nothing is left of it.
+    fn write(&mut self, output: &NodeOutput) -> Result<(), FilesError> {
+        match output {
+            NodeOutput::ResetLog { start } => self.files.reset(*start, self.clock.now().wall)?,
+            NodeOutput::PersistElection { token, file } => {
+                self.files.persist_election(file)?;
+                self.written = Some(*token);
             }
+            NodeOutput::Append { token, base_offset, batch, .. } => {
+                self.files.append(*base_offset, batch, self.clock.now().wall)?;
+                self.unsynced = true;
+                self.written = Some(*token);
+            }
+            _ => {}
         }
+        Ok(())
     }
 
     /// Shows what is committed, then tells those who asked for it.
@@ -287,25 +315,9 @@ impl Driver {
 
     fn stop(mut self, publisher: &mut Publisher) -> Result<(), FilesError> {
         self.node.shut_down(self.clock.now());
-        self.carry_out(None)?;
+        self.carry_out()?;
         self.settle(publisher);
         self.files.close()
-    }
-}
-
-/// Refuses whatever is asked until the controller is to stop.
-async fn refuse_all(events: &mut mpsc::Receiver<Event>) {
-    loop {
-        match events.recv().await {
-            None | Some(Event::Stop) => return,
-            // Clients may have left.
-            Some(Event::Ask { reply, .. }) => {
-                let _ = reply.send(Reply::Refused(ErrorCode::KAFKA_STORAGE_ERROR.into()));
-            }
-            Some(Event::DescribeQuorum { reply }) => {
-                let _ = reply.send(None);
-            }
-        }
     }
 }
 

@@ -71,9 +71,15 @@ pub enum FilesError {
 }
 
 impl FilesError {
-    /// Whether a batch was not written, and nothing of it, for want of room.
-    pub(crate) fn is_full(&self) -> bool {
-        matches!(self, Self::Append(AppendError::Log(LogError::Io(error))) if error.is_full())
+    /// Whether the same write may succeed later: the disk refused it, and what was there is intact. A
+    /// log that could not be put back as it was says so at the next write.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Io(_)
+                | Self::Log(LogError::Io(_))
+                | Self::Append(AppendError::Log(LogError::Io(_)))
+        )
     }
 }
 
@@ -175,7 +181,7 @@ impl MetadataFiles {
     /// Writes a batch at the end of the log, not synced yet.
     ///
     /// # Errors
-    /// The node must stop: what it decided is not in the log.
+    /// What the node decided is not in the log, and must be before it decides more.
     pub fn append(
         &mut self,
         base: Offset,

@@ -1,0 +1,132 @@
+//! A disk that is full, and data that is damaged: what clients are told, and what is left.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use dohle_base::ErrorCode;
+
+use crate::{
+    process::{Dev, Site, serve},
+    wire::{create_topic, fetch, produce},
+};
+
+/// Acknowledged is what the operating system has, so that a file is written when a client is told.
+const AT_ONCE: &str = "dohle.durability=os\n";
+
+/// The first segment of partition 0, in whichever directory it lies.
+fn segment(site: &Site, topic: &str) -> PathBuf {
+    let of = |dir: &str| site.path(&format!("{dir}/{topic}-0/00000000000000000000.log"));
+    ["a", "b"].map(of).into_iter().find(|path| path.exists()).expect("it lies somewhere")
+}
+
+fn read_all(node: &Dev, topic: &str) -> String {
+    node.run(&["consume", topic, "--from-beginning", "--until-end"]).well()
+}
+
+#[test]
+fn a_damaged_partition_is_offline_and_named_and_the_others_serve() {
+    let site = Site::formatted(AT_ONCE);
+    let node = serve(&site);
+    node.run(&["topic", "create", "broken", "whole"]).well();
+    for value in ["one", "two", "three", "four", "five"] {
+        assert_eq!(produce(&node.address, "broken", value.as_bytes()), ErrorCode::NONE);
+        assert_eq!(produce(&node.address, "whole", value.as_bytes()), ErrorCode::NONE);
+    }
+    node.stop("KILL");
+    let path = segment(&site, "broken");
+    let mut bytes = fs::read(&path).unwrap();
+    let size = bytes.len() / 5;
+    let third = 2 * size;
+    bytes[third + size - 2] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+
+    let node = serve(&site);
+    assert_eq!(produce(&node.address, "broken", b"six"), ErrorCode::KAFKA_STORAGE_ERROR);
+    assert_eq!(fetch(&node.address, "broken"), ErrorCode::KAFKA_STORAGE_ERROR);
+    assert_eq!(produce(&node.address, "whole", b"six"), ErrorCode::NONE);
+    assert_eq!(read_all(&node, "whole"), "one\ntwo\nthree\nfour\nfive\nsix\n");
+    let log = node.stop_and_tell();
+    let told = log.lines().find(|line| line.contains(&path.display().to_string()));
+    let told = told.unwrap_or_else(|| panic!("{log}"));
+    assert!(told.contains("ERROR") && told.contains("broken-0"), "{told}");
+    assert!(told.contains(&third.to_string()) && told.contains("checksum"), "{told}");
+    assert_eq!(fs::read(&path).unwrap(), bytes, "nothing of it was touched");
+}
+
+/// A node that may write no file beyond a size that `limit` sets: to it the disk is full.
+fn serve_with_limit(site: &Site) -> Dev {
+    // The signal would end the process before the system can refuse.
+    let script = "trap '' XFSZ; exec \"$0\" server \"$1\" --log info";
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_dohle"), &site.file]);
+    shell.env_remove("DOHLE_BOOTSTRAP").env_remove("RUST_LOG").stdin(Stdio::null());
+    let shell = shell.stdout(Stdio::piped()).stderr(Stdio::piped());
+    Dev::greeted(shell.spawn().expect("there is a shell"), "dohle serves ")
+}
+
+fn limit(node: &Dev, size: &str) {
+    let arguments = [format!("--pid={}", node.id()), format!("--fsize={size}:")];
+    let status = Command::new("prlimit").args(arguments).status().expect("there is prlimit");
+    assert!(status.success());
+}
+
+#[test]
+fn a_full_disk_is_told_and_nothing_acknowledged_is_lost() {
+    let site = Site::formatted(AT_ONCE);
+    let node = serve_with_limit(&site);
+    node.run(&["topic", "create", "full"]).well();
+    limit(&node, "100000");
+    let (mut acknowledged, mut refused) = (String::new(), 0);
+    for number in 0..100 {
+        let value = format!("{number:09000}");
+        match produce(&node.address, "full", value.as_bytes()) {
+            ErrorCode::NONE => acknowledged += &(value + "\n"),
+            code => {
+                assert_eq!(code, ErrorCode::KAFKA_STORAGE_ERROR);
+                refused += 1;
+            }
+        }
+    }
+    assert!((1..100).contains(&refused), "{refused}");
+    assert_eq!(read_all(&node, "full"), acknowledged, "the node is alive");
+    limit(&node, "unlimited");
+    assert_eq!(produce(&node.address, "full", b"room again"), ErrorCode::NONE);
+    acknowledged += "room again\n";
+    assert_eq!(read_all(&node, "full"), acknowledged);
+    node.stop("KILL");
+    let node = serve(&site);
+    assert_eq!(read_all(&node, "full"), acknowledged, "after a crash, too");
+    assert_eq!(node.stop("TERM"), Some(0));
+}
+
+#[test]
+fn a_full_disk_under_the_metadata_log_is_survived() {
+    let site = Site::formatted(AT_ONCE);
+    let node = serve_with_limit(&site);
+    node.run(&["topic", "create", "before"]).well();
+    let log = site.path("a/__cluster_metadata-0/00000000000000000000.log");
+    let size = fs::metadata(log).unwrap().len();
+    limit(&node, &(size + 20).to_string());
+    assert_eq!(create_topic(&node.address, "during"), ErrorCode::REQUEST_TIMED_OUT);
+    assert_eq!(create_topic(&node.address, "refused"), ErrorCode::KAFKA_STORAGE_ERROR);
+    assert_eq!(produce(&node.address, "before", b"v"), ErrorCode::NONE, "what is there serves");
+    limit(&node, "unlimited");
+    let begun = Instant::now();
+    while create_topic(&node.address, "after") != ErrorCode::NONE {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{}", node.stop_and_tell());
+        thread::sleep(Duration::from_millis(50));
+    }
+    // Whoever was told that time was over learns now what became of it.
+    assert_eq!(node.run(&["topic", "list"]).well(), "after\nbefore\nduring\n");
+    let log = node.stop_and_tell();
+    assert_eq!(log.matches("cannot be written, it is tried again").count(), 1, "{log}");
+    assert_eq!(log.matches("can be written again").count(), 1, "{log}");
+    let node = serve(&site);
+    assert_eq!(node.run(&["topic", "list"]).well(), "after\nbefore\nduring\n");
+    assert_eq!(node.stop("TERM"), Some(0));
+}

@@ -1,0 +1,57 @@
+//! Connections and bytes, as the network threads count them.
+
+use std::sync::Arc;
+
+use dohle_metrics::{Metric, Page, metrics};
+use dohle_net::{Counters, ThreadCounters};
+
+metrics! {
+    /// Connections that are open, by network thread.
+    OPEN: gauge "kafka_server_socket_server_metrics_connection_count", Connections,
+        by ["networkprocessor"];
+
+    /// Connections that were accepted, by network thread.
+    OPENED: counter "kafka_server_socket_server_metrics_connection_creation_total", Connections,
+        by ["networkprocessor"];
+
+    /// Connections that were closed for being idle, by network thread.
+    EXPIRED: counter "kafka_server_socket_server_metrics_expired_connections_killed_total",
+        Connections, by ["networkprocessor"];
+
+    /// Bytes that were received, by network thread.
+    RECEIVED: counter "kafka_server_socket_server_metrics_incoming_byte_total", Bytes,
+        by ["networkprocessor"];
+
+    /// Bytes that were sent, by network thread.
+    SENT: counter "kafka_server_socket_server_metrics_outgoing_byte_total", Bytes,
+        by ["networkprocessor"];
+
+    /// Frames that were handed to the broker, by network thread.
+    FRAMES: counter "kafka_server_socket_server_metrics_request_total", Requests,
+        by ["networkprocessor"];
+
+    /// Frames that were refused for their length, by network thread.
+    REFUSED: counter "dohle_network_frames_refused_total", Requests, by ["networkprocessor"];
+}
+
+type Read = fn(&Counters) -> u64;
+
+/// How each row is read.
+const READ: [(Metric, Read); 7] = [
+    (OPEN, Counters::connections),
+    (OPENED, |thread| thread.connections_opened),
+    (EXPIRED, |thread| thread.connections_expired),
+    (RECEIVED, |thread| thread.bytes_in),
+    (SENT, |thread| thread.bytes_out),
+    (FRAMES, |thread| thread.requests),
+    (REFUSED, |thread| thread.frames_refused),
+];
+
+pub(super) fn write(page: &mut Page, threads: &[Arc<ThreadCounters>]) {
+    let threads: Vec<Counters> = threads.iter().map(|thread| thread.read()).collect();
+    for (metric, read) in &READ {
+        for (index, thread) in threads.iter().enumerate() {
+            page.value(metric, &[&index.to_string()], read(thread) as f64);
+        }
+    }
+}
