@@ -302,7 +302,9 @@ impl<D: Disk> Log<D> {
             return Ok(self.log_end);
         }
         self.sweep_snapshots()?;
-        self.write_snapshot()?;
+        if self.log_end > self.snapshots.last().copied().unwrap_or(Offset::ZERO) {
+            self.put_snapshot(self.log_end, &snapshot::encode(&self.producers))?;
+        }
         let segment = self.segments.last_mut().expect("a log has at least one segment");
         let size = u64::from(segment.size);
         let file = segment.file(&self.dir)?;

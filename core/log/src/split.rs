@@ -5,7 +5,8 @@
 //! cleaning, so that a crash leaves what any start of this node or of Kafka finishes or undoes:
 //!
 //! ```text
-//! write …cleaned, sync ─▶ rename to …swap, the last first ─▶ remove the old ─▶ drop .swap, sync names
+//! write …cleaned, sync ─▶ rename to …swap, the first one last, sync names ─▶ remove the old
+//!                      ─▶ drop .swap, sync names
 //! ```
 //!
 //! Source: interop facts A.8 and A.9.
@@ -58,11 +59,15 @@ pub(crate) fn split<D: Disk>(dir: &Dir<D>, base: Offset) -> Result<(), LogError>
     for piece in &pieces {
         copy(dir, &source, piece)?;
     }
-    // Names that were not durable could leave a later piece without an earlier one.
     dir.disk.sync_dir(dir.path())?;
-    for piece in pieces.iter().rev() {
+    // The first piece last, and only when the others have their names for sure: as long as it is a
+    // `.cleaned` a start undoes everything, from then on it finishes.
+    let Some((first, others)) = pieces.split_first() else { return Ok(()) };
+    for piece in others.iter().rev() {
         rename(dir, piece.base, FileStage::Cleaned, FileStage::Swap)?;
     }
+    dir.disk.sync_dir(dir.path())?;
+    rename(dir, first.base, FileStage::Cleaned, FileStage::Swap)?;
     dir.disk.sync_dir(dir.path())?;
     remove_segment_files(dir, base)?;
     for piece in &pieces {
