@@ -145,7 +145,7 @@ fn a_close_leaves_the_files_that_kafkas_stop_leaves() {
     {
         let disk = disk_of(directory);
         for partition in partitions(&disk) {
-            if !partition.topic.starts_with("__") {
+            if sample == "clean" || !partition.topic.starts_with("__") {
                 open(&disk, &partition, MADE).unwrap().close().unwrap();
             }
         }
@@ -154,7 +154,13 @@ fn a_close_leaves_the_files_that_kafkas_stop_leaves() {
         let mut count = 0;
         for line in include_str!("../../testdata/recovered-files.tsv").lines() {
             let [of, path, size, hash] = line.split('\t').collect::<Vec<_>>()[..] else { continue };
-            if of != sample {
+            // The coordinators' own partitions went on while Kafka was up.
+            // Nor is a leader made here, which would begin an epoch.
+            if of != sample
+                || (sample != "clean" && path.starts_with("__"))
+                || path.starts_with("__cluster_metadata")
+                || path.ends_with("leader-epoch-checkpoint")
+            {
                 continue;
             }
             let bytes = disk.peek(&Path::new(DIR).join(path));
