@@ -11,7 +11,7 @@ from pathlib import Path
 from harness import install
 from harness.report import expect
 
-from . import claims, dump
+from . import claims, dump, golden
 from .complaints import CLEAN, COMPLAINTS, complaints, warnings
 from .damaged import damaged
 from .nodes import BUSY, Exchange
@@ -43,6 +43,8 @@ def run(report, options, work, quick):
         finally:
             it.end()
 
+    for archive in golden.SAMPLES:
+        check(f"the golden directory {archive}", lambda it: golden.golden(it, archive), 0)
     count = options.seeds or (1 if quick else 4)
     for seed in range(options.first_seed, options.first_seed + count):
         for is_killed in (False, True):

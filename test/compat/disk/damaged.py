@@ -15,8 +15,10 @@ from .observe import Observer, comparable, differences
 # In the quick selection so many of the interrupted states are tried.
 QUICK = 40
 CHECKPOINTS = {"log-start": "log-start-offset-checkpoint", "recovery-point": "recovery-point-offset-checkpoint"}
+# A topic that the cluster does not have. Kafka renames the directories of such to -stray; Dohle leaves them.
+NOBODY = "AAAAAAAAQACAAAAAAAAAAQ"
 # Of what is no part of a log any more, and of what both nodes write anew at each start.
-NO_MATTER = re.compile(r"\.deleted$|leader-epoch-checkpoint$|-checkpoint$|\.kafka_cleanshutdown$|-delete/|^__")
+NO_MATTER = re.compile(r"\.deleted$|leader-epoch-checkpoint$|-checkpoint$|\.kafka_cleanshutdown$|-delete/|^__|^nobody-")
 
 
 class Damaged:
@@ -52,6 +54,10 @@ class Damaged:
             folder = data / f"{name}-0"
             states.three(folder)
             states.DAMAGE[name].make(folder)
+        stray = data / "nobody-0"
+        stray.mkdir()
+        states.three(stray)
+        (stray / "partition.metadata").write_text(f"version: 0\ntopic_id: {NOBODY}")
         starts = {f"{n} 0": o for n, o in states.LOG_STARTS.items() if n in self.damage}
         self.checkpoint(data, "log-start", starts)
         if self.is_clean:

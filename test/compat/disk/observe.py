@@ -132,7 +132,7 @@ class Observer:
         if not ids:
             return {}
         answer = self.ask("OffsetFetch", 8, Groups=[{"GroupId": g, "Topics": None} for g in ids])
-        told = lambda p: [p["CommittedOffset"], p["Metadata"], p["ErrorCode"]]
+        told = lambda p: [p["CommittedOffset"], p["Metadata"], p["ErrorCode"], p["CommittedLeaderEpoch"]]
         return {
             g["GroupId"]: {
                 label((t["Name"], p["PartitionIndex"])): told(p) for t in g["Topics"] for p in t["Partitions"]

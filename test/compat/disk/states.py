@@ -292,7 +292,7 @@ DAMAGE = {
     "beyond-the-end": State(beyond_the_end),
 }
 # What Kafka can open after a clean stop, and Dohle too.
-CLEAN = ["sound", "no-index", "no-log", "odd-txnindex", "bad-txnindex", "left-over", "empty-last", "format-0", "format-1", "beyond-the-end"]
+CLEAN = ["sound", "no-index", "no-log", "odd-txnindex", "bad-txnindex", "bad-snapshot", "left-over", "empty-last", "format-0", "format-1", "beyond-the-end"]
 # An index of every batch for one, or Kafka would not notice the order.
 CONFIGS = {
     "out-of-order": {"index.interval.bytes": "0"},
