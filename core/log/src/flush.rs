@@ -301,8 +301,10 @@ impl<D: Disk> Log<D> {
         if is_untouched || (self.as_closed && !self.names_changed && !self.unsaved_epochs) {
             return Ok(self.log_end);
         }
-        self.write_snapshot()?;
         self.sweep_snapshots()?;
+        if self.log_end > self.snapshots.last().copied().unwrap_or(Offset::ZERO) {
+            self.put_snapshot(self.log_end, &snapshot::encode(&self.producers))?;
+        }
         let segment = self.segments.last_mut().expect("a log has at least one segment");
         let size = u64::from(segment.size);
         let file = segment.file(&self.dir)?;

@@ -40,6 +40,7 @@ mod retention;
 mod scan;
 mod search;
 mod segment;
+mod split;
 mod time_index;
 mod truncate;
 mod txn_index;

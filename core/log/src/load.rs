@@ -10,10 +10,10 @@ use dohle_base::{Offset, Timestamp};
 use crate::{
     disk::{Disk, DiskFile, IoError, OpenMode, remove_if_there},
     error::{Corruption, DamageReason, LogError},
-    log::remove_segment_files,
     names::{FileKind, FileStage, SegmentFile},
     scan::HeadScan,
     segment::{Dir, SEGMENT_SIZE_MAX, Segment},
+    txn_index,
 };
 
 /// The segments and snapshots of a partition's directory.
@@ -24,6 +24,9 @@ pub(crate) struct Found<F> {
     pub(crate) snapshots: BTreeSet<Offset>,
     /// Segments without an offset index: it has to be made again.
     pub(crate) unindexed: BTreeSet<Offset>,
+    /// The first segment whose index of aborted transactions cannot be read: only what came before
+    /// it tells which transactions its markers end.
+    pub(crate) first_without_aborts: Option<Offset>,
     pub(crate) names_changed: bool,
 }
 
@@ -34,6 +37,7 @@ impl<F> Default for Found<F> {
             segments: Vec::new(),
             snapshots: BTreeSet::new(),
             unindexed: BTreeSet::new(),
+            first_without_aborts: None,
             names_changed: false,
         }
     }
@@ -64,6 +68,9 @@ fn load<D: Disk>(dir: &Dir<D>, now: Timestamp) -> Result<Found<D::File>, LogErro
             FileKind::Log => {
                 let mut segment = open_segment(dir, file.base, now)?;
                 segment.has_aborts = has(file.base, FileKind::TxnIndex);
+                if segment.has_aborts && !has_sound_aborts(dir, file.base)? {
+                    found.first_without_aborts.get_or_insert(file.base);
+                }
                 found.segments.push(segment);
                 if !has(file.base, FileKind::OffsetIndex) {
                     found.unindexed.insert(file.base);
@@ -82,6 +89,14 @@ fn load<D: Disk>(dir: &Dir<D>, now: Timestamp) -> Result<Found<D::File>, LogErro
     }
     found.names_changed = names_changed;
     Ok(found)
+}
+
+fn has_sound_aborts<D: Disk>(dir: &Dir<D>, base: Offset) -> Result<bool, LogError> {
+    match txn_index::read(&dir.disk, &dir.file(base, FileKind::TxnIndex)) {
+        Ok(entries) => Ok(entries.iter().all(|entry| entry.last_offset >= base)),
+        Err(LogError::Io(error)) => Err(error.into()),
+        Err(_) => Ok(false),
+    }
 }
 
 fn open_segment<D: Disk>(
@@ -128,9 +143,9 @@ fn finish_replacements<D: Disk>(dir: &Dir<D>) -> Result<bool, LogError> {
         replaced = Some((first.min(file.base), last.max(end)));
     }
     if let Some((start, end)) = replaced {
-        let inputs = in_stage(FileStage::Current)
-            .filter(|file| file.kind == FileKind::Log && start <= file.base && file.base < end);
-        inputs.map(|file| file.base).try_for_each(|base| remove_segment_files(dir, base))?;
+        // Snapshots as well: one within the range was taken before a segment that is no more.
+        let inputs = in_stage(FileStage::Current);
+        inputs.filter(|file| start <= file.base && file.base < end).try_for_each(remove)?;
     }
     for file in swaps {
         let renamed = SegmentFile { stage: FileStage::Current, ..*file };

@@ -239,7 +239,13 @@ impl<D: Disk> Log<D> {
         if self.snapshots.last().is_some_and(|last| *last >= offset) || offset <= self.log_start {
             return Ok(());
         }
-        self.dir.put(offset, FileKind::Snapshot, &snapshot::encode(&self.producers))?;
+        let bytes = snapshot::encode(&self.producers);
+        self.put_snapshot(offset, &bytes)
+    }
+
+    /// Writes a snapshot at an offset. Not synced.
+    pub(crate) fn put_snapshot(&mut self, offset: Offset, bytes: &[u8]) -> Result<(), IoError> {
+        self.dir.put(offset, FileKind::Snapshot, bytes)?;
         self.snapshots.insert(offset);
         self.names_changed = true;
         Ok(())

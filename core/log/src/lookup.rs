@@ -47,7 +47,8 @@ impl<D: Disk> Log<D> {
         Ok(None)
     }
 
-    /// The record with the greatest timestamp, the first of those. `None` if no record has one.
+    /// The record with the greatest timestamp, the first of those. `None` if no record has one. It may
+    /// lie before the log's start, as long as its segment is there: so does Kafka's.
     ///
     /// # Errors
     /// `Corrupt`, `Io`.
@@ -65,7 +66,7 @@ impl<D: Disk> Log<D> {
         let Some(segment) = self.segments.get_mut(index) else { return Ok(None) };
         let before = Timestamp(greatest.0.saturating_sub(1));
         let from = segment.time_floor(&self.dir, before)?;
-        self.first_record(index, from.max(self.log_start), |time| time >= greatest)
+        self.first_record(index, from, |time| time >= greatest)
     }
 
     /// The first record of a segment at `from` or behind whose time is `wanted`.

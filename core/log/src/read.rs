@@ -124,6 +124,19 @@ impl<D: Disk> Log<D> {
         Ok(aborted)
     }
 
+    /// An offset behind all records of a slice, and not far behind: the next that the index knows.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn bound_of(&self, slice: &Slice<D::File>) -> Result<Offset, IoError> {
+        let index = self.floor(slice.base_offset);
+        let Some(segment) = self.segments.get(index) else { return Ok(self.log_end) };
+        let end = slice.position + slice.size as u64;
+        let entry = segment.index_ceiling(&self.dir, u32::try_from(end).unwrap_or(u32::MAX))?;
+        let next = self.segments.get(index + 1).map_or(self.log_end, |next| next.base);
+        Ok(entry.map_or(next, |entry| entry.offset))
+    }
+
     /// The first batch that ends at `offset` or behind, and its segment.
     pub(crate) fn locate(&mut self, offset: Offset) -> Result<Option<(usize, Head)>, LogError> {
         let last = self.segments.len() - 1;

@@ -32,7 +32,7 @@ use crate::{
     recent::Recent,
     scan::{BatchScan, Head, Scanned, find_valid},
     segment::{Dir, SEGMENT_SIZE_MAX, Segment},
-    txn_index,
+    split, txn_index,
 };
 
 /// The largest snapshot that is read: twenty million producers.
@@ -88,6 +88,13 @@ pub struct Cut {
     pub reason: DamageReason,
 }
 
+/// What comes of an attempt to open a log.
+enum Opened<D: Disk> {
+    Log(Box<Log<D>>),
+    /// The segment of this base has to be split first.
+    Overlong(Offset),
+}
+
 impl Default for OpenLog {
     /// Nothing is known.
     fn default() -> Self {
@@ -115,17 +122,36 @@ impl<D: Disk> Log<D> {
         now: Timestamp,
     ) -> Result<Self, LogError> {
         let dir = Dir { disk, path: dir };
+        loop {
+            match Self::open_loaded(dir.clone(), config.clone(), how, now)? {
+                Opened::Log(log) => return Ok(*log),
+                Opened::Overlong(base) => split::split(&dir, base)?,
+            }
+        }
+    }
+
+    fn open_loaded(
+        dir: Dir<D>,
+        config: LogConfig,
+        how: OpenLog,
+        now: Timestamp,
+    ) -> Result<Opened<D>, LogError> {
         let found = load::load_or_make(&dir, now)?;
         let is_new = found.is_none();
         let unsaved_topic = if is_new { how.topic_id } else { check_topic(&dir, how.topic_id)? };
         // Recovery points and starts of logs are told by topics' names. Before either is written
         // down for a partition its directory says whose it is: this is one of a former topic.
-        let how = match unsaved_topic {
+        let mut how = match unsaved_topic {
             Some(_) if !how.clean => {
                 OpenLog { recovery_point: Offset::ZERO, log_start: Offset::ZERO, ..how }
             }
             _ => how,
         };
+        let found = found.unwrap_or_default();
+        if let Some(base) = found.first_without_aborts {
+            let recovery_point = if how.clean { base } else { how.recovery_point.min(base) };
+            how = OpenLog { clean: false, recovery_point, ..how };
+        }
         let (epochs, how) = match checkpoint::read_epochs(&dir.disk, dir.path()) {
             Ok(entries) => (EpochCache::from_entries(entries), how),
             // The batches tell the epochs, too: read them all.
@@ -135,7 +161,7 @@ impl<D: Disk> Log<D> {
             }
             Err(SideFileError::Io(error)) => return Err(error.into()),
         };
-        let Found { segments, snapshots, unindexed, names_changed } = found.unwrap_or_default();
+        let Found { segments, snapshots, unindexed, names_changed, .. } = found;
         let mut log = Self {
             dir,
             config,
@@ -159,26 +185,33 @@ impl<D: Disk> Log<D> {
             as_closed: how.clean && unindexed.is_empty(),
             recovery: Recovery::default(),
         };
-        log.open_segments(&how, &unindexed, now)?;
+        if let Some(base) = log.open_segments(&how, &unindexed, now)? {
+            return Ok(Opened::Overlong(base));
+        }
         log.as_closed &= log.recovery.segments_scanned == 0 && !log.names_changed;
         log.settle(&how, now)?;
+        // A close leaves a snapshot at the end.
+        let last = log.snapshots.last().copied().unwrap_or(Offset::ZERO);
+        log.as_closed &= last == log.log_end;
         let active = log.active();
         log.sides_saved = SidesSaved { base: active.base, size: active.size };
-        Ok(log)
+        Ok(Opened::Log(Box::new(log)))
     }
 
-    /// Finds the end of the log, having read whatever must be.
+    /// Finds the end of the log, having read whatever must be. Stops at a segment that has to be
+    /// split first, and says which.
     fn open_segments(
         &mut self,
         how: &OpenLog,
         unindexed: &BTreeSet<Offset>,
         now: Timestamp,
-    ) -> Result<(), LogError> {
+    ) -> Result<Option<Offset>, LogError> {
         if self.segments.is_empty() {
             self.segments.push(Segment::unwritten(how.log_start, &self.config, now));
             self.log_end = how.log_start;
             self.names_changed = true;
-            return self.restore_producers(how.log_start, how.clean);
+            self.restore_producers(how.log_start, how.clean)?;
+            return Ok(None);
         }
         let last = self.segments.len() - 1;
         let mut scan_from =
@@ -200,7 +233,7 @@ impl<D: Disk> Log<D> {
             self.remove_snapshots(|offset| offset > start)?;
         }
         self.restore_producers(scanned.unwrap_or(self.log_end), how.clean && scanned.is_none())?;
-        if scanned.is_some() { self.scan_segments(scan_from, how) } else { Ok(()) }
+        if scanned.is_some() { self.scan_segments(scan_from, how) } else { Ok(None) }
     }
 
     /// From which offset on the segments from `index` on are to be read; none if there are none. What
@@ -253,8 +286,9 @@ impl<D: Disk> Log<D> {
         }
     }
 
-    /// Reads, checks and indexes the segments from `first` on, and cuts where they end.
-    fn scan_segments(&mut self, first: usize, how: &OpenLog) -> Result<(), LogError> {
+    /// Reads, checks and indexes the segments from `first` on, and cuts where they end. Stops at one
+    /// that has to be split first, and says which.
+    fn scan_segments(&mut self, first: usize, how: &OpenLog) -> Result<Option<Offset>, LogError> {
         let known = self.epochs.clone();
         let mut index = first;
         while let Some(segment) = self.segments.get(index) {
@@ -268,6 +302,11 @@ impl<D: Disk> Log<D> {
                 None => self.gap_behind(index, end)?,
                 damage => damage,
             };
+            if let Some((_, DamageReason::OffsetOverflow { .. })) = damage
+                && let Some(base) = self.overlong(index)?
+            {
+                return Ok(Some(base));
+            }
             if let Some((position, reason)) = damage {
                 self.cut(index, position, reason, how)?;
             }
@@ -280,7 +319,17 @@ impl<D: Disk> Log<D> {
         if self.epochs != known {
             self.save_epochs()?;
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// The base of a segment that can be split where its offsets leave the reach of an index: a
+    /// damaged offset looks the same, and cannot.
+    fn overlong(&self, index: usize) -> Result<Option<Offset>, LogError> {
+        let Some(base) = self.segments.get(index).map(|segment| segment.base) else {
+            return Ok(None);
+        };
+        let next = self.segments.get(index + 1).map(|next| next.base);
+        Ok(split::is_overlong(&self.dir, base, next)?.then_some(base))
     }
 
     /// Whether what was between a segment's end and the next one is gone: the name of the next one
@@ -462,11 +511,28 @@ impl<D: Disk> Log<D> {
         // Their head on the disk may be older than the log: see `move_log_start`.
         self.epochs.truncate_start(self.log_start);
         self.sweep_snapshots()?;
+        // One at the log's start tells of nobody who has a batch in the log.
+        let start = self.log_start;
+        self.remove_snapshots(|offset| offset <= start)?;
+        if how.clean && self.snapshots.is_empty() {
+            self.write_first_snapshots()?;
+        }
         if !how.clean && self.producers.states().len() > 0 {
             // Before some of them are forgotten.
             self.write_snapshot()?;
         }
         self.producers.expire(now, self.config.producer_expiration_ms);
+        Ok(())
+    }
+
+    /// Says of a log that is of a version without snapshots that nothing is known of producers where
+    /// its last two segments begin.
+    fn write_first_snapshots(&mut self) -> Result<(), IoError> {
+        let bases = self.segments.iter().rev().take(2).map(|segment| segment.base);
+        for base in bases.filter(|base| *base > Offset::ZERO).collect::<Vec<_>>() {
+            let nobody = Producers::from_states(Vec::new(), base);
+            self.put_snapshot(base, &snapshot::encode(&nobody))?;
+        }
         Ok(())
     }
 
@@ -493,7 +559,8 @@ impl<D: Disk> Log<D> {
         }
         let mut replay_from = start.min(end);
         while let Some(offset) = self.snapshots.range(..=end).next_back().copied() {
-            if offset < start {
+            // Who has no batch from the log's start on is forgotten, as in Kafka.
+            if offset <= start {
                 break;
             }
             if let Some(producers) = self.read_snapshot(offset)? {

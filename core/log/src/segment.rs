@@ -222,10 +222,10 @@ impl<F: DiskFile> Segment<F> {
         &mut self,
         dir: &Dir<D>,
         config: &LogConfig,
-    ) -> Result<(), IoError> {
-        let indexes = Indexes::read(dir, self.base, config)?;
-        self.newest = Some(indexes.times.last());
-        self.indexes = Some(indexes);
+    ) -> Result<(), LogError> {
+        let newest = self.newest(dir)?;
+        self.indexes = Some(Indexes::read(dir, self.base, config)?);
+        self.newest = Some(newest);
         Ok(())
     }
 
@@ -370,6 +370,22 @@ impl<F: DiskFile> Segment<F> {
         }
     }
 
+    /// The first indexed batch that begins at `position` or behind.
+    pub(crate) fn index_ceiling<D: Disk<File = F>>(
+        &self,
+        dir: &Dir<D>,
+        position: u32,
+    ) -> Result<Option<IndexedOffset>, IoError> {
+        if let Some(indexes) = &self.indexes {
+            return Ok(indexes.offsets.ceiling(position));
+        }
+        match dir.open(self.base, FileKind::OffsetIndex, OpenMode::Read) {
+            Ok(file) => offset_index::ceiling(&InFile::new(&file)?, self.base, position),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// From which offset on a batch with `timestamp` or a greater one may be.
     pub(crate) fn time_floor<D: Disk<File = F>>(
         &self,
@@ -392,16 +408,39 @@ impl<F: DiskFile> Segment<F> {
     pub(crate) fn newest<D: Disk<File = F>>(
         &mut self,
         dir: &Dir<D>,
-    ) -> Result<IndexedTime, IoError> {
+    ) -> Result<IndexedTime, LogError> {
         if let Some(newest) = self.newest {
             return Ok(newest);
         }
-        let newest = match dir.open(self.base, FileKind::TimeIndex, OpenMode::Read) {
+        let none = IndexedTime::none(self.base);
+        let mut newest = match dir.open(self.base, FileKind::TimeIndex, OpenMode::Read) {
             Ok(file) => time_index::last(&InFile::new(&file)?, self.base)?,
-            Err(error) if error.is_not_found() => IndexedTime::none(self.base),
-            Err(error) => return Err(error),
+            Err(error) if error.is_not_found() => none,
+            Err(error) => return Err(error.into()),
         };
+        if newest == none && self.size > 0 {
+            // The index was lost, or no record has a time: only the batches know.
+            newest = self.newest_behind(dir, 0, none)?;
+            self.release();
+        }
         self.newest = Some(newest);
+        Ok(newest)
+    }
+
+    /// The same of the batches from `position` on, if it is greater than `known`.
+    fn newest_behind<D: Disk<File = F>>(
+        &mut self,
+        dir: &Dir<D>,
+        position: u32,
+        known: IndexedTime,
+    ) -> Result<IndexedTime, LogError> {
+        let mut newest = known;
+        let mut scan = self.heads(dir, position)?;
+        while let Some(head) = scan.next()? {
+            if head.max_timestamp > newest.timestamp {
+                newest = IndexedTime { timestamp: head.max_timestamp, offset: head.last };
+            }
+        }
         Ok(newest)
     }
 
@@ -458,15 +497,9 @@ impl<F: DiskFile> Segment<F> {
         let Some(indexes) = &mut self.indexes else { return Ok(()) };
         indexes.truncate(end);
         let start = indexes.offsets.last().map_or(0, |entry| entry.position);
-        let mut newest = indexes.times.last();
+        let known = indexes.times.last();
         // Behind the last entry there may be greater timestamps than it tells.
-        let mut scan = self.heads(dir, start)?;
-        while let Some(head) = scan.next()? {
-            if head.max_timestamp > newest.timestamp {
-                newest = IndexedTime { timestamp: head.max_timestamp, offset: head.last };
-            }
-        }
-        self.newest = Some(newest);
+        self.newest = Some(self.newest_behind(dir, start, known)?);
         Ok(())
     }
 }

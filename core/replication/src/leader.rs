@@ -245,9 +245,11 @@ impl<D: Disk> Leader<D> {
             at_least_one: read.at_least_one,
         };
         let slice = self.log.read(range)?;
-        let aborted = match read.isolation {
-            Isolation::ReadCommitted if slice.is_some() => {
-                let mut aborted = self.log.aborted_transactions(read.from, up_to)?;
+        let aborted = match (read.isolation, &slice) {
+            (Isolation::ReadCommitted, Some(slice)) => {
+                // Of those that lie behind the slice the consumer is told when it gets there.
+                let bound = self.log.bound_of(slice)?;
+                let mut aborted = self.log.aborted_transactions(read.from, bound)?;
                 aborted.sort_by_key(|transaction| transaction.first_offset);
                 aborted
             }

@@ -94,32 +94,39 @@ class OwnNode(Node):
 
     restartable = True
 
-    def __init__(self, folder, extra):
-        super().__init__(HOST, free_port())
+    def __init__(self, folder, extra, ports=None):
+        """A node in `folder`: formatted and started, unless `ports` say that it goes on where another was."""
+        self.ports = ports or (free_port(), free_port())
+        super().__init__(HOST, self.ports[0])
         self.folder = folder
         self.process = None
         folder.mkdir(parents=True, exist_ok=True)
         self.file = folder / "server.properties"
-        self.file.write_text(properties(folder, self.port, free_port(), extra))
+        self.file.write_text(properties(folder, *self.ports, extra))
         self.log = folder / "node.log"
+        if ports is None:
+            self.format()
+            self.start()
+
+    def format(self):
+        """Makes the data directory one of a new cluster."""
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         if cluster.startswith("-"):
             cluster = "A" + cluster[1:]  # an id that looks like an option is one to the format command
         done = subprocess.run(
-            self.format_command(cluster),
+            [*self.storage_command(), "format", "--standalone", "-t", cluster, "-c", str(self.file)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             env=self.environment(),
         )
-        (folder / "format.log").write_text(done.stdout + done.stderr)
+        (self.folder / "format.log").write_text(done.stdout + done.stderr)
         if done.returncode != 0:
             raise NodeError(
-                f"format: exit {done.returncode}; {folder / 'format.log'}: {(done.stdout + done.stderr)[-400:]}"
+                f"format: exit {done.returncode}; {self.folder / 'format.log'}: {(done.stdout + done.stderr)[-400:]}"
             )
-        self.start()
 
-    def format_command(self, cluster):
+    def storage_command(self):
         raise NotImplementedError
 
     def start_command(self):
@@ -202,9 +209,8 @@ class Kafka(OwnNode):
         heap = ["-Xmx512m", "-Xms128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         return ["java", *heap, f"-Dlog4j2.configurationFile={levels}", "-cp", f"{libs}/*"]
 
-    def format_command(self, cluster):
-        storage = "kafka.tools.StorageTool"
-        return [*self.java(), storage, "format", "--standalone", "-t", cluster, "-c", str(self.file)]
+    def storage_command(self):
+        return [*self.java(), "kafka.tools.StorageTool"]
 
     def start_command(self):
         return [*self.java(), "kafka.Kafka", str(self.file)]
@@ -215,12 +221,12 @@ class Dohle(OwnNode):
 
     kind = "dohle"
 
-    def __init__(self, folder, extra, executable):
+    def __init__(self, folder, extra, executable, ports=None):
         self.executable = str(executable)
-        super().__init__(folder, extra)
+        super().__init__(folder, extra, ports)
 
-    def format_command(self, cluster):
-        return [self.executable, "storage", "format", "--standalone", "-t", cluster, "-c", str(self.file)]
+    def storage_command(self):
+        return [self.executable, "storage"]
 
     def start_command(self):
         return [self.executable, "server", str(self.file)]

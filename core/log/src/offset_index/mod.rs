@@ -87,6 +87,11 @@ impl OffsetIndex {
         floor(&InMemory(&self.bytes), self.base, target).unwrap_or_default()
     }
 
+    /// The first entry from `position` on.
+    pub(crate) fn ceiling(&self, position: u32) -> Option<IndexedOffset> {
+        ceiling(&InMemory(&self.bytes), self.base, position).unwrap_or_default()
+    }
+
     /// Drops the entries from `end` on.
     pub(crate) fn truncate(&mut self, end: Offset) {
         let before = |entry: &[u8; ENTRY_SIZE]| decode(self.base, entry).offset < end;
@@ -113,6 +118,24 @@ pub(crate) fn floor(
     let next = entries.partition_point(before)?;
     let Some(index) = next.checked_sub(1) else { return Ok(None) };
     Ok(Some(decode(base, &entries.entry(index)?)))
+}
+
+/// The first entry from `position` on of an index wherever it is.
+pub(crate) fn ceiling(
+    entries: &impl Entries<ENTRY_SIZE>,
+    base: Offset,
+    position: u32,
+) -> Result<Option<IndexedOffset>, IoError> {
+    // Zeros fill up a file that was not trimmed.
+    let is_before = |entry: &[u8; ENTRY_SIZE]| {
+        *entry != [0; ENTRY_SIZE] && decode(base, entry).position < position
+    };
+    let index = entries.partition_point(is_before)?;
+    if index >= entries.count() {
+        return Ok(None);
+    }
+    let entry = entries.entry(index)?;
+    Ok((entry != [0; ENTRY_SIZE]).then(|| decode(base, &entry)))
 }
 
 /// An offset as an index tells it; `None` if it is not within 31 bits of the base.

@@ -37,6 +37,19 @@ fn floor_finds_the_last_entry_up_to_the_target() {
 }
 
 #[test]
+fn ceiling_finds_the_first_entry_from_the_position() {
+    let index = index(&[(109, 10), (120, 20), (121, 30)]);
+    let rows = [(0, Some((109, 10))), (11, Some((120, 20))), (30, Some((121, 30))), (31, None)];
+    let padded = [index.bytes(), &[0; 16]].concat();
+    for (position, expected) in rows {
+        let expected = expected.map(|(o, p)| entry(o, p));
+        assert_eq!(index.ceiling(position), expected, "{position}");
+        let in_padded = ceiling(&InMemory(&padded), Offset(100), position).unwrap();
+        assert_eq!(in_padded, expected, "{position}");
+    }
+}
+
+#[test]
 fn entries_must_ascend_and_fit() {
     let mut index = index(&[(109, 10)]);
     assert!(!index.push(entry(109, 20)));

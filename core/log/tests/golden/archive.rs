@@ -21,7 +21,8 @@ pub(crate) fn disk_of(name: &str) -> SimDisk {
     while let Some((head, behind)) = rest.split_at_checked(BLOCK_SIZE) {
         let Some(name) = text(&head[..100]).strip_prefix("./") else { break };
         let size = usize::from_str_radix(text(&head[124..136]).trim(), 8).unwrap();
-        if head[156] == b'0' {
+        // The metadata's log is not a partition like others: the whole node is opened on it elsewhere.
+        if head[156] == b'0' && !name.starts_with("__cluster_metadata") {
             disk.plant(&Path::new(DIR).join(name), &behind[..size]);
         }
         rest = &behind[size.div_ceil(BLOCK_SIZE) * BLOCK_SIZE..];

@@ -8,7 +8,10 @@ mod archive;
 mod opened;
 mod records;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use dohle_base::{Offset, ProducerId, Timestamp};
 use dohle_log::{OpenLog, checkpoint, checkpoint::OffsetKind, clean_stop, sim::SimDisk};
@@ -142,28 +145,48 @@ fn a_close_leaves_the_files_that_kafkas_stop_leaves() {
     {
         let disk = disk_of(directory);
         for partition in partitions(&disk) {
-            if !partition.topic.starts_with("__") {
+            if sample == "clean" || !partition.topic.starts_with("__") {
                 open(&disk, &partition, MADE).unwrap().close().unwrap();
             }
         }
         let mut wrong = Vec::new();
+        let mut excused = excused(sample);
         let mut count = 0;
         for line in include_str!("../../testdata/recovered-files.tsv").lines() {
             let [of, path, size, hash] = line.split('\t').collect::<Vec<_>>()[..] else { continue };
-            if of != sample {
+            // The coordinators' own partitions went on while Kafka was up.
+            // Nor is a leader made here, which would begin an epoch.
+            if of != sample
+                || (sample != "clean" && path.starts_with("__"))
+                || path.starts_with("__cluster_metadata")
+                || path.ends_with("leader-epoch-checkpoint")
+            {
                 continue;
             }
             let bytes = disk.peek(&Path::new(DIR).join(path));
             count += 1;
+            let is_same = bytes.as_ref().is_some_and(|bytes| records::sha256(bytes) == hash);
+            if !is_same && excused.remove(path) {
+                continue;
+            }
             match bytes {
-                Some(bytes) if records::sha256(&bytes) == hash => {}
+                Some(_) if is_same => {}
                 Some(bytes) => wrong.push(format!("{path}: {} bytes, not {size}", bytes.len())),
                 None => wrong.push(format!("{path}: missing")),
             }
         }
         assert!(wrong.is_empty(), "{sample}: {} of {count}: {wrong:#?}", wrong.len());
         assert!(count > 150, "{count}");
+        assert!(excused.is_empty(), "{sample}: no longer different: {excused:?}");
     }
+}
+
+/// The files of a sample that stay different, for the reasons in the table.
+fn excused(sample: &str) -> BTreeSet<&'static str> {
+    let lines = include_str!("../../testdata/recovered-differs.tsv").lines().skip(1);
+    let rows = lines.map(|line| line.split('\t').collect::<Vec<_>>());
+    let rows = rows.map(|row| <[&str; 3]>::try_from(row).expect("sample, path and reason"));
+    rows.filter(|[of, ..]| *of == sample).map(|[_, path, _]| path).collect()
 }
 
 #[test]

@@ -12,5 +12,6 @@ mod read;
 mod redo;
 mod retention;
 mod script;
+mod split;
 mod told;
 mod truncate;

@@ -1,7 +1,9 @@
 //! A read finds what a linear search finds, wherever it starts and ends.
 
+use std::path::Path;
+
 use dohle_base::{Offset, Rng, Timestamp};
-use dohle_log::{LogConfig, ReadError, ReadRange};
+use dohle_log::{Disk, LogConfig, ReadError, ReadRange};
 use dohle_records::{BatchView, split_batches};
 
 use crate::kit::*;
@@ -45,6 +47,8 @@ fn every_range_is_read_as_a_linear_search_would() {
                 );
                 let last = read.last().unwrap().view().last_offset().0;
                 assert!(last < up_to, "{from}..{up_to}: {last}");
+                let bound = log.bound_of(&slice).unwrap().0;
+                assert!(last < bound && bound <= (last + 20).min(end), "{last} {bound}");
                 let next = batches.iter().find(|(base, _)| *base == last + 1);
                 let rolled = bytes.len() < slice.size || log.segment_count() > 1;
                 assert!(next.is_none_or(|(_, next_last)| *next_last >= up_to) || rolled);
@@ -114,7 +118,8 @@ fn records_are_found_by_their_time() {
     for time in &times {
         records(2).at(*time).append(&mut log).unwrap();
     }
-    for _ in 0..2 {
+    // Once with the time index in memory, once as a clean stop leaves it, and once without it.
+    for round in 0..3 {
         for wanted in [0, 1_000, 1_001, 1_010, 1_100, 1_255, 1_260, 1_261, 9_999] {
             let expected = times.iter().position(|time| *time >= wanted).map(|at| at as i64 * 2);
             let found = log.offset_for_timestamp(Timestamp(wanted)).unwrap();
@@ -126,6 +131,10 @@ fn records_are_found_by_their_time() {
         let at = times.iter().position(|time| *time == greatest).unwrap() as i64 * 2;
         assert_eq!((newest.timestamp.0, newest.offset.0), (greatest, at));
         let end = log.close().unwrap();
+        let files = disk.list(Path::new(DIR)).unwrap().into_iter().map(|entry| entry.name);
+        for name in files.filter(|name| round == 1 && name.ends_with(".timeindex")) {
+            disk.remove(&Path::new(DIR).join(name)).unwrap();
+        }
         let how = dohle_log::OpenLog { clean: true, recovery_point: end, ..Default::default() };
         log = open_how(&disk, small(), how).unwrap();
     }

@@ -1,0 +1,165 @@
+"""Kafka's data directories, byte for byte: what one node left, the other opens.
+
+Every run starts from a seed. Kafka writes, stops or is killed; Dohle opens one copy and Kafka another, and
+both must tell the same; then Kafka opens what Dohle made of it. The same with Dohle as the writer.
+"""
+
+import re
+import time
+from pathlib import Path
+
+from harness import install
+from harness.report import expect
+
+from . import claims, dump, golden
+from .complaints import CLEAN, COMPLAINTS, complaints, warnings
+from .damaged import damaged
+from .nodes import BUSY, Exchange
+from .observe import comparable, differences, observe, surviving
+from .workload import Writer, plan
+
+# So long the cleaner gets before a stop.
+CLEANING_SECONDS = 2
+
+
+def build():
+    """Installs Kafka and the client that writes."""
+    install.kafka()
+    install.kafka_tools()
+    install.python()
+
+
+def run(report, options, work, quick):
+    """Both directions for each seed, stopped and killed; then damage, locks and formats."""
+    if options.kafka or options.bootstrap:
+        report.note("not made: it compares a Dohle of its own with a Kafka of its own")
+        return
+    executable = Path(options.dohle).resolve()
+
+    def check(name, action, seed):
+        it = Exchange(work / re.sub(r"\W+", "-", name.lower()), executable, seed)
+        try:
+            report.check(name, lambda: action(it))
+        finally:
+            it.end()
+
+    for archive in golden.SAMPLES:
+        check(f"the golden directory {archive}", lambda it: golden.golden(it, archive), 0)
+    count = options.seeds or (1 if quick else 4)
+    for seed in range(options.first_seed, options.first_seed + count):
+        for is_killed in (False, True):
+            ending = f"{'killed' if is_killed else 'stopped'}, seed {seed}"
+            check(f"Kafka to Dohle, {ending}", lambda it: kafka_to_dohle(it, is_killed), seed)
+            check(f"Dohle to Kafka, {ending}", lambda it: dohle_to_kafka(it, is_killed), seed)
+    check("what Dohle writes Kafka's tools read", dumped, options.first_seed)
+    said = {}
+    for leave_clean in (False, True):
+        name = f"damage after a {'stop' if leave_clean else 'crash'}"
+        check(name, lambda it: said.update(damaged(it, leave_clean, quick)), options.first_seed)
+    report.check("every complaint of Kafka's is known by sight", lambda: every_complaint(said))
+    check("one node at a time", claims.locks, options.first_seed)
+    check("formatted by the other", claims.formats, options.first_seed)
+
+
+def kafka_to_dohle(it, is_killed):
+    """Kafka writes; what Dohle finds is what Kafka finds, and Kafka goes on from what Dohle leaves."""
+    node = it.kafka("written", extra=BUSY)
+    live = write(it, node, transactions=True, is_killed=is_killed)
+    ours = it.reopened(it.dohle, "by-dohle", node)
+    seen, values = observe(ours)
+    promised(live["acknowledged"], values)
+    ours.terminate()
+    theirs = it.reopened(it.kafka, "by-kafka", node)
+    wanted, _ = observe(theirs)
+    theirs.terminate()
+    same(seen, wanted)
+    if not is_killed:
+        same(seen, surviving(live["seen"]))
+    back = it.reopened(it.kafka, "back", ours)
+    again, _ = observe(back)
+    text = back.log.read_text()
+    quiet(text)
+    back.terminate()
+    same(again, wanted)
+
+
+def dohle_to_kafka(it, is_killed):
+    """Dohle writes; Kafka finds what Dohle finds, has nothing to repair after a stop, and leaves the same."""
+    node = it.dohle("written")
+    live = write(it, node, transactions=False, is_killed=is_killed)
+    if is_killed:
+        ours = it.reopened(it.dohle, "by-dohle", node)
+        wanted, _ = observe(ours)
+        ours.terminate()
+    else:
+        wanted = surviving(live["seen"])
+    theirs = it.reopened(it.kafka, "by-kafka", node)
+    seen, values = observe(theirs)
+    promised(live["acknowledged"], values)
+    text = theirs.log.read_text()
+    if not is_killed:
+        quiet(text)
+    theirs.terminate()
+    same(seen, wanted)
+
+
+def dumped(it):
+    """DumpLogSegments finds nothing wrong with what Dohle leaves, and would."""
+    node = it.dohle("written")
+    write(it, node, transactions=False, is_killed=False)
+    data = node.folder / "data"
+    wrong = dump.everything(it.work, data)
+    expect(not wrong, f"{len(wrong)} complaints: {wrong[:3]}")
+    index = next(file for file in sorted(data.glob("codec-*/*.index")) if file.stat().st_size > 8)
+    log = index.with_suffix(".log")
+    for file, option, at in ((log, "--deep-iteration", -1), (index, "--verify-index-only", 7)):
+        content = bytearray(file.read_bytes())
+        content[at] ^= 1
+        file.write_bytes(content)
+        lines = dump.dump(it.work, [file], option)[1]
+        expect(lines, f"{option} does not see a changed byte in {file}")
+
+
+def every_complaint(said):
+    """What the clean directories are searched for did come up in the damaged ones."""
+    missing = set(COMPLAINTS) - set(said)
+    expect(not missing, f"Kafka never said: {sorted(missing)}")
+
+
+def write(it, node, transactions, is_killed):
+    """Lets a writer write, then stops or kills the node; what was seen before, what was promised."""
+    writer = Writer(node, it.work, plan(it.seed, transactions))
+    seen = None
+    try:
+        writer.wait()
+        if is_killed:
+            writer.go_on(it.rng.uniform(0.2, 2.5))
+            node.kill()
+        else:
+            time.sleep(CLEANING_SECONDS)
+            seen, _ = observe(node)
+            node.terminate()
+    finally:
+        writer.stop()
+    return {"seen": seen, "acknowledged": writer.acknowledged()}
+
+
+def promised(acknowledged, values):
+    """Every record that was acknowledged is there."""
+    for part, records in acknowledged.items():
+        lost = [o for o, crc in records.items() if values.get(part, {}).get(o) != crc]
+        expect(not lost, f"{part}: {len(lost)} acknowledged records are not there, the first at {lost[:3]}")
+
+
+def quiet(text):
+    """Kafka had nothing to say against a directory that was left clean."""
+    found = complaints(text)
+    expect(not found, f"Kafka complains: {found}")
+    said = warnings(text)
+    expect(not said, f"Kafka warns: {said[:3]}")
+    expect(re.search(CLEAN, text), "Kafka did not find the directory clean")
+
+
+def same(seen, wanted):
+    found = list(differences(*comparable(seen, wanted)))
+    expect(not found, f"{len(found)} differences: " + "; ".join(found[:12]))

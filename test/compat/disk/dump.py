@@ -1,0 +1,60 @@
+"""Kafka's DumpLogSegments on every file of a data directory.
+
+The tool exits with 0 whatever it finds, so its output is read.
+"""
+
+import subprocess
+
+from harness import install
+from harness.report import expect
+
+MAIN = "org.apache.kafka.tools.DumpLogSegments"
+# What it prints of a damaged file. Offsets that are missing are none: the cleaner leaves gaps.
+WRONG = (
+    "isvalid: false",
+    "mismatch",
+    "out of order timestamp",
+    "not found in the log",
+    "found invalid",
+    "exception",
+    "corrupt",
+    "failed",
+    "not completed",
+    "bytes found at the end",
+    "could not",
+)
+
+
+def dump(work, files, *options):
+    """Runs the tool; returns what it printed and the lines that tell of damage."""
+    command = ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto"]
+    command += ["-cp", f"{install.kafka_tools() / 'libs'}/*", MAIN]
+    command += ["--files", ",".join(str(f) for f in files), *options]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    (work / "dump.log").write_text(done.stdout + done.stderr)
+    expect(done.returncode == 0, f"{options}: exit {done.returncode}: {(done.stdout + done.stderr)[-300:]}")
+    lines = (line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("SLF4J:"))
+    return done.stdout, [line for line in lines if any(word in line.lower() for word in WRONG)]
+
+
+def everything(work, data):
+    """All decoders on all files of a directory that Dohle stopped cleanly; returns what is wrong."""
+    of = lambda pattern: sorted(file for file in data.glob(pattern) if file.stat().st_size)
+    user = [f for f in of("*/*.log") if not f.parent.name.startswith("__")]
+    indexes = [f for f in [*of("*/*.index"), *of("*/*.timeindex")] if not f.parent.name.startswith("__")]
+    metadata = [*of("__cluster_metadata-0/*.log"), *of("__cluster_metadata-0/*.checkpoint")]
+    # with what each prints of sound files: a tool that does nothing is no proof
+    runs = (
+        (user, "--deep-iteration", "| offset: "),
+        (indexes, "--index-sanity-check", "passed sanity check"),
+        (indexes, "--verify-index-only", "Dumping"),
+        (of("__consumer_offsets-*/*.log"), "--offsets-decoder", '"group":"group-a"'),
+        (metadata, "--cluster-metadata-decoder", "TOPIC_RECORD"),
+        (of("*/*.snapshot"), "--print-data-log", "producerId: "),
+    )
+    wrong = []
+    for files, option, wanted in runs:
+        out, lines = dump(work, files, option)
+        expect(wanted in out, f"{option}: no {wanted!r} in {out[-200:]!r}")
+        wrong += [f"{option}: {line[:200]}" for line in lines]
+    return wrong
