@@ -150,6 +150,9 @@ fn finish_replacements<D: Disk>(dir: &Dir<D>) -> Result<bool, LogError> {
     for file in swaps {
         let renamed = SegmentFile { stage: FileStage::Current, ..*file };
         let path = |file: SegmentFile| dir.path().join(file.name());
+        // One after another for sure, or the next start would take what lies between two that are
+        // not renamed for what was to be removed.
+        dir.disk.sync_dir(dir.path())?;
         dir.disk.rename(&path(*file), &path(renamed))?;
     }
     dir.disk.sync_dir(dir.path())?;

@@ -60,6 +60,9 @@ pub struct Log<D: Disk> {
     pub(crate) sealed_open: Option<Offset>,
     /// Whether names were made or removed since the directory was synced.
     pub(crate) names_changed: bool,
+    /// Whether the oldest segment was removed since the log was opened. Before another one goes the
+    /// directory is synced, or a power cut could leave the older one and a gap behind it.
+    pub(crate) unsynced_removal: bool,
     /// Whether the directory was made and its own name is not durable.
     pub(crate) parent_changed: bool,
     /// How far the side files of the segment that is written go.

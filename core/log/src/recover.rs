@@ -178,6 +178,7 @@ impl<D: Disk> Log<D> {
             deleted: Deleted::default(),
             sealed_open: None,
             names_changed,
+            unsynced_removal: false,
             parent_changed: is_new,
             sides_saved: SidesSaved::default(),
             truncations: 0,

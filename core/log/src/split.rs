@@ -71,6 +71,9 @@ pub(crate) fn split<D: Disk>(dir: &Dir<D>, base: Offset) -> Result<(), LogError>
     dir.disk.sync_dir(dir.path())?;
     remove_segment_files(dir, base)?;
     for piece in &pieces {
+        // One after another for sure: a start takes what lies between two that are not renamed for
+        // what was to be removed.
+        dir.disk.sync_dir(dir.path())?;
         rename(dir, piece.base, FileStage::Swap, FileStage::Current)?;
     }
     Ok(dir.disk.sync_dir(dir.path())?)

@@ -126,7 +126,11 @@ impl<D: Disk> Log<D> {
     pub(crate) fn remove_first_segment(&mut self, now: Timestamp) -> Result<(), LogError> {
         let [first, second, ..] = &self.segments[..] else { return Ok(()) };
         let (base, next) = (first.base, second.base);
+        if self.unsynced_removal {
+            self.dir.disk.sync_dir(self.dir.path())?;
+        }
         self.retire_segment(base, now)?;
+        self.unsynced_removal = true;
         self.segments.remove(0);
         Ok(self.retire_snapshots(|offset| offset < next, now)?)
     }
