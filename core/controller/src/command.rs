@@ -9,6 +9,8 @@ use dohle_protocol::api::{
     alter_configs_request::AlterConfigsRequest, alter_configs_response::AlterConfigsResponse,
     alter_partition_request::AlterPartitionRequest,
     alter_partition_response::AlterPartitionResponse,
+    assign_replicas_to_dirs_request::AssignReplicasToDirsRequest,
+    assign_replicas_to_dirs_response::AssignReplicasToDirsResponse,
     broker_heartbeat_request::BrokerHeartbeatRequest,
     broker_heartbeat_response::BrokerHeartbeatResponse,
     broker_registration_request::BrokerRegistrationRequest,
@@ -80,6 +82,8 @@ pub enum Request {
     AllocateProducerIds(AllocateProducerIdsRequest),
     /// A leader saw its ISR change.
     AlterPartition(AlterPartitionRequest),
+    /// A broker tells in which directories its replicas lie.
+    AssignReplicasToDirs(AssignReplicasToDirsRequest),
 }
 
 /// The answer to a request.
@@ -109,6 +113,8 @@ pub enum Reply {
     AllocateProducerIds(AllocateProducerIdsResponse),
     /// To `AlterPartition`.
     AlterPartition(AlterPartitionResponse),
+    /// To `AssignReplicasToDirs`.
+    AssignReplicasToDirs(AssignReplicasToDirsResponse),
     /// To any request: nothing was done. `NOT_CONTROLLER` if this node is not the one to ask.
     Refused(ApiError),
 }

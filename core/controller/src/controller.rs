@@ -125,6 +125,9 @@ impl Machine for Controller {
             Request::AlterConfigs(request) => self.alter_configs(&context, &request),
             Request::AllocateProducerIds(request) => self.allocate_producer_ids(&context, &request),
             Request::AlterPartition(request) => self.alter_partition(&context, &request),
+            Request::AssignReplicasToDirs(request) => {
+                self.assign_replicas_to_dirs(&context, &request)
+            }
         }
     }
 

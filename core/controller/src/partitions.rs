@@ -1,6 +1,8 @@
-//! Partitions: how one changes, what a leader may ask for, and how more are made.
+//! Partitions: how one changes, what a leader may ask for, in which directories replicas lie, and how
+//! more are made.
 
 mod alter;
+mod assign;
 mod change;
 mod create;
 

@@ -38,6 +38,7 @@ macro_rules! scenarios {
 
 scenarios! {
     brokers
+    directories
     configs
     elections_with_elr
     elections_without_elr

@@ -13,7 +13,7 @@
 //! The batches go before their indexes: a crash between leaves indexes alone, which the next start
 //! sweeps up, as it does with everything that is called `.deleted`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dohle_base::{Offset, Timestamp};
 
@@ -33,6 +33,15 @@ pub(crate) struct Deleted {
 struct DeletedFile {
     path: PathBuf,
     due: Timestamp,
+}
+
+impl Deleted {
+    /// The directory has another name.
+    pub(crate) fn follow(&mut self, dir: &Path) {
+        for file in &mut self.files {
+            file.path = file.path.file_name().map_or_else(|| dir.to_owned(), |name| dir.join(name));
+        }
+    }
 }
 
 /// Files whose time has come.

@@ -36,6 +36,7 @@ mod read;
 mod recent;
 mod recover;
 mod redo;
+mod relocate;
 mod retention;
 mod scan;
 mod search;

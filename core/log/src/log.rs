@@ -132,6 +132,12 @@ impl<D: Disk> Log<D> {
         &self.recovery
     }
 
+    /// Whether the directory does not say yet whose it is; the next flush writes that. Until then a
+    /// start after a crash does not believe what checkpoints tell of the partition.
+    pub fn has_unsaved_topic(&self) -> bool {
+        self.unsaved_topic.is_some()
+    }
+
     /// Whether a failed write has closed the log: it must be opened again.
     pub fn is_poisoned(&self) -> bool {
         self.poisoned

@@ -274,6 +274,15 @@ impl<D: Disk> Leader<D> {
         Ok(self.log.log_start_offset())
     }
 
+    /// Goes on with a copy of the log that has caught up, and gives back the one that it had. All of
+    /// the copy is on the disk, so everything is committed.
+    pub fn replace_log(&mut self, log: Log<D>) -> Log<D> {
+        assert_eq!(log.log_end_offset(), self.log.log_end_offset(), "the copy has caught up");
+        let old = std::mem::replace(&mut self.log, log);
+        self.commit(self.log.log_end_offset());
+        old
+    }
+
     /// Gives the log back, when this replica leads no longer. Whoever waits looks again.
     pub fn into_log(mut self) -> Log<D> {
         self.interrupt();

@@ -22,9 +22,20 @@ use dohle_protocol::{
 use dohle_replication::fetch_session::{SessionCache, SessionLimits};
 
 use crate::{
-    controller::ControllerHandle, coordinator::Coordinator, log_dirs::LogDir, metadata::Published,
-    metrics::Metrics, partition::Partition, partitions::Partitions, producer_ids::ProducerIds,
-    retention::Retention, topic_config, topic_names::CONSUMER_OFFSETS, upkeep::Upkeep,
+    controller::ControllerHandle,
+    coordinator::Coordinator,
+    fatal::Fatal,
+    log_dirs::{Alarm, LogDir},
+    metadata::Published,
+    metrics::Metrics,
+    moves::Moves,
+    partition::Partition,
+    partitions::Partitions,
+    producer_ids::ProducerIds,
+    retention::Retention,
+    topic_config,
+    topic_names::CONSUMER_OFFSETS,
+    upkeep::Upkeep,
 };
 
 /// Which part of the node a listener leads to.
@@ -68,6 +79,8 @@ pub struct Parts {
     pub upkeep: Upkeep,
     /// The way to the thread that removes what is to go.
     pub retention: Retention,
+    /// Rings when a log directory has failed.
+    pub alarm: Alarm,
     /// The clock.
     pub clock: Clock,
     /// What is counted for metrics.
@@ -86,7 +99,7 @@ pub struct Broker {
     pub config: BrokerConfig,
     /// The partitions that this node holds.
     pub partitions: Partitions,
-    /// Where they lie.
+    /// Where they lie: the log directories that could be opened.
     pub log_dirs: Vec<Arc<LogDir>>,
     /// The way to the controller.
     pub controller: ControllerHandle,
@@ -96,6 +109,12 @@ pub struct Broker {
     pub upkeep: Upkeep,
     /// The way to the thread that removes what is to go.
     pub retention: Retention,
+    /// The way to the thread that moves partitions between log directories.
+    pub moves: Moves,
+    /// Rings when a log directory has failed.
+    pub alarm: Alarm,
+    /// Tells why the node cannot go on.
+    pub fatal: Fatal,
     /// The clock.
     pub clock: Clock,
     /// What is counted for metrics.
@@ -129,6 +148,9 @@ impl Broker {
             coordinator: parts.coordinator,
             upkeep: parts.upkeep,
             retention: parts.retention,
+            moves: Moves::default(),
+            alarm: parts.alarm,
+            fatal: Fatal::default(),
             clock: parts.clock,
             metrics: parts.metrics,
             fetch_sessions: Mutex::new(sessions),
@@ -168,6 +190,12 @@ impl Broker {
             tracing::warn!("{warning}");
         }
         self.settings.store(Arc::new(settings));
+    }
+
+    /// Whether some of the configured log directories cannot be used.
+    pub(crate) fn has_failed_dirs(&self) -> bool {
+        self.log_dirs.len() < self.config.log_dirs.len()
+            || self.log_dirs.iter().any(|dir| dir.has_failed())
     }
 
     /// The epoch of this broker's registration; −1 before it.

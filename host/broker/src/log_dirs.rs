@@ -9,6 +9,7 @@
 //! Not here: what is in a log (core/log), how appends become durable (`durability`), and which
 //! partitions there should be (`publisher`).
 
+mod failure;
 mod log_starts;
 
 use std::{
@@ -28,6 +29,8 @@ use dohle_log::{
 use dohle_os::{DirLock, LockError, OsDisk, OsFile, Volume, VolumeSync, boot_id, volume_of};
 use dohle_replication::CommitRule;
 use tracing::{error, warn};
+
+pub use failure::Alarm;
 
 use crate::{
     durability::{self, WriteAhead, WriterThread},
@@ -105,6 +108,7 @@ impl LogDir {
         path: PathBuf,
         disk: OsDisk,
         upkeep: Upkeep,
+        alarm: Alarm,
     ) -> Result<Self, LogDirError> {
         let lock = DirLock::take(&path)?;
         let stop = clean_stop::read(&disk, &path)?;
@@ -120,7 +124,7 @@ impl LogDir {
         // Before any log is opened: a crash from here on is not a clean stop.
         clean_stop::remove(&disk, &path)?;
         let volume = VolumeSync::open(&path)?;
-        let way = WriteAhead::new(upkeep, wal.end());
+        let way = WriteAhead::new(upkeep, alarm, wal.end());
         let writer = WriterThread::start(Arc::clone(&way), wal)
             .map_err(|error| LogDirError::Thread { path: path.clone(), error })?;
         let (lock, writer) = (Mutex::new(Some(lock)), Mutex::new(Some(writer)));
@@ -228,15 +232,8 @@ impl LogDir {
     pub fn flush(&self, partitions: &[Arc<Partition>]) {
         let checkpoint = || self.write_checkpoints(partitions);
         if let Err(error) = durability::flush(&self.way, &self.volume, checkpoint) {
-            self.fail(&error, partitions);
+            self.way.fail(&error);
         }
-    }
-
-    fn fail(&self, error: &IoError, partitions: &[Arc<Partition>]) {
-        error!(dir = %self.path.display(), "failed, its partitions are offline: {error}");
-        self.way.fail();
-        let here = partitions.iter().filter(|partition| partition.directory() == self.id);
-        here.for_each(|partition| partition.take_offline());
     }
 
     /// Writes the checkpoints of the partitions that lie here.

@@ -8,12 +8,13 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use arc_swap::ArcSwap;
 use dohle_base::{ErrorCode, LeaderEpoch, Offset, PartitionId, Str, Timestamp, TopicId, Uuid};
 use dohle_log::{AppendError, Appended, Origin};
 use dohle_os::OsDisk;
 use dohle_replication::{Leader, wait::Wait};
 
-use crate::log_dirs::LogDir;
+use crate::{durability::WriteAhead, log_dirs::LogDir};
 
 /// One partition.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ pub struct Partition {
     topic_id: TopicId,
     index: PartitionId,
     /// The log directory that it lies in.
-    dir: Arc<LogDir>,
+    dir: ArcSwap<LogDir>,
     /// Whether something in it is not flushed.
     is_dirty: AtomicBool,
     state: Mutex<State>,
@@ -49,6 +50,7 @@ impl Partition {
         state: State,
     ) -> Arc<Self> {
         let (is_dirty, state) = (AtomicBool::new(false), Mutex::new(state));
+        let dir = ArcSwap::new(dir);
         Arc::new(Self { topic, topic_id, index, dir, is_dirty, state })
     }
 
@@ -69,7 +71,22 @@ impl Partition {
 
     /// The log directory that it lies in.
     pub fn directory(&self) -> Uuid {
-        self.dir.id
+        self.dir.load().id
+    }
+
+    /// The log directory that it lies in.
+    pub(crate) fn log_dir(&self) -> Arc<LogDir> {
+        self.dir.load_full()
+    }
+
+    /// It lies in another log directory from now on. Under the lock of the state.
+    pub(crate) fn move_to(&self, dir: Arc<LogDir>) {
+        self.dir.store(dir);
+    }
+
+    /// Whether its appends go this way to the disk.
+    pub(crate) fn goes(&self, way: &WriteAhead) -> bool {
+        std::ptr::eq(self.dir.load().write_ahead(), way)
     }
 
     /// Notes that something is not flushed; `false` if that was noted before.
@@ -98,7 +115,7 @@ impl Partition {
 
     /// Something in it may not be durable: it is to be flushed soon.
     pub(crate) fn unflushed(self: &Arc<Self>) {
-        self.dir.write_ahead().unflushed(self);
+        self.dir.load().write_ahead().unflushed(self);
     }
 
     /// The state, to change it or to look at it: not for requests.
@@ -161,17 +178,20 @@ impl Partition {
         origin: Origin,
         now: Timestamp,
     ) -> Result<Result<(Appended, bool), AppendError>, ErrorCode> {
-        let way = self.dir.write_ahead();
-        if way.has_failed() {
-            return Err(ErrorCode::KAFKA_STORAGE_ERROR);
-        }
         self.with_leader(|leader| {
+            // Under the lock: it may have moved to another directory.
+            let dir = self.dir.load();
+            let way = dir.write_ahead();
+            if way.has_failed() {
+                return Err(ErrorCode::KAFKA_STORAGE_ERROR);
+            }
             let rule = leader.commit_rule();
             let appended = leader.append(batches, origin, now, |end, slices| {
                 way.written(self, rule, end, slices);
-            })?;
-            Ok((appended, leader.is_committed(appended.last_offset.next())))
-        })
+            });
+            Ok(appended
+                .map(|appended| (appended, leader.is_committed(appended.last_offset.next()))))
+        })?
     }
 
     /// Whether everything below `end` is committed; if not, `wait` will hear when it is.

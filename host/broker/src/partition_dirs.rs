@@ -5,18 +5,22 @@
 //! <topic>-<n>                   found at start, not in the metadata ──rename──▶ -stray
 //! <topic>-<n>.<digits>-stray    left alone, with a warning: they are the operator's
 //! <topic>-<n>.<digits>-delete   found at start ──▶ gone
+//! <topic>-<n>.<digits>-future   found at start: its move goes on, see `moves`
 //! ```
 //!
 //! A rename is durable before anything relies on it: before a topic of the same name is opened.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use dohle_base::{BrokerId, PartitionId, Rng, Str, Timestamp, TopicId, Uuid};
+use dohle_base::{BrokerId, PartitionId, Str, Timestamp, TopicId, Uuid};
 use dohle_log::{DirRole, Disk, IoError, PartitionDir, partition_metadata};
 use dohle_metadata::MetadataImage;
 use tracing::{info, warn};
 
-use crate::{log_dirs::LogDir, retention::DeletedDir};
+use crate::{Broker, log_dirs::LogDir, retention::DeletedDir};
 
 /// The directory of the metadata log, which is none of a partition that is served here.
 const METADATA_LOG: &str = "__cluster_metadata";
@@ -26,71 +30,108 @@ pub(crate) fn delete(
     dir: &Arc<LogDir>,
     topic: &Str,
     index: PartitionId,
-    rng: &mut Rng,
+    unique: Uuid,
     due: Timestamp,
 ) -> Result<DeletedDir, IoError> {
-    let path = set_aside(dir, &PartitionDir::current(topic, index), DirRole::Deleted, rng)?;
+    let current = PartitionDir::current(topic, index);
+    let path = set_aside(dir, &current.name(unique), current, DirRole::Deleted, unique)?;
     Ok(DeletedDir { dir: Arc::clone(dir), path, due })
+}
+
+/// Puts a partition's directory aside for the operator.
+pub(crate) fn set_stray(
+    dir: &LogDir,
+    name: &str,
+    found: PartitionDir,
+    why: &str,
+    unique: Uuid,
+) -> Result<(), IoError> {
+    let stray = set_aside(dir, name, found, DirRole::Stray, unique)?;
+    let was = dir.path.join(name);
+    warn!(
+        dir = %was.display(),
+        "{why}: it is not served, and is now called {}", stray.display()
+    );
+    Ok(())
+}
+
+/// Puts a copy in the place of the partition that it is a copy of.
+pub(crate) fn promote(dir: &LogDir, future: &FutureDir) -> Result<(), IoError> {
+    let FutureDir { path, found, .. } = future;
+    let current = PartitionDir::current(&found.topic, found.partition).name(Uuid::ZERO);
+    dir.disk().rename(path, &dir.path.join(current))?;
+    dir.disk().sync_dir(&dir.path)?;
+    info!(dir = %path.display(), "the partition that it is a copy of is gone: it takes its place");
+    Ok(())
 }
 
 /// Renames the directory of a partition durably; says to what.
 fn set_aside(
     dir: &LogDir,
-    current: &PartitionDir,
+    name: &str,
+    found: PartitionDir,
     role: DirRole,
-    rng: &mut Rng,
+    unique: Uuid,
 ) -> Result<PathBuf, IoError> {
-    let unique = Uuid::random(rng);
-    let path = dir.path.join(PartitionDir { role, ..current.clone() }.name(unique));
-    dir.disk().rename(&dir.path.join(current.name(unique)), &path)?;
+    let path = dir.path.join(PartitionDir { role, ..found }.name(unique));
+    dir.disk().rename(&dir.path.join(name), &path)?;
     dir.disk().sync_dir(&dir.path)?;
     Ok(path)
 }
 
-/// Looks through a log directory at start. Says what is to be removed.
+/// A copy of a partition whose move was cut short.
+#[derive(Debug)]
+pub(crate) struct FutureDir {
+    pub(crate) dir: Arc<LogDir>,
+    pub(crate) path: PathBuf,
+    pub(crate) found: PartitionDir,
+}
+
+/// What is found in a log directory at start beside the partitions that are served.
+#[derive(Debug, Default)]
+pub(crate) struct Leftovers {
+    pub(crate) deleted: Vec<DeletedDir>,
+    pub(crate) futures: Vec<FutureDir>,
+}
+
+/// Looks through a log directory at start.
 ///
 /// # Errors
 /// The directory cannot be read or changed.
 pub(crate) fn sort_out(
+    broker: &Broker,
     dir: &Arc<LogDir>,
     image: &MetadataImage,
-    node_id: BrokerId,
-    rng: &mut Rng,
-) -> Result<Vec<DeletedDir>, IoError> {
-    let mut deleted = Vec::new();
+    left: &mut Leftovers,
+) -> Result<(), IoError> {
     for entry in dir.disk().list(&dir.path)?.into_iter().filter(|entry| entry.is_dir) {
         // Others may keep something here, too: `lost+found` for one.
         let Ok(found) = PartitionDir::parse(&entry.name) else { continue };
         let path = dir.path.join(&entry.name);
         match found.role {
             DirRole::Deleted => {
-                deleted.push(DeletedDir { dir: Arc::clone(dir), path, due: Timestamp(0) });
+                left.deleted.push(DeletedDir { dir: Arc::clone(dir), path, due: Timestamp(0) });
             }
             DirRole::Stray => {
                 warn!(dir = %path.display(), "holds a partition that is not served; left alone");
             }
-            DirRole::Future => {}
             DirRole::Current if found.topic == METADATA_LOG => {}
-            DirRole::Current => {
-                let Some(why) = why_stray(dir, &path, &found, image, node_id) else { continue };
-                let stray = set_aside(dir, &found, DirRole::Stray, rng)?;
-                warn!(
-                    dir = %path.display(),
-                    "{why}: it is not served, and is now called {}", stray.display()
-                );
+            DirRole::Current | DirRole::Future => {
+                if let Some(why) = why_stray(dir, &path, &found, image, broker.node_id) {
+                    set_stray(dir, &entry.name, found, &why, broker.random_id())?;
+                } else if found.role == DirRole::Future {
+                    left.futures.push(FutureDir { dir: Arc::clone(dir), path, found });
+                }
             }
         }
     }
-    if !deleted.is_empty() {
-        info!(dir = %dir.path.display(), "{} deleted partitions are left to remove", deleted.len());
-    }
-    Ok(deleted)
+    Ok(())
 }
 
 /// Why a partition that is found in a directory is none of this node's.
 fn why_stray(
     dir: &LogDir,
-    path: &std::path::Path,
+    path: &Path,
     found: &PartitionDir,
     image: &MetadataImage,
     node_id: BrokerId,

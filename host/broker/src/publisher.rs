@@ -6,10 +6,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use dohle_base::{BrokerId, Offset, PartitionId, Rng, Str, Timestamp, Uuid};
+use dohle_base::{BrokerId, Offset, PartitionId, Rng, Str, Timestamp, TopicId, Uuid};
 use dohle_config::{Resource, TopicConfig};
 use dohle_log::{AppendError, IoError, Log, LogConfig, LogError, PartitionDir};
-use dohle_metadata::{ConfigResource, MetadataDelta, Topic, TopicDelta};
+use dohle_metadata::{ConfigResource, MetadataDelta, MetadataImage, Topic, TopicDelta};
 use dohle_os::OsDisk;
 use dohle_replication::{CommitRule, Leader};
 use tracing::{error, info, warn};
@@ -19,7 +19,9 @@ use crate::{
     log_dirs::LogDir,
     metadata::Published,
     partition::{Partition, State},
-    partition_dirs, topic_config,
+    partition_dirs::{self, FutureDir, Leftovers},
+    placement::{Place, Placement},
+    topic_config,
     topic_names::CONSUMER_OFFSETS,
 };
 
@@ -32,12 +34,16 @@ pub struct Publisher {
     broker: Arc<Broker>,
     rng: Rng,
     has_published: bool,
+    /// Where partitions were put that the metadata does not know to be there.
+    assignments: Vec<(TopicId, PartitionId, Uuid)>,
+    /// The directories whose failure was noticed.
+    failed: BTreeSet<Uuid>,
 }
 
 impl Publisher {
     /// A publisher; `rng` spreads the ages at which segments are closed, and names what is deleted.
     pub fn new(broker: Arc<Broker>, rng: Rng) -> Self {
-        Self { broker, rng, has_published: false }
+        Self { broker, rng, has_published: false, assignments: Vec::new(), failed: BTreeSet::new() }
     }
 
     /// Makes the node what `new` says.
@@ -54,9 +60,7 @@ impl Publisher {
         // Deleted first: a topic that was made again has the name of the one that is gone.
         self.delete(&delta.deleted);
         let is_first = !std::mem::replace(&mut self.has_published, true);
-        if is_first {
-            self.sort_out(&new);
-        }
+        let copies = if is_first { self.sort_out(&new) } else { Vec::new() };
         let created = delta
             .created
             .iter()
@@ -64,6 +68,7 @@ impl Publisher {
         self.open(created.collect(), &new);
         if is_first {
             self.forget_others();
+            self.resume(copies, &new);
         }
         for topic in &delta.changed {
             self.change(&new, topic);
@@ -84,14 +89,17 @@ impl Publisher {
     /// Opens and leads partitions that this node has replicas of, several at a time: to make one durable,
     /// or to read what a crash has left, is to wait for the disk.
     fn open(&mut self, wanted: Vec<(Arc<Topic>, PartitionId)>, new: &Published) {
+        if wanted.is_empty() {
+            return;
+        }
         let mut tasks = Vec::with_capacity(wanted.len());
+        let mut placement = Placement::of(&self.broker);
         let mut config: Option<(Str, TopicConfig)> = None;
         for (topic, index) in wanted {
             let Some(partition) = topic.partitions.get(&index).cloned() else { continue };
             if !partition.replicas.contains(&self.broker.node_id) {
                 continue;
             }
-            let Some(dir) = self.directory_of(&topic, index, &partition) else { continue };
             let of_topic = match config.take() {
                 Some(known) if known.0 == topic.name => known,
                 _ => {
@@ -104,13 +112,82 @@ impl Publisher {
             let log_config = topic_config::log_config(&of_topic.1, expiration, &mut self.rng);
             let rule = topic_config::commit_rule(&of_topic.1);
             config = Some(of_topic);
-            tasks.push(Opening { topic, index, partition, dir, config: log_config, rule });
+            let place = placement.place(&self.broker, &topic.name, index, &partition);
+            let opening = |dir| Opening { topic, index, partition, dir, config: log_config, rule };
+            tasks.extend(self.find(place, opening));
         }
         let opened = self.run(tasks);
         self.broker.partitions.insert(opened.iter().cloned());
         for partition in opened {
             if partition.topic() == CONSUMER_OFFSETS && partition.is_led() {
                 self.broker.coordinator.elected(partition);
+            }
+        }
+    }
+
+    /// What is to be opened of a partition that lies in this place; none if it cannot be.
+    fn find(
+        &mut self,
+        place: Place,
+        opening: impl FnOnce(Arc<LogDir>) -> Opening,
+    ) -> Option<Opening> {
+        let found = match place {
+            Place::In(dir) => return Some(opening(dir)),
+            Place::Chosen(dir) => opening(dir),
+            Place::Several(dirs) => self.settle_rivals(opening(dirs.first().cloned()?), dirs),
+            // The metadata says that nobody leads it.
+            Place::Offline => return None,
+        };
+        self.assignments.push((found.topic.id, found.index, found.dir.id));
+        Some(found)
+    }
+
+    /// Of the directories that a partition lies in, the one with the longest log is it. So a move ends
+    /// that a crash has cut short between its renames; what the others have it has, too.
+    fn settle_rivals(&mut self, mut opening: Opening, rivals: Vec<Arc<LogDir>>) -> Opening {
+        let now = self.broker.clock.wall();
+        let assigned = opening.partition.directory(self.broker.node_id);
+        let mut reached = Vec::new();
+        for dir in rivals {
+            opening.dir = dir;
+            match opening.open(now) {
+                Ok((log, _)) => {
+                    let reach = (log.latest_epoch(), log.log_end_offset());
+                    reached.push((
+                        reach,
+                        Some(opening.dir.id) == assigned,
+                        Arc::clone(&opening.dir),
+                    ));
+                }
+                Err(error) => {
+                    // It is reported once more when it is opened, and stays as it is.
+                    warn!(dir = %opening.dir.path.display(), "lies in several directories: {error}");
+                    return opening;
+                }
+            }
+        }
+        reached.sort_by_key(|(reach, is_assigned, _)| (*reach, *is_assigned));
+        if let Some((_, _, dir)) = reached.pop() {
+            opening.dir = dir;
+        }
+        for (_, _, dir) in reached {
+            warn!(dir = %dir.path.display(), topic = %opening.topic.name, index = %opening.index,
+                "the partition lies in {}, too, which reaches as far or further", opening.dir.path.display());
+            self.clear_away(&dir, &opening.topic.name, opening.index);
+        }
+        opening
+    }
+
+    /// Schedules the directory of a partition for removal.
+    fn clear_away(&self, dir: &Arc<LogDir>, topic: &Str, index: PartitionId) {
+        dir.forget(topic, index);
+        let delay = self.broker.settings().long("log.segment.delete.delay.ms");
+        let due = Timestamp(self.broker.clock.wall().0.saturating_add(delay));
+        match partition_dirs::delete(dir, topic, index, self.broker.random_id(), due) {
+            Ok(deleted) => self.broker.retention.remove(deleted),
+            Err(error) => {
+                warn!(%topic, %index, "its files stay until the next start: {error}");
+                dir.judge(&error);
             }
         }
     }
@@ -133,23 +210,6 @@ impl Publisher {
             let opened = threads.into_iter().map(|thread| thread.join());
             opened.flat_map(|opened| opened.expect("opening a log does not panic")).collect()
         })
-    }
-
-    /// The directory that a partition lies in, or belongs in.
-    fn directory_of(
-        &self,
-        topic: &Topic,
-        index: PartitionId,
-        partition: &dohle_metadata::Partition,
-    ) -> Option<Arc<LogDir>> {
-        let dirs = &self.broker.log_dirs;
-        let assigned = partition.directory(self.broker.node_id);
-        if let Some(dir) = dirs.iter().find(|dir| Some(dir.id) == assigned) {
-            return Some(Arc::clone(dir));
-        }
-        let name = PartitionDir::current(&topic.name, index).name(Uuid::ZERO);
-        let present = dirs.iter().find(|dir| dir.path.join(&name).is_dir());
-        present.or_else(|| dirs.first()).map(Arc::clone)
     }
 
     fn change(&mut self, new: &Published, delta: &TopicDelta) {
@@ -220,6 +280,7 @@ impl Publisher {
         for dir in self.broker.log_dirs.iter().filter(|dir| dirs.contains(&dir.id)) {
             if let Err(error) = dir.write_checkpoints(&partitions) {
                 error!("checkpoints not written: {error}");
+                dir.judge(&error);
             }
         }
     }
@@ -234,28 +295,90 @@ impl Publisher {
         if let State::Led(leader) = state {
             drop(leader.into_log());
         }
-        let dir = self.broker.log_dirs.iter().find(|dir| dir.id == partition.directory())?;
-        dir.forget(&topic.name, index);
-        let delay = self.broker.settings().long("log.segment.delete.delay.ms");
-        let due = Timestamp(self.broker.clock.wall().0.saturating_add(delay));
-        match partition_dirs::delete(dir, &topic.name, index, &mut self.rng, due) {
-            Ok(deleted) => self.broker.retention.remove(deleted),
-            Err(error) => warn!(%partition, "its files stay until the next start: {error}"),
-        }
+        self.broker.moves.cancel(topic.id, index);
+        let dir = partition.log_dir();
+        self.clear_away(&dir, &topic.name, index);
         Some(dir.id)
     }
 
     /// At start: what in the log directories is no partition of this node's is taken out of the way.
-    fn sort_out(&mut self, new: &Published) {
+    /// Returns the copies of partitions that were being moved.
+    fn sort_out(&mut self, new: &Published) -> Vec<FutureDir> {
+        let mut left = Leftovers::default();
         for dir in &self.broker.log_dirs {
-            let (node_id, rng) = (self.broker.node_id, &mut self.rng);
-            match partition_dirs::sort_out(dir, &new.image, node_id, rng) {
-                Ok(deleted) => {
-                    deleted.into_iter().for_each(|deleted| self.broker.retention.remove(deleted));
-                }
-                Err(error) => error!("leftovers stay where they are: {error}"),
+            if let Err(error) = partition_dirs::sort_out(&self.broker, dir, &new.image, &mut left) {
+                error!("leftovers stay where they are: {error}");
+                dir.judge(&error);
             }
         }
+        left.deleted.into_iter().for_each(|deleted| self.broker.retention.remove(deleted));
+        let (orphans, copies) = left
+            .futures
+            .into_iter()
+            .partition::<Vec<_>, _>(|future| self.is_orphan(future, &new.image));
+        for future in orphans {
+            if let Err(error) = partition_dirs::promote(&future.dir, &future) {
+                error!("a copy stays what it is: {error}");
+                future.dir.judge(&error);
+            }
+        }
+        copies
+    }
+
+    /// Whether a copy is all that there is of a partition, and lies where the partition is assigned.
+    fn is_orphan(&self, future: &FutureDir, image: &MetadataImage) -> bool {
+        let current = PartitionDir::current(&future.found.topic, future.found.partition);
+        let name = current.name(Uuid::ZERO);
+        let topic = image.topics.named(&future.found.topic);
+        let partition = topic.and_then(|topic| topic.partitions.get(&future.found.partition));
+        let assigned = partition.and_then(|partition| partition.directory(self.broker.node_id));
+        assigned == Some(future.dir.id)
+            && !self.broker.has_failed_dirs()
+            && !self.broker.log_dirs.iter().any(|dir| dir.path.join(&name).is_dir())
+    }
+
+    /// At start: moves that were cut short go on.
+    fn resume(&self, copies: Vec<FutureDir>, new: &Published) {
+        for FutureDir { dir, path, found } in copies {
+            let topic = new.image.topics.named(&found.topic);
+            let partition =
+                topic.and_then(|topic| self.broker.partitions.get(topic.id, found.partition));
+            match partition.filter(|partition| partition.is_led()) {
+                Some(partition) if partition.directory() != dir.id => {
+                    self.broker.moves.resume(&partition, &dir, path);
+                }
+                _ => warn!(dir = %path.display(), "a copy of a partition that is not served"),
+            }
+        }
+    }
+
+    /// Takes the partitions out of service whose log directory has failed; says which those are.
+    pub(crate) fn take_failed_offline(&mut self) -> Vec<Uuid> {
+        let dirs = self.broker.log_dirs.iter().filter(|dir| dir.has_failed());
+        let news: Vec<_> = dirs.filter(|dir| self.failed.insert(dir.id)).cloned().collect();
+        for dir in &news {
+            let partitions = self.broker.partitions.all();
+            let here = partitions.iter().filter(|partition| partition.directory() == dir.id);
+            here.for_each(|partition| self.take_offline(partition));
+            warn!(dir = %dir.path.display(), "out of service until the next start");
+        }
+        let metadata = self.broker.config.metadata_log.dir.as_str();
+        if let Some(dir) = news.iter().find(|dir| dir.path.as_os_str() == metadata) {
+            self.broker.fatal.tell(format!("{} holds the metadata", dir.path.display()));
+        } else if !news.is_empty() && self.broker.log_dirs.iter().all(|dir| dir.has_failed()) {
+            self.broker.fatal.tell("all log directories have failed");
+        }
+        news.into_iter().map(|dir| dir.id).collect()
+    }
+
+    /// In which directories partitions were put that the metadata does not know to be there.
+    pub(crate) fn take_assignments(&mut self) -> Vec<(TopicId, PartitionId, Uuid)> {
+        std::mem::take(&mut self.assignments)
+    }
+
+    /// The broker that it publishes to.
+    pub(crate) fn broker(&self) -> &Arc<Broker> {
+        &self.broker
     }
 
     /// At start: checkpoints that tell of partitions which are gone are written anew.
@@ -267,6 +390,7 @@ impl Publisher {
             }
             if let Err(error) = dir.write_checkpoints(&partitions) {
                 error!("checkpoints not written: {error}");
+                dir.judge(&error);
             }
         }
     }
@@ -298,6 +422,7 @@ impl Opening {
         });
         let (state, lacks_sync) = opened.unwrap_or_else(|error| {
             error!(topic = %self.topic.name, index = %self.index, "partition offline: {error}");
+            error.judge(&self.dir);
             self.keep_frames();
             (State::Offline, false)
         });
@@ -352,4 +477,14 @@ enum OpenError {
     Redo(#[from] AppendError),
     #[error(transparent)]
     Io(#[from] IoError),
+}
+
+impl OpenError {
+    fn judge(&self, dir: &LogDir) {
+        match self {
+            Self::Log(error) | Self::Redo(AppendError::Log(error)) => dir.judge_log(error),
+            Self::Io(error) => dir.judge(error),
+            Self::Redo(_) => {}
+        }
+    }
 }

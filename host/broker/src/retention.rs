@@ -197,6 +197,7 @@ impl Worker {
         let written = dir.write_log_starts(&self.broker.partitions.all());
         if let Err(error) = &written {
             error!(dir = %dir.path.display(), "where logs start is not noted: {error}");
+            dir.judge(error);
         }
         for waits in waiting {
             let _ = waits.send(written.clone()); // Whoever asked may have gone.
@@ -207,7 +208,10 @@ impl Worker {
         for deleted in self.deleted_dirs.extract_if(.., |deleted| deleted.due <= now) {
             match remove_dir(&deleted, || self.shared.stops()) {
                 Ok(()) => info!(dir = %deleted.path.display(), "removed"),
-                Err(error) => error!("a deleted partition stays until the next start: {error}"),
+                Err(error) => {
+                    error!("a deleted partition stays until the next start: {error}");
+                    deleted.dir.judge(&error);
+                }
             }
         }
     }

@@ -39,9 +39,11 @@ pub(crate) fn read_error(error: &ReadError, partition: &Partition) -> ErrorCode 
     }
 }
 
-/// The code for a disk that failed, or data that is damaged. The log says what and where.
+/// The code for a disk that failed, or data that is damaged. The log says what and where. A disk that
+/// failed takes its log directory out of service.
 pub(crate) fn log_error(error: &LogError, partition: &Partition) -> ErrorCode {
     error!(%partition, "{error}");
+    partition.log_dir().judge_log(error);
     ErrorCode::KAFKA_STORAGE_ERROR
 }
 

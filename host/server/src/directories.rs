@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use dohle_base::{BrokerId, Rng, Str, Uuid};
 use dohle_config::BrokerConfig;
 use dohle_log::{
-    IoError,
+    Disk, IoError,
     disk::{read_file, replace_file},
 };
 use dohle_metadata::{MetaProperties, MetaPropertiesError, Misfit, check_directories};
 use dohle_os::OsDisk;
+use tracing::error;
 
 /// The largest `meta.properties` that is read.
 const FILE_SIZE_MAX: usize = 1 << 20;
@@ -60,7 +61,8 @@ pub(crate) struct Directories {
     pub(crate) metadata: Uuid,
 }
 
-/// Reads `meta.properties` of all directories. One without an id is given one, as Kafka does.
+/// Reads `meta.properties` of all directories. One without an id is given one, as Kafka does. One
+/// that cannot be read is left out, but for that of the metadata.
 pub(crate) fn read(
     config: &BrokerConfig,
     disk: &OsDisk,
@@ -74,9 +76,19 @@ pub(crate) fn read(
         paths.push(metadata_path.clone());
     }
     let mut all = Vec::with_capacity(paths.len());
-    for path in &paths {
-        all.push(read_one(path, config.node_id, disk, rng)?);
+    let mut readable = Vec::with_capacity(paths.len());
+    for path in paths {
+        match read_one(&path, config.node_id, disk, rng) {
+            Err(DirectoriesError::Io(error)) if path != metadata_path => {
+                set_offline(&path, &error);
+            }
+            properties => {
+                all.push(properties?);
+                readable.push(path);
+            }
+        }
     }
+    let mut paths = readable;
     let cluster_id = match check_directories(config.node_id, None, &all) {
         Ok(Some(cluster_id)) => cluster_id.clone(),
         Ok(None) => return Err(DirectoriesError::NoCluster { paths }),
@@ -95,6 +107,11 @@ pub(crate) fn read(
     Ok(Directories { cluster_id, logs, metadata })
 }
 
+/// Says of a log directory that it is not served; the others are.
+pub(crate) fn set_offline(path: &Path, error: &IoError) {
+    error!(dir = %path.display(), "offline, what lies there is not served: {error}");
+}
+
 fn read_one(
     path: &Path,
     node_id: BrokerId,
@@ -103,6 +120,8 @@ fn read_one(
 ) -> Result<MetaProperties, DirectoriesError> {
     let file = path.join(MetaProperties::FILE);
     let Some(bytes) = read_file(disk, &file, FILE_SIZE_MAX)? else {
+        // One that is not there at all is a disk that is not.
+        disk.list(path)?;
         return Err(DirectoriesError::NotFormatted { path: path.to_owned() });
     };
     let faulty = |fault| DirectoriesError::Properties { path: file.clone(), fault };

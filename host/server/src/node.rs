@@ -16,7 +16,7 @@ use std::{
 
 use dohle_base::{BrokerId, Rng, Str, Uuid};
 use dohle_broker::{
-    Broker, ControllerHandle, Coordinator, Dispatcher, Driver, DriverError, FilesError,
+    Alarm, Broker, ControllerHandle, Coordinator, Dispatcher, Driver, DriverError, FilesError,
     ListenerKind, LogDir, LogDirError, MetadataFiles, Parts, Publisher, Retention, Upkeep,
     metrics::Metrics,
 };
@@ -51,6 +51,9 @@ pub enum StartError {
     /// The directories are not formatted, or not this node's.
     #[error(transparent)]
     Directories(#[from] DirectoriesError),
+    /// None of the log directories can be used; why was logged for each.
+    #[error("none of log.dirs can be used")]
+    NoLogDir,
     /// A directory is in use, or cannot be read.
     #[error(transparent)]
     LogDir(#[from] LogDirError),
@@ -104,6 +107,7 @@ struct Threads {
     coordinator: JoinHandle<()>,
     upkeep: JoinHandle<()>,
     retention: JoinHandle<()>,
+    moves: JoinHandle<()>,
 }
 
 impl Node {
@@ -125,8 +129,19 @@ impl Node {
         let found = directories::read(&config, &disk, &mut rng)?;
         let mut log_dirs = Vec::new();
         let (upkeep, upkeep_inbox) = Upkeep::new();
+        let alarm = Alarm::default();
         for (path, id) in found.logs {
-            log_dirs.push(Arc::new(LogDir::open(id, path, disk, upkeep.clone())?));
+            let is_metadata = path.as_os_str() == config.metadata_log.dir.as_str();
+            match LogDir::open(id, path.clone(), disk, upkeep.clone(), alarm.clone()) {
+                Ok(dir) => log_dirs.push(Arc::new(dir)),
+                Err(LogDirError::Io(error)) if !is_metadata => {
+                    directories::set_offline(&path, &error);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if log_dirs.is_empty() {
+            return Err(StartError::NoLogDir);
         }
         let me = Identity {
             node_id: config.node_id,
@@ -155,6 +170,7 @@ impl Node {
             coordinator,
             upkeep,
             retention: Retention::default(),
+            alarm,
             clock,
             metrics,
             rng: Rng::from_seed(rng.next_u64()),
@@ -162,11 +178,12 @@ impl Node {
             config,
         });
         let mut publisher = Publisher::new(Arc::clone(&broker), rng);
-        driver.publish(&mut publisher);
+        driver.publish(&mut publisher)?;
         broker.log_dirs.iter().for_each(|dir| dir.logs_are_open());
         let threads = Threads {
             upkeep: upkeep_inbox.start(Arc::clone(&broker))?,
             retention: broker.retention.start(Arc::clone(&broker))?,
+            moves: broker.moves.start(Arc::clone(&broker))?,
             controller: driver.start(inbox, publisher, Arc::clone(&broker))?,
             coordinator: coordinator_thread,
         };
@@ -203,6 +220,12 @@ impl Node {
         self.metrics.as_ref().map(Endpoint::address)
     }
 
+    /// Waits until the node cannot go on, and says why. It is to be stopped then.
+    pub fn failed(&self) -> impl Future<Output = String> + use<> {
+        let fatal = self.broker.fatal.clone();
+        async move { fatal.heard().await.to_owned() }
+    }
+
     /// Stops cleanly: what was acknowledged is durable, and the next start reads no log.
     pub fn shutdown(self) {
         drop(self.metrics);
@@ -225,12 +248,14 @@ fn metrics_endpoint(broker: &Arc<Broker>, server: &Server) -> Result<Option<Endp
 fn stop(broker: &Broker, threads: Threads) {
     broker.upkeep.stop();
     broker.retention.stop();
+    broker.moves.stop();
     broker.coordinator.stop();
     broker.controller.stop();
-    let Threads { controller, coordinator, upkeep, retention } = threads;
+    let Threads { controller, coordinator, upkeep, retention, moves } = threads;
     let threads = [
         ("upkeep", upkeep),
         ("retention", retention),
+        ("moves", moves),
         ("coordinator", coordinator),
         ("controller", controller),
     ];
@@ -311,7 +336,7 @@ fn registration(
     let features = supported_features();
     let mut ids: Vec<Uuid> = log_dirs.iter().map(|dir| dir.id).collect();
     ids.sort_unstable();
-    // Unclean unless all directories say the same of one stop.
+    // Unclean unless all directories are there and say the same of one stop.
     let mut epochs: Vec<i64> = log_dirs.iter().map(|dir| dir.previous_broker_epoch()).collect();
     epochs.dedup();
     BrokerRegistrationRequest {
@@ -337,7 +362,10 @@ fn registration(
         rack: config.rack.clone(),
         is_migrating_zk_broker: false,
         log_dirs: ids,
-        previous_broker_epoch: if let [epoch] = epochs[..] { epoch } else { -1 },
+        previous_broker_epoch: match epochs[..] {
+            [epoch] if log_dirs.len() == config.log_dirs.len() => epoch,
+            _ => -1,
+        },
     }
 }
 

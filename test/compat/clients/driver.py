@@ -21,6 +21,10 @@ told it and null otherwise. Byte strings travel in base64, an absent one as null
 | topic_configs | topic | {name: value} |
 | set_topic_configs | topic, configs | |
 | delete_records | topic, partition, before | |
+| leaders | topic; java only, as are the next three | node or −1 of each partition |
+| move | topic, partition, dir: to another log directory | |
+| log_dirs | | {path: {error, total, usable, partitions: {"topic-0" or "topic-0 future": [size, lag]}}} |
+| set_broker_configs | configs | |
 | groups | | names |
 | describe_group | group | state, members (count) |
 | delete_group | group | |

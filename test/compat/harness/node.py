@@ -55,7 +55,7 @@ def properties(folder, port, controller_port, extra):
         "share.coordinator.state.topic.replication.factor": "1",
         "share.coordinator.state.topic.min.isr": "1",
     }
-    settings.update(extra)
+    settings.update({key: value.replace("FOLDER", str(folder)) for key, value in extra.items()})
     return "".join(f"{key}={value}\n" for key, value in settings.items())
 
 

@@ -30,11 +30,14 @@ pub(crate) fn serve(
     // A greeting that nobody reads is no reason to stop.
     let _ = hello(&node);
     let outcome = runtime.block_on(async {
-        signals.next().await;
+        let failure = tokio::select! {
+            _ = signals.next() => None,
+            reason = node.failed() => Some(reason),
+        };
         let stopping = tokio::task::spawn_blocking(move || node.shutdown());
         tokio::select! {
             stopped = stopping => match stopped {
-                Ok(()) => Ok(Ending::Done),
+                Ok(()) => failure.map_or(Ok(Ending::Done), |reason| Err(Failure::new(reason))),
                 Err(_) => Err(Failure::new("the stop was not clean; the next start takes longer")),
             },
             signal = signals.next() => {

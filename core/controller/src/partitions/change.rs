@@ -32,6 +32,7 @@ pub(crate) struct Change<'a> {
     adding: Vec<BrokerId>,
     recovery: LeaderRecovery,
     uncleanly_stopped: Option<BrokerId>,
+    directory: Option<(BrokerId, Uuid)>,
 }
 
 impl<'a> Change<'a> {
@@ -61,6 +62,7 @@ impl<'a> Change<'a> {
             adding: partition.adding_replicas.clone(),
             recovery: partition.leader_recovery,
             uncleanly_stopped: None,
+            directory: None,
         }
     }
 
@@ -80,6 +82,12 @@ impl<'a> Change<'a> {
     pub(crate) fn without_uncleanly_stopped(mut self, id: BrokerId) -> Self {
         self.uncleanly_stopped = Some(id);
         self.without(id)
+    }
+
+    /// In which directory a broker has its replica.
+    pub(crate) fn directory(mut self, id: BrokerId, directory: Uuid) -> Self {
+        self.directory = Some((id, directory));
+        self
     }
 
     /// The recovery state to aim at.
@@ -226,7 +234,8 @@ impl<'a> Change<'a> {
         let partition = self.partition;
         if self.controller.version().has_directories() {
             let directory = |id: &BrokerId| {
-                let known = partition.directory(*id);
+                let told = self.directory.filter(|(told, _)| told == id);
+                let known = told.map(|told| told.1).or_else(|| partition.directory(*id));
                 known.unwrap_or_else(|| self.controller.default_directory(*id))
             };
             let directories: Vec<Uuid> = self.replicas.iter().map(directory).collect();

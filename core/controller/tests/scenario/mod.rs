@@ -13,6 +13,7 @@ use dohle_protocol::api::{
     allocate_producer_ids_request::AllocateProducerIdsRequest,
     alter_configs_request as replace,
     alter_partition_request::{self as alter_partition, AlterPartitionRequest},
+    assign_replicas_to_dirs_request::{self as assign_replicas, AssignReplicasToDirsRequest},
     broker_heartbeat_request::BrokerHeartbeatRequest,
     broker_registration_request::{BrokerRegistrationRequest, Feature},
     create_partitions_request::{
@@ -122,6 +123,7 @@ impl Cluster {
             }
             "replace" => Request::AlterConfigs(replacement(rest, &words)),
             "isr" => Request::AlterPartition(self.isr_change(rest, &words)),
+            "place" => Request::AssignReplicasToDirs(self.assignment(rest, &words)),
             "ids" => Request::AllocateProducerIds(self.id_block(rest[0], &words)),
             "reassign" => return self.reassign(rest[0], &words),
             other => panic!("no such command: {other}"),
@@ -281,6 +283,22 @@ impl Cluster {
             broker_id,
             broker_epoch: words.number("epoch", self.epoch(broker_id)),
             topics: vec![alter_partition::TopicData { topic_id, partitions: vec![partition] }],
+        }
+    }
+
+    fn assignment(&self, rest: &[&str], words: &Words<'_>) -> AssignReplicasToDirsRequest {
+        let (name, number) = rest[0].rsplit_once('-').expect("topic-partition");
+        let broker_id = BrokerId(words.number("broker", 1));
+        let partition_index = PartitionId(number.parse().expect("a partition"));
+        let topic = assign_replicas::TopicData {
+            topic_id: self.topic_id(name),
+            partitions: vec![assign_replicas::PartitionData { partition_index }],
+        };
+        let id = Uuid(words.number("dir", 0));
+        AssignReplicasToDirsRequest {
+            broker_id,
+            broker_epoch: words.number("epoch", self.epoch(broker_id)),
+            directories: vec![assign_replicas::DirectoryData { id, topics: vec![topic] }],
         }
     }
 

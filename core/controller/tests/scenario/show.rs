@@ -205,6 +205,12 @@ pub(super) fn reply(reply: &Reply) -> Vec<String> {
             })
             .collect(),
         Reply::AlterPartition(r) => vec![outcome("->", r.error_code, None)],
+        Reply::AssignReplicasToDirs(r) if r.error_code == ErrorCode::NONE => {
+            let topics = r.directories.iter().flat_map(|directory| &directory.topics);
+            let partitions = topics.flat_map(|topic| &topic.partitions);
+            partitions.map(|partition| outcome("->", partition.error_code, None)).collect()
+        }
+        Reply::AssignReplicasToDirs(r) => vec![outcome("->", r.error_code, None)],
         Reply::Refused(error) => vec![outcome("-> refused", error.code, error.message.as_ref())],
     }
 }

@@ -122,6 +122,11 @@ impl Spec {
         builder.finish()
     }
 
+    /// Appends it in a leader epoch.
+    pub(crate) fn append_in(&self, log: &mut Log<SimDisk>, epoch: i32) {
+        log.append_as_leader(&self.bytes(), LeaderEpoch(epoch), Origin::Client, NOW).unwrap();
+    }
+
     /// Appends it as a client's.
     pub(crate) fn append(&self, log: &mut Log<SimDisk>) -> Result<Appended, AppendError> {
         log.append_as_leader(&self.bytes(), EPOCH, Origin::Client, NOW)

@@ -10,6 +10,7 @@ mod kit;
 mod planted;
 mod read;
 mod redo;
+mod relocate;
 mod retention;
 mod script;
 mod split;

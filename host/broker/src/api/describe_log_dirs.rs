@@ -1,11 +1,15 @@
 //! DescribeLogDirs (35): the directories, their volumes, and how much each partition takes.
 //!
-//! Versions: 3 has an error for the whole; 4 the sizes of the volumes; 5 cordoned directories (there is
-//! no cordoning yet). Authorises: Describe on the cluster.
+//! Of a partition that is being moved the copy is told beside it. Versions: 3 has an error for the
+//! whole; 4 the sizes of the volumes; 5 which directories are cordoned. Authorises: Describe on the
+//! cluster.
 
-use std::{collections::BTreeMap, ops::RangeInclusive};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
 
-use dohle_base::{PartitionId, Str, Uuid};
+use dohle_base::{ErrorCode, PartitionId, Str, Uuid};
 use dohle_protocol::api::{
     describe_log_dirs_request::DescribeLogDirsRequest,
     describe_log_dirs_response::{
@@ -15,9 +19,9 @@ use dohle_protocol::api::{
 };
 
 use super::{Answer, Call, Endpoint};
-use crate::log_dirs::LogDir;
+use crate::{log_dirs::LogDir, placement};
 
-type Sizes = BTreeMap<Str, BTreeMap<PartitionId, u64>>;
+type Topics = BTreeMap<Str, Vec<DescribeLogDirsPartition>>;
 
 pub(crate) struct DescribeLogDirs;
 
@@ -26,47 +30,77 @@ impl Endpoint for DescribeLogDirs {
     const VERSIONS: RangeInclusive<i16> = 1..=5;
 
     fn handle(call: Call<'_>, request: DescribeLogDirsRequest) -> Answer<DescribeLogDirsResponse> {
-        let mut sizes = sizes(call, &request);
-        let results = call.broker.log_dirs.iter().map(|dir| {
-            let topics = sizes.remove(&dir.id).unwrap_or_default();
-            describe(dir, topics)
+        let broker = call.broker;
+        let mut topics = topics(call, &request);
+        let has_cordoned = broker.metadata().image.metadata_version().has_cordoned_directories();
+        let cordoned = match has_cordoned {
+            true => placement::cordoned(&broker.settings(), &broker.log_dirs),
+            false => BTreeSet::new(),
+        };
+        let results = broker.config.log_dirs.iter().map(|path| {
+            let dir = broker.log_dirs.iter().find(|dir| dir.path.as_os_str() == path.as_str());
+            match dir.filter(|dir| !dir.has_failed()) {
+                Some(dir) => DescribeLogDirsResult {
+                    is_cordoned: cordoned.contains(&dir.id),
+                    ..describe(dir, topics.remove(&dir.id).unwrap_or_default())
+                },
+                None => DescribeLogDirsResult {
+                    log_dir: path.clone(),
+                    error_code: ErrorCode::KAFKA_STORAGE_ERROR,
+                    ..DescribeLogDirsResult::default()
+                },
+            }
         });
         let results = results.collect();
         Answer::now(DescribeLogDirsResponse { results, ..DescribeLogDirsResponse::default() })
     }
 }
 
-/// The sizes of the partitions that were asked for, by directory.
-fn sizes(call: Call<'_>, request: &DescribeLogDirsRequest) -> BTreeMap<Uuid, Sizes> {
+/// The partitions that were asked for, by directory.
+fn topics(call: Call<'_>, request: &DescribeLogDirsRequest) -> BTreeMap<Uuid, Topics> {
     let is_wanted = |topic: &Str, index: PartitionId| match &request.topics {
         None => true,
         Some(topics) => topics.iter().any(|t| t.topic == *topic && t.partitions.contains(&index)),
     };
-    let mut sizes: BTreeMap<Uuid, Sizes> = BTreeMap::new();
-    for partition in call.broker.partitions.all() {
-        if !is_wanted(partition.topic(), partition.index()) {
-            continue;
-        }
-        if let Ok(size) = partition.with_leader(|leader| leader.log().size()) {
-            let topics = sizes.entry(partition.directory()).or_default();
-            topics.entry(partition.topic().clone()).or_default().insert(partition.index(), size);
+    let mut partitions = call.broker.partitions.all();
+    partitions.retain(|partition| is_wanted(partition.topic(), partition.index()));
+    partitions.sort_by_key(|partition| partition.index());
+    let mut directories: BTreeMap<Uuid, Topics> = BTreeMap::new();
+    for partition in partitions {
+        let told = partition.with_leader(|leader| {
+            let standing = leader.standing();
+            (leader.log().size(), standing.high_watermark, standing.log_end)
+        });
+        let Ok((size, high_watermark, end)) = told else { continue };
+        let mut tell = |directory: Uuid, told| {
+            let topics = directories.entry(directory).or_default();
+            topics.entry(partition.topic().clone()).or_default().push(told);
+        };
+        let current = DescribeLogDirsPartition {
+            partition_index: partition.index(),
+            partition_size: signed(size),
+            offset_lag: (high_watermark.0 - end.0).max(0),
+            is_future_key: false,
+        };
+        tell(partition.directory(), current);
+        if let Some((target, progress)) =
+            call.broker.moves.of(partition.topic_id(), partition.index())
+        {
+            let future = DescribeLogDirsPartition {
+                partition_index: partition.index(),
+                partition_size: signed(progress.size),
+                offset_lag: end.0 - progress.end.0,
+                is_future_key: true,
+            };
+            tell(target, future);
         }
     }
-    sizes
+    directories
 }
 
-fn describe(dir: &LogDir, topics: Sizes) -> DescribeLogDirsResult {
-    let topics = topics.into_iter().map(|(name, partitions)| DescribeLogDirsTopic {
-        name,
-        partitions: partitions
-            .into_iter()
-            .map(|(partition_index, size)| DescribeLogDirsPartition {
-                partition_index,
-                partition_size: signed(size),
-                ..DescribeLogDirsPartition::default()
-            })
-            .collect(),
-    });
+fn describe(dir: &LogDir, topics: Topics) -> DescribeLogDirsResult {
+    let topics =
+        topics.into_iter().map(|(name, partitions)| DescribeLogDirsTopic { name, partitions });
     let (total_bytes, usable_bytes) = match dir.volume() {
         Ok(volume) => (signed(volume.total_bytes), signed(volume.usable_bytes)),
         Err(_) => (-1, -1),

@@ -5,6 +5,7 @@
 //! implement, `group_call`, `controller_call` and `new_leader` are what several share.
 
 pub(crate) mod alter_configs;
+pub(crate) mod alter_replica_log_dirs;
 pub(crate) mod api_versions;
 pub(crate) mod controller_call;
 pub(crate) mod create_partitions;
@@ -83,6 +84,7 @@ pub(crate) const REGISTRY: &[Api] = &[
     api::<offset_for_leader_epoch::OffsetForLeaderEpoch>(),
     api::<describe_configs::DescribeConfigs>(),
     api::<alter_configs::AlterConfigs>(),
+    api::<alter_replica_log_dirs::AlterReplicaLogDirs>(),
     api::<describe_log_dirs::DescribeLogDirs>(),
     api::<create_partitions::CreatePartitions>(),
     api::<delete_groups::DeleteGroups>(),

@@ -1,11 +1,20 @@
 //! The controller's thread, and the start of the node before there is a thread.
 
-use std::{collections::BTreeMap, io, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::Arc,
+    thread::JoinHandle,
+    time::Duration,
+};
 
-use dohle_base::{BrokerId, ErrorCode};
+use dohle_base::{BrokerId, ErrorCode, PartitionId, TopicId, Uuid};
 use dohle_controller::{Answer, ApiError, Node, NodeOutput, Reply, Request, RequestToken};
 use dohle_os::Clock;
 use dohle_protocol::api::{
+    assign_replicas_to_dirs_request::{
+        AssignReplicasToDirsRequest, DirectoryData, PartitionData, TopicData,
+    },
     broker_heartbeat_request::BrokerHeartbeatRequest,
     broker_registration_request::BrokerRegistrationRequest,
 };
@@ -13,12 +22,11 @@ use dohle_raft::Token;
 use tokio::{
     runtime::Runtime,
     sync::{mpsc, oneshot},
-    time::error::Elapsed,
 };
 use tracing::{error, info};
 
 use super::{ControllerInbox, Event, FilesError, MetadataFiles};
-use crate::{Broker, Publisher, metadata::Published, metrics::Metrics};
+use crate::{Broker, Publisher, log_dirs::Alarm, metadata::Published, metrics::Metrics, placement};
 
 /// How many events are handled before what they wrote is synced.
 const EVENTS_PER_ROUND: usize = 256;
@@ -63,7 +71,12 @@ pub struct Driver {
     unsynced: bool,
     /// What the disk refused; it is tried again.
     unwritten: Option<NodeOutput>,
+    /// The directories that get no new partitions, as the controller was told.
+    cordoned: Option<BTreeSet<Uuid>>,
 }
+
+/// It is time to look around.
+struct Elapsed;
 
 impl Driver {
     /// A driver of a node that was just loaded.
@@ -80,6 +93,7 @@ impl Driver {
             written: None,
             unsynced: false,
             unwritten: None,
+            cordoned: None,
         }
     }
 
@@ -132,8 +146,11 @@ impl Driver {
     }
 
     /// Publishes what was committed at the start.
-    pub fn publish(&mut self, publisher: &mut Publisher) {
-        self.settle(publisher);
+    ///
+    /// # Errors
+    /// The metadata cannot be written.
+    pub fn publish(&mut self, publisher: &mut Publisher) -> Result<(), DriverError> {
+        Ok(self.settle_all(publisher)?)
     }
 
     /// Runs the driver on a thread of its own until it is stopped.
@@ -150,8 +167,7 @@ impl Driver {
         let thread = std::thread::Builder::new().name("controller".to_owned());
         let run = move || {
             if let Err(error) = self.run(&runtime, inbox.0, publisher) {
-                // Without its log the node cannot change anything; what it serves it goes on serving.
-                error!(node = %broker.node_id, "the controller has stopped: {error}");
+                broker.fatal.tell(format!("the controller has stopped: {error}"));
             }
         };
         Ok(thread.spawn(run)?)
@@ -170,13 +186,14 @@ impl Driver {
                 Some(_) => Some(RETRY_AFTER),
             };
             let mut stops = false;
-            match runtime.block_on(next_event(&mut events, wait)) {
+            let alarm = publisher.broker().alarm.clone();
+            match runtime.block_on(next_event(&mut events, &alarm, wait)) {
                 Ok(first) => stops = self.handle_round(first, &mut events),
                 Err(_) if self.unwritten.is_none() => self.node.tick(self.clock.now()),
                 Err(_) => {}
             }
             self.carry_out_or_stall()?;
-            self.settle(&mut publisher);
+            self.settle_all(&mut publisher)?;
             if stops {
                 return self.stop(&mut publisher);
             }
@@ -313,6 +330,54 @@ impl Driver {
         }
     }
 
+    /// As `settle`, until what was found out by publishing is in the metadata, too.
+    fn settle_all(&mut self, publisher: &mut Publisher) -> Result<(), FilesError> {
+        self.settle(publisher);
+        while self.report(publisher) {
+            self.carry_out()?;
+            self.settle(publisher);
+        }
+        Ok(())
+    }
+
+    /// Tells the controller of directories that have failed or get no new partitions, and in which ones
+    /// partitions lie; `false` if there is nothing to tell.
+    fn report(&mut self, publisher: &mut Publisher) -> bool {
+        let Some(request) = self.directory_news(publisher) else { return false };
+        // Nobody waits for the reply: what it says is in the next image.
+        let token = self.token();
+        self.node.request(self.clock.now(), token, request);
+        true
+    }
+
+    fn directory_news(&mut self, publisher: &mut Publisher) -> Option<Request> {
+        let broker = Arc::clone(publisher.broker());
+        let (broker_id, broker_epoch) = (broker.node_id, broker.epoch());
+        let failed = publisher.take_failed_offline();
+        let cordoned = placement::cordoned(&broker.settings(), &broker.log_dirs);
+        let is_news = self.cordoned.as_ref() != Some(&cordoned);
+        if !failed.is_empty() || is_news {
+            let cordoned_log_dirs = is_news.then(|| cordoned.iter().copied().collect());
+            self.cordoned = Some(cordoned);
+            return Some(Request::BrokerHeartbeat(BrokerHeartbeatRequest {
+                broker_id,
+                broker_epoch,
+                current_metadata_offset: self.node.published().offset(),
+                want_fence: false,
+                want_shut_down: false,
+                offline_log_dirs: failed,
+                cordoned_log_dirs,
+            }));
+        }
+        let assignments = publisher.take_assignments();
+        if assignments.is_empty() || !broker.metadata().image.metadata_version().has_directories() {
+            return None;
+        }
+        let directories = by_directory(assignments);
+        let request = AssignReplicasToDirsRequest { broker_id, broker_epoch, directories };
+        Some(Request::AssignReplicasToDirs(request))
+    }
+
     fn stop(mut self, publisher: &mut Publisher) -> Result<(), FilesError> {
         self.node.shut_down(self.clock.now());
         self.carry_out()?;
@@ -324,15 +389,38 @@ impl Driver {
 /// The next event; none when nobody can send any more.
 ///
 /// # Errors
-/// The time is over.
+/// The time is over, or a log directory has failed: look around.
 async fn next_event(
     events: &mut mpsc::Receiver<Event>,
+    alarm: &Alarm,
     wait: Option<Duration>,
 ) -> Result<Option<Event>, Elapsed> {
-    match wait {
-        None => Ok(events.recv().await),
-        Some(wait) => tokio::time::timeout(wait, events.recv()).await,
+    let over = async {
+        match wait {
+            None => std::future::pending().await,
+            Some(wait) => tokio::time::sleep(wait).await,
+        }
+    };
+    tokio::select! {
+        event = events.recv() => Ok(event),
+        () = alarm.heard() => Err(Elapsed),
+        () = over => Err(Elapsed),
     }
+}
+
+/// Partitions by directory and topic.
+fn by_directory(assignments: Vec<(TopicId, PartitionId, Uuid)>) -> Vec<DirectoryData> {
+    let mut directories: BTreeMap<Uuid, BTreeMap<TopicId, Vec<PartitionData>>> = BTreeMap::new();
+    for (topic, partition_index, directory) in assignments {
+        let topics = directories.entry(directory).or_default();
+        topics.entry(topic).or_default().push(PartitionData { partition_index });
+    }
+    let topic = |(topic_id, partitions)| TopicData { topic_id, partitions };
+    let directory = |(id, topics): (Uuid, BTreeMap<_, _>)| DirectoryData {
+        id,
+        topics: topics.into_iter().map(topic).collect(),
+    };
+    directories.into_iter().map(directory).collect()
 }
 
 fn refused(reply: Reply) -> DriverError {

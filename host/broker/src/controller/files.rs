@@ -71,15 +71,15 @@ pub enum FilesError {
 }
 
 impl FilesError {
-    /// Whether the same write may succeed later: the disk refused it, and what was there is intact. A
-    /// log that could not be put back as it was says so at the next write.
+    /// Whether the same write may succeed later: there was no room for it, and what was there is
+    /// intact. A log that could not be put back as it was says so at the next write.
     pub(super) fn may_pass(&self) -> bool {
-        matches!(
-            self,
-            Self::Io(_)
-                | Self::Log(LogError::Io(_))
-                | Self::Append(AppendError::Log(LogError::Io(_)))
-        )
+        match self {
+            Self::Io(error)
+            | Self::Log(LogError::Io(error))
+            | Self::Append(AppendError::Log(LogError::Io(error))) => error.is_full(),
+            _ => false,
+        }
     }
 }
 

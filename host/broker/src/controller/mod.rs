@@ -62,6 +62,16 @@ impl ControllerHandle {
         answer.await.unwrap_or_else(|_| stopped())
     }
 
+    /// As `ask`, for threads that may block.
+    pub(crate) fn ask_blocking(&self, request: Request) -> Reply {
+        let (reply, answer) = oneshot::channel();
+        let event = Event::Ask { request: Box::new(request), reply };
+        if self.inbox.blocking_send(event).is_err() {
+            return stopped();
+        }
+        answer.blocking_recv().unwrap_or_else(|_| stopped())
+    }
+
     /// The quorum as this node sees it; none if it does not lead.
     pub async fn describe_quorum(&self) -> Option<QuorumDescription> {
         let (reply, answer) = oneshot::channel();

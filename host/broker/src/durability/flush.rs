@@ -28,7 +28,7 @@ pub(crate) fn flush(
     }
     let _alone = way.alone();
     let (dirty, position) = way.begin_flush();
-    match flush_all(&dirty, volume).and_then(|()| checkpoint()) {
+    match flush_all(way, &dirty, volume).and_then(|()| checkpoint()) {
         Ok(()) => way.release(position),
         Err(error) if error.is_full() => {
             warn!("recovery points stay where they are: {error}");
@@ -46,9 +46,13 @@ fn give_up(way: &WriteAhead, dirty: Vec<Arc<Partition>>) {
     way.give_up_flush(dirty);
 }
 
-fn flush_all(dirty: &[Arc<Partition>], volume: &VolumeSync) -> Result<(), IoError> {
+fn flush_all(
+    way: &WriteAhead,
+    dirty: &[Arc<Partition>],
+    volume: &VolumeSync,
+) -> Result<(), IoError> {
     let mut plans = Vec::new();
-    for partition in dirty {
+    for partition in dirty.iter().filter(|partition| partition.goes(way)) {
         // Before the plan is made: what comes after it is for the next flush.
         partition.clear_dirty();
         match partition.with_leader(|leader| leader.log_mut().begin_flush()) {

@@ -29,12 +29,13 @@ use std::{
 };
 
 use dohle_base::Offset;
-use dohle_log::wal::Frame;
+use dohle_log::{IoError, wal::Frame};
 use dohle_replication::CommitRule;
+use tracing::error;
 
-use crate::{partition::Partition, upkeep::Upkeep};
+use crate::{log_dirs::Alarm, partition::Partition, upkeep::Upkeep};
 pub(crate) use flush::flush;
-pub(crate) use writer::WriterThread;
+pub(crate) use writer::{WriterThread, sync_segments};
 
 /// How many bytes may be unflushed in a directory before its recovery points are moved. Source: so
 /// much is read in about a tenth of a second by a start after a crash.
@@ -47,6 +48,7 @@ pub(crate) struct WriteAhead {
     /// Wakes the writer.
     arrived: Condvar,
     upkeep: Upkeep,
+    alarm: Alarm,
     /// Held by who flushes: two flushes of a partition at once would get into each other's files.
     flushing: Mutex<()>,
     /// The disk has failed: nothing is acknowledged any more.
@@ -85,13 +87,14 @@ impl Pending {
 
 impl WriteAhead {
     /// A way to a writer that is yet to be started, whose file ends at `synced`.
-    pub(crate) fn new(upkeep: Upkeep, synced: u64) -> Arc<Self> {
+    pub(crate) fn new(upkeep: Upkeep, alarm: Alarm, synced: u64) -> Arc<Self> {
         let pending = Pending { synced, ..Pending::default() };
         Arc::new(Self {
             pending: Mutex::new(pending),
             arrived: Condvar::new(),
             flushing: Mutex::new(()),
             upkeep,
+            alarm,
             has_failed: AtomicBool::new(false),
             keeps_frames: AtomicBool::new(false),
         })
@@ -149,9 +152,21 @@ impl WriteAhead {
         self.keeps_frames.load(Ordering::Acquire)
     }
 
-    /// Nothing is acknowledged any more.
-    pub(crate) fn fail(&self) {
-        self.has_failed.store(true, Ordering::Release);
+    /// Nothing is acknowledged any more; the partitions will be taken out of service.
+    pub(crate) fn fail(&self, error: &IoError) {
+        if !self.has_failed.swap(true, Ordering::AcqRel) {
+            error!("the log directory has failed, its partitions are offline: {error}");
+            self.alarm.ring();
+        }
+    }
+
+    /// A partition lies in another directory now: what is to be done for it is done there. Under the
+    /// partition's lock, and while nobody flushes.
+    pub(crate) fn forget(&self, partition: &Arc<Partition>) {
+        let mut pending = self.pending();
+        pending.dirty.retain(|other| !Arc::ptr_eq(other, partition));
+        pending.unframed.retain(|other| !Arc::ptr_eq(other, partition));
+        partition.clear_dirty();
     }
 
     /// Whether the disk has failed.
@@ -160,7 +175,7 @@ impl WriteAhead {
     }
 
     /// Waits until nobody else flushes.
-    fn alone(&self) -> MutexGuard<'_, ()> {
+    pub(crate) fn alone(&self) -> MutexGuard<'_, ()> {
         self.flushing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -12,7 +12,7 @@ use dohle_log::{
     wal::{Frame, Wal},
 };
 use dohle_os::OsFile;
-use tracing::{error, warn};
+use tracing::warn;
 
 use super::{Pending, WriteAhead};
 use crate::partition::Partition;
@@ -124,8 +124,7 @@ impl Writer {
 
     /// Nothing of the directory is acknowledged any more; whoever waits is told.
     fn fail(&mut self, error: &IoError) {
-        error!("the log directory has failed, its partitions are offline: {error}");
-        self.way.fail();
+        self.way.fail(error);
         let mut pending = self.way.pending();
         let touched = std::mem::take(&mut pending.touched);
         let mut partitions = std::mem::take(&mut pending.unframed);
@@ -139,8 +138,12 @@ impl Writer {
 }
 
 /// Syncs a partition's own files instead of a frame.
-fn sync_segments(way: &WriteAhead, partition: &Arc<Partition>) -> Result<(), IoError> {
+pub(crate) fn sync_segments(way: &WriteAhead, partition: &Arc<Partition>) -> Result<(), IoError> {
     let _alone = way.alone();
+    if !partition.goes(way) {
+        // It has moved, with all that it had.
+        return Ok(());
+    }
     let plan = partition.with_leader(|leader| {
         let plan = leader.log_mut().begin_flush();
         (leader.log().log_end_offset(), plan)

@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeSet,
+    io::ErrorKind,
     sync::{Arc, MutexGuard, PoisonError},
 };
 
@@ -12,10 +13,13 @@ use dohle_base::{Offset, PartitionId, Str};
 use dohle_log::{
     IoError,
     checkpoint::{self, OffsetKind, PartitionOffsets},
+    disk::Operation,
 };
+use dohle_os::OsDisk;
+use dohle_replication::Leader;
 
 use super::LogDir;
-use crate::partition::Partition;
+use crate::{durability::sync_segments, partition::Partition};
 
 impl LogDir {
     /// Keeps checkpoints from being written as long as what it returns is held.
@@ -28,14 +32,51 @@ impl LogDir {
     /// # Errors
     /// The file could not be replaced; it says what it said before.
     pub(crate) fn write_log_starts(&self, partitions: &[Arc<Partition>]) -> Result<(), IoError> {
+        self.save_topics(partitions)?;
         let _quiet = self.hold_checkpoints();
+        self.write_log_starts_with(partitions, None)
+    }
+
+    /// Lets the directories of partitions say whose they are, whose start is to be noted: nobody
+    /// believes it otherwise.
+    ///
+    /// # Errors
+    /// The disk failed, or is full.
+    pub(crate) fn save_topics(&self, partitions: &[Arc<Partition>]) -> Result<(), IoError> {
+        let is_unsaved = |partition: &Arc<Partition>| {
+            let ask = |leader: &mut Leader<OsDisk>| leader.log().has_unsaved_topic();
+            partition.with_leader(ask).unwrap_or(false)
+        };
+        for partition in partitions {
+            let is_here = partition.directory() == self.id;
+            if !is_here || self.log_start_to_note(partition).is_none() || !is_unsaved(partition) {
+                continue;
+            }
+            sync_segments(&self.way, partition)?;
+            if is_unsaved(partition) {
+                // There was no room for it.
+                let kind = ErrorKind::StorageFull;
+                return Err(IoError::of_kind(Operation::Write, &self.path, kind));
+            }
+        }
+        Ok(())
+    }
+
+    /// For who holds the checkpoints and has saved the topics, and with one that is not here yet.
+    ///
+    /// # Errors
+    /// As `write_log_starts`.
+    pub(crate) fn write_log_starts_with(
+        &self,
+        partitions: &[Arc<Partition>],
+        coming: Option<((Str, PartitionId), Offset)>,
+    ) -> Result<(), IoError> {
         let here = partitions.iter().filter(|partition| partition.directory() == self.id);
-        let starts: PartitionOffsets = here
-            .filter_map(|partition| {
-                let key = (partition.topic().clone(), partition.index());
-                Some((key, self.log_start_to_note(partition)?))
-            })
-            .collect();
+        let starts = here.filter_map(|partition| {
+            let key = (partition.topic().clone(), partition.index());
+            Some((key, self.log_start_to_note(partition)?))
+        });
+        let starts: PartitionOffsets = starts.chain(coming).collect();
         checkpoint::write_offsets(&self.disk, &self.path, OffsetKind::LogStart, &starts)
     }
 

@@ -17,9 +17,7 @@ pub(super) fn remove_expired(broker: &Broker, stops: impl Fn() -> bool) -> Optio
         if stops() {
             break;
         }
-        let dir = broker.log_dirs.iter().find(|dir| dir.id == partition.directory());
-        let Some(dir) = dir else { continue };
-        if remove_expired_of(&partition, dir, broker.clock.wall()) {
+        if remove_expired_of(&partition, &partition.log_dir(), broker.clock.wall()) {
             broker.upkeep.changed();
         }
         let due = partition.with_leader(|leader| leader.log().next_unlink());
@@ -40,6 +38,7 @@ fn remove_expired_of(partition: &Arc<Partition>, dir: &LogDir, now: Timestamp) -
             Ok(Ok(None)) => break,
             Ok(Err(error)) => {
                 error!(%partition, "old records stay: {error}");
+                dir.judge_log(&error);
                 break;
             }
             // It is led no longer, or offline.
@@ -54,6 +53,7 @@ fn remove_expired_of(partition: &Arc<Partition>, dir: &LogDir, now: Timestamp) -
     let path = partition.with_leader(|leader| leader.log().dir().to_owned());
     if let Some(Err(error)) = path.ok().map(|path| dir.disk().sync_dir(&path)) {
         error!(%partition, "{error}");
+        dir.judge(&error);
     }
     true
 }
@@ -79,6 +79,7 @@ pub(super) fn unlink(broker: &Broker, now: Timestamp) -> Option<Timestamp> {
         let Ok((plan, due)) = partition.with_leader(begun) else { continue };
         if let Some(Err(error)) = plan.map(|plan| plan.run()) {
             error!(%partition, "a deleted file stays until the next start: {error}");
+            partition.log_dir().judge(&error);
         }
         next = next.into_iter().chain(due).min();
     }

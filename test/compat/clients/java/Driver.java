@@ -39,6 +39,7 @@ import org.apache.kafka.clients.admin.Config;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.ConsumerGroupDescription;
 import org.apache.kafka.clients.admin.ListConsumerGroupOffsetsSpec;
+import org.apache.kafka.clients.admin.LogDirDescription;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
@@ -51,6 +52,7 @@ import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.TopicPartitionReplica;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.header.internals.RecordHeaders;
@@ -60,6 +62,8 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.utils.internals.AppInfoParser;
 
 public final class Driver {
+    // Of every node that is judged.
+    private static final int NODE_ID = 1;
     private static final long SECONDS = 30;
     private static final ObjectMapper JSON = new ObjectMapper();
 
@@ -179,6 +183,25 @@ public final class Driver {
                 RecordsToDelete before = RecordsToDelete.beforeOffset(o.get("before").asLong());
                 return wait(admin().deleteRecords(Map.of(part, before)).all());
             }
+            case "leaders": {
+                List<Integer> leaders = new ArrayList<>();
+                wait(admin().describeTopics(List.of(topic)).topicNameValues().get(topic)).partitions()
+                    .forEach(p -> leaders.add(p.leader() == null || p.leader().isEmpty() ? -1 : p.leader().id()));
+                return leaders;
+            }
+            case "move": {
+                TopicPartitionReplica replica = new TopicPartitionReplica(topic, o.get("partition").asInt(), NODE_ID);
+                return wait(admin().alterReplicaLogDirs(Map.of(replica, o.get("dir").asText())).all());
+            }
+            case "log_dirs":
+                return logDirs();
+            case "set_broker_configs": {
+                List<AlterConfigOp> changes = new ArrayList<>();
+                o.get("configs").fields().forEachRemaining(entry -> changes.add(new AlterConfigOp(
+                    new ConfigEntry(entry.getKey(), entry.getValue().asText()), AlterConfigOp.OpType.SET)));
+                ConfigResource resource = new ConfigResource(ConfigResource.Type.BROKER, String.valueOf(NODE_ID));
+                return wait(admin().incrementalAlterConfigs(Map.of(resource, changes)).all());
+            }
             case "groups": {
                 Set<String> names = new TreeSet<>();
                 wait(admin().listGroups().all()).forEach(listed -> names.add(listed.groupId()));
@@ -211,6 +234,22 @@ public final class Driver {
             default:
                 throw new IllegalArgumentException("no action " + o.get("do"));
         }
+    }
+
+    private Map<String, Object> logDirs() throws Exception {
+        Map<String, Object> told = new HashMap<>();
+        Map<String, LogDirDescription> dirs = wait(admin().describeLogDirs(List.of(NODE_ID)).descriptions().get(NODE_ID));
+        dirs.forEach((path, dir) -> {
+            Map<String, Object> partitions = new HashMap<>();
+            dir.replicaInfos().forEach((partition, replica) -> partitions.put(
+                partition + (replica.isFuture() ? " future" : ""), List.of(replica.size(), replica.offsetLag())));
+            told.put(path, Map.of(
+                "error", dir.error() == null ? 0 : Errors.forException(dir.error()).code(),
+                "total", dir.totalBytes().orElse(-1),
+                "usable", dir.usableBytes().orElse(-1),
+                "partitions", partitions));
+        });
+        return told;
     }
 
     private Member member(JsonNode o) {

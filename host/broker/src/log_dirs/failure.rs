@@ -1,0 +1,70 @@
+//! A log directory whose disk fails is out of service until the next start; the node goes on with the
+//! others.
+//!
+//! ```text
+//! whoever meets the error ──judge──▶ failed: nothing here is acknowledged any more
+//!                                      └─ alarm ─▶ controller's thread: partitions offline,
+//!                                                  the controller is told, others lead
+//! ```
+//!
+//! A sync that failed is never made again: the system may have dropped what it could not write, and
+//! would say so once only.
+
+use std::sync::Arc;
+
+use dohle_log::{Disk, IoError, LogError};
+use tokio::sync::Notify;
+
+use super::LogDir;
+
+/// What the system says when it, not the disk, is short of something. Source: errno(3): `EINTR`,
+/// `EAGAIN`, `ENOMEM`, `ENFILE`, `EMFILE`.
+const SHORTAGES: [i32; 5] = [4, 11, 12, 23, 24];
+
+/// Rings when a log directory has failed. Clones are one.
+#[derive(Clone, Debug, Default)]
+pub struct Alarm(Arc<Notify>);
+
+impl Alarm {
+    pub(crate) fn ring(&self) {
+        self.0.notify_one();
+    }
+
+    /// Waits until it has rung since it was heard the last time.
+    pub(crate) async fn heard(&self) {
+        self.0.notified().await;
+    }
+}
+
+impl LogDir {
+    /// Whether the disk has failed.
+    pub fn has_failed(&self) -> bool {
+        self.way.has_failed()
+    }
+
+    /// Takes the directory out of service if it was its disk that failed.
+    pub(crate) fn judge(&self, error: &IoError) {
+        if self.is_to_blame_for(error) {
+            self.way.fail(error);
+        }
+    }
+
+    /// As `judge`, of what a log says.
+    pub(crate) fn judge_log(&self, error: &LogError) {
+        if let LogError::Io(error) = error {
+            self.judge(error);
+        }
+    }
+
+    fn is_to_blame_for(&self, error: &IoError) -> bool {
+        if error.is_full() {
+            // The data is sound, and space may come back.
+            return false;
+        }
+        if error.is_not_found() {
+            // A file is missing: the disk is, too, if there is nothing at all.
+            return self.disk.list(&self.path).map_or(true, |names| names.is_empty());
+        }
+        error.errno.is_some_and(|errno| !SHORTAGES.contains(&errno))
+    }
+}

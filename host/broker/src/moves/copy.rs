@@ -1,0 +1,176 @@
+//! The copy of a partition's log in another directory, and how it catches up.
+//!
+//! It follows the log as a replica on another broker would: by offsets, and after an interruption by
+//! leader epochs, because what the log lost in a crash the copy may still have.
+
+use dohle_base::{ErrorCode, LeaderEpoch, Offset, Timestamp};
+use dohle_log::{
+    AppendError, EpochEnd, IoError, Log, LogError, OnDamage, OpenLog, ReadError, ReadRange,
+};
+use dohle_os::OsDisk;
+use dohle_replication::Leader;
+
+use super::{Move, Progress};
+
+/// How many bytes are copied at once, and at most under the partition's lock.
+pub(super) const CHUNK_SIZE: usize = 1 << 20;
+
+/// Why a move ends.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum MoveError {
+    /// The partition is not served here any more.
+    #[error("the partition is not served any more: {0}")]
+    NotServed(ErrorCode),
+    /// The partition cannot be read.
+    #[error("it cannot be read: {0}")]
+    Source(#[from] ReadError),
+    /// What was read cannot be read again.
+    #[error("it cannot be read: {0}")]
+    SourceIo(IoError),
+    /// The copy cannot be written.
+    #[error("the copy cannot be written: {0}")]
+    Target(#[from] LogError),
+    /// The copy does not follow.
+    #[error("the copy cannot be written: {0}")]
+    Append(#[from] AppendError),
+    /// The directory of the copy cannot be changed.
+    #[error("the copy cannot be put in place: {0}")]
+    TargetIo(IoError),
+}
+
+impl MoveError {
+    /// Whose disk it is that failed, if one has.
+    pub(super) fn tell(&self, moving: &Move) {
+        match self {
+            Self::NotServed(_) => {}
+            Self::Source(ReadError::Log(error)) => moving.partition.log_dir().judge_log(error),
+            Self::Source(ReadError::OutOfRange { .. }) => {}
+            Self::SourceIo(error) => moving.partition.log_dir().judge(error),
+            Self::Target(error) | Self::Append(AppendError::Log(error)) => {
+                moving.target.judge_log(error);
+            }
+            Self::Append(_) => {}
+            Self::TargetIo(error) => moving.target.judge(error),
+        }
+    }
+}
+
+/// The copy.
+pub(super) struct Copy {
+    pub(super) log: Log<OsDisk>,
+    /// Whether the metadata says that the partition lies here.
+    pub(super) is_assigned: bool,
+}
+
+impl Copy {
+    /// Opens the copy, or makes it, and cuts off what the partition does not have.
+    pub(super) fn begin(moving: &Move, now: Timestamp) -> Result<Self, MoveError> {
+        let ask = |leader: &mut Leader<OsDisk>| {
+            (leader.log().log_start_offset(), leader.log().config().clone())
+        };
+        let (log_start, config) =
+            moving.partition.with_leader(ask).map_err(MoveError::NotServed)?;
+        let how = OpenLog {
+            log_start,
+            on_damage: OnDamage::Cut,
+            topic_id: Some(moving.partition.topic_id()),
+            ..OpenLog::default()
+        };
+        let log = Log::open(*moving.target.disk(), moving.path.clone(), config, how, now)?;
+        let mut copy = Self { log, is_assigned: false };
+        copy.cut_to_common(moving, now)?;
+        copy.tell(moving);
+        Ok(copy)
+    }
+
+    /// Cuts the copy where it and the partition part.
+    fn cut_to_common(&mut self, moving: &Move, now: Timestamp) -> Result<(), MoveError> {
+        while self.log.size() > 0 {
+            let latest = self.log.latest_epoch();
+            let ask = |leader: &mut Leader<OsDisk>| {
+                (leader.log().epoch_end_offset(latest), leader.log().log_start_offset())
+            };
+            let (told, start) = moving.partition.with_leader(ask).map_err(MoveError::NotServed)?;
+            if told == EpochEnd::UNKNOWN || told.epoch == LeaderEpoch::NONE {
+                self.log.truncate_fully_and_start_at(start, now)?;
+                return Ok(());
+            }
+            let own = self.log.epoch_end_offset(told.epoch).end;
+            self.log.truncate_to(told.end.min(own).max(Offset::ZERO), now)?;
+            if told.epoch >= latest {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies the next batches that are committed; says how many bytes, 0 if there are none.
+    pub(super) fn take_more(&mut self, moving: &Move, now: Timestamp) -> Result<u64, MoveError> {
+        let from = self.log.log_end_offset();
+        let read = |leader: &mut Leader<OsDisk>| {
+            let standing = leader.standing();
+            if from < standing.log_start {
+                return Ok((Err(standing.log_start), leader.epoch()));
+            }
+            let up_to = standing.high_watermark;
+            let range = ReadRange { from, up_to, size_max: CHUNK_SIZE, at_least_one: true };
+            Ok::<_, ReadError>((Ok(leader.log_mut().read(range)?), leader.epoch()))
+        };
+        let (found, epoch) = moving.partition.with_leader(read).map_err(MoveError::NotServed)??;
+        let slice = match found {
+            // Retention was faster.
+            Err(start) => {
+                self.log.truncate_fully_and_start_at(start, now)?;
+                return Ok(1);
+            }
+            Ok(None) => return Ok(0),
+            Ok(Some(slice)) => slice,
+        };
+        let bytes = slice.read().map_err(MoveError::SourceIo)?;
+        self.append(&bytes, slice.base_offset, epoch, now)?;
+        self.tell(moving);
+        Ok(slice.size as u64)
+    }
+
+    /// Copies all that a leader has, under its lock; `false` if that is too much.
+    pub(super) fn take_rest(
+        &mut self,
+        leader: &mut Leader<OsDisk>,
+        now: Timestamp,
+    ) -> Result<bool, MoveError> {
+        let (up_to, epoch) = (leader.log().log_end_offset(), leader.epoch());
+        let mut left = CHUNK_SIZE;
+        while self.log.log_end_offset() < up_to {
+            let from = self.log.log_end_offset();
+            let range = ReadRange { from, up_to, size_max: left, at_least_one: false };
+            let Some(slice) = leader.log_mut().read(range)? else { return Ok(false) };
+            let bytes = slice.read().map_err(MoveError::SourceIo)?;
+            self.append(&bytes, slice.base_offset, epoch, now)?;
+            left = left.saturating_sub(slice.size);
+        }
+        Ok(true)
+    }
+
+    fn append(
+        &mut self,
+        bytes: &[u8],
+        base: Offset,
+        epoch: LeaderEpoch,
+        now: Timestamp,
+    ) -> Result<(), MoveError> {
+        if self.log.size() == 0 && base < self.log.log_end_offset() {
+            // The log starts within a batch.
+            self.log.truncate_fully_and_start_at(base, now)?;
+        }
+        self.log.append_as_follower(bytes, epoch, now)?;
+        Ok(())
+    }
+
+    pub(super) fn make_durable(&mut self) -> Result<(), MoveError> {
+        Ok(self.log.flush()?)
+    }
+
+    fn tell(&self, moving: &Move) {
+        moving.note(Progress { end: self.log.log_end_offset(), size: self.log.size() });
+    }
+}

@@ -1,0 +1,145 @@
+//! The end of a move: the copy becomes the partition.
+//!
+//! What is acknowledged before is on the disk in both directories; what is acknowledged after only in
+//! the new one. The lock of the partition is held for one sync and one rename.
+
+use std::sync::Arc;
+
+use dohle_base::{Offset, Timestamp, Uuid};
+use dohle_controller::{Reply, Request};
+use dohle_log::{Disk, PartitionDir};
+use dohle_os::OsDisk;
+use dohle_protocol::api::assign_replicas_to_dirs_request::{
+    AssignReplicasToDirsRequest, DirectoryData, PartitionData, TopicData,
+};
+use dohle_replication::Leader;
+use tracing::warn;
+
+use super::{
+    Move,
+    copy::{Copy, MoveError},
+};
+use crate::{
+    Broker,
+    log_dirs::LogDir,
+    partition::{Partition, State},
+    partition_dirs,
+};
+
+/// Tells the controller in which directory a partition lies; `false` if it does not want to know.
+pub(super) fn assign(broker: &Broker, partition: &Partition, directory: Uuid) -> bool {
+    let request = AssignReplicasToDirsRequest {
+        broker_id: broker.node_id,
+        broker_epoch: broker.epoch(),
+        directories: vec![DirectoryData {
+            id: directory,
+            topics: vec![TopicData {
+                topic_id: partition.topic_id(),
+                partitions: vec![PartitionData { partition_index: partition.index() }],
+            }],
+        }],
+    };
+    let told = match broker.controller.ask_blocking(Request::AssignReplicasToDirs(request)) {
+        Reply::AssignReplicasToDirs(answer) if !answer.error_code.is_error() => {
+            let topics = answer.directories.iter().flat_map(|directory| &directory.topics);
+            let mut partitions = topics.flat_map(|topic| &topic.partitions);
+            partitions.find(|one| one.error_code.is_error()).map(|one| one.error_code)
+        }
+        Reply::AssignReplicasToDirs(answer) => Some(answer.error_code),
+        Reply::Refused(error) => Some(error.code),
+        other => unreachable!("not an answer to what was asked: {other:?}"),
+    };
+    if let Some(code) = told {
+        warn!(%partition, "the controller does not take its directory: {code}");
+    }
+    told.is_none()
+}
+
+/// Puts the copy in the place of the partition. Gives it back if it has to catch up first.
+pub(super) fn swap(
+    broker: &Broker,
+    moving: &Arc<Move>,
+    mut copy: Copy,
+) -> Result<Option<Copy>, MoveError> {
+    copy.make_durable()?;
+    let (partition, target) = (&moving.partition, &moving.target);
+    let source = partition.log_dir();
+    target.save_topics(&broker.partitions.all()).map_err(MoveError::TargetIo)?;
+    // Nobody flushes the old log while the new one takes its place, and no checkpoint of the new
+    // directory forgets where the log starts.
+    let alone = source.write_ahead().alone();
+    let quiet = target.hold_checkpoints();
+    let log_start = partition
+        .with_leader(|leader| leader.log().log_start_offset())
+        .map_err(MoveError::NotServed)?;
+    if log_start > copy.log.first_base_offset() {
+        let own = (partition.topic().clone(), partition.index());
+        target
+            .write_log_starts_with(&broker.partitions.all(), Some((own, log_start)))
+            .map_err(MoveError::TargetIo)?;
+    }
+    let now = broker.clock.wall();
+    {
+        let mut state = partition.state();
+        let State::Led(leader) = &mut *state else {
+            drop(state);
+            return Err(MoveError::NotServed(dohle_base::ErrorCode::NOT_LEADER_OR_FOLLOWER));
+        };
+        if moving.is_cancelled()
+            || leader.log().log_start_offset() != log_start
+            || !copy.take_rest(leader, now)?
+        {
+            return Ok(Some(copy));
+        }
+        put_in_place(leader, copy, moving, log_start)?;
+        source.write_ahead().forget(partition);
+        partition.move_to(Arc::clone(target));
+    }
+    drop((quiet, alone));
+    // The recovery point goes into the checkpoint of the new directory.
+    partition.unflushed();
+    clear(broker, &source, partition, now);
+    Ok(None)
+}
+
+/// Under the lock of the partition.
+fn put_in_place(
+    leader: &mut Leader<OsDisk>,
+    mut copy: Copy,
+    moving: &Move,
+    log_start: Offset,
+) -> Result<(), MoveError> {
+    copy.log.advance_log_start(log_start)?;
+    if leader.epoch() > copy.log.latest_epoch() {
+        copy.log.begin_leader_epoch(leader.epoch())?;
+    }
+    copy.make_durable()?;
+    let partition = &moving.partition;
+    let name = PartitionDir::current(partition.topic(), partition.index()).name(Uuid::ZERO);
+    let path = moving.target.path.join(name);
+    let disk = moving.target.disk();
+    disk.rename(&moving.path, &path).map_err(MoveError::TargetIo)?;
+    disk.sync_dir(&moving.target.path).map_err(MoveError::TargetIo)?;
+    copy.log.take_place_of(leader.log(), path);
+    drop(leader.replace_log(copy.log));
+    Ok(())
+}
+
+/// The old directory is scheduled for removal.
+fn clear(broker: &Broker, old: &Arc<LogDir>, partition: &Partition, now: Timestamp) {
+    old.forget(partition.topic(), partition.index());
+    let delay = broker.settings().long("log.segment.delete.delay.ms");
+    let due = Timestamp(now.0.saturating_add(delay));
+    let unique = broker.random_id();
+    match partition_dirs::delete(old, partition.topic(), partition.index(), unique, due) {
+        Ok(deleted) => broker.retention.remove(deleted),
+        Err(error) => {
+            warn!(%partition, "its old files stay until the next start: {error}");
+            old.judge(&error);
+        }
+    }
+    if let Err(error) = old.write_checkpoints(&broker.partitions.all()) {
+        warn!("checkpoints not written: {error}");
+        old.judge(&error);
+    }
+}
