@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use dohle_base::{BrokerId, Rng, Str, Uuid};
 use dohle_config::BrokerConfig;
 use dohle_log::{
-    IoError,
+    Disk, IoError,
     disk::{read_file, replace_file},
 };
 use dohle_metadata::{MetaProperties, MetaPropertiesError, Misfit, check_directories};
 use dohle_os::OsDisk;
+use dohle_raft::METADATA_LOG_DIR;
 
 /// The largest `meta.properties` that is read.
 const FILE_SIZE_MAX: usize = 1 << 20;
@@ -34,6 +35,18 @@ pub enum DirectoriesError {
         path: PathBuf,
         /// What is wrong.
         fault: MetaPropertiesError,
+    },
+    /// A directory that is not the metadata directory has a metadata log, so that it is not clear
+    /// which one counts. Source: Kafka 4.4 refuses it.
+    #[error(
+        "{} has a metadata log, but metadata.log.dir is {}: remove the one that does not count",
+        path.display(), metadata.display()
+    )]
+    StrayMetadata {
+        /// The metadata log.
+        path: PathBuf,
+        /// The metadata directory.
+        metadata: PathBuf,
     },
     /// No directory names the cluster.
     #[error("meta.properties names no cluster.id in {}", list(paths))]
@@ -77,6 +90,7 @@ pub(crate) fn read(
     for path in &paths {
         all.push(read_one(path, config.node_id, disk, rng)?);
     }
+    refuse_stray_metadata(&paths, &metadata_path, disk)?;
     let cluster_id = match check_directories(config.node_id, None, &all) {
         Ok(Some(cluster_id)) => cluster_id.clone(),
         Ok(None) => return Err(DirectoriesError::NoCluster { paths }),
@@ -93,6 +107,21 @@ pub(crate) fn read(
         logs.pop();
     }
     Ok(Directories { cluster_id, logs, metadata })
+}
+
+/// Only the metadata directory may have a metadata log.
+fn refuse_stray_metadata(
+    paths: &[PathBuf],
+    metadata: &Path,
+    disk: &OsDisk,
+) -> Result<(), DirectoriesError> {
+    for path in paths.iter().filter(|path| *path != metadata) {
+        if disk.list(path)?.iter().any(|entry| entry.name == METADATA_LOG_DIR) {
+            let (path, metadata) = (path.join(METADATA_LOG_DIR), metadata.to_owned());
+            return Err(DirectoriesError::StrayMetadata { path, metadata });
+        }
+    }
+    Ok(())
 }
 
 fn read_one(
