@@ -59,6 +59,8 @@ pub enum Operation {
     List,
     /// Making a directory.
     CreateDir,
+    /// Making a file read-only.
+    Seal,
 }
 
 impl std::fmt::Display for Operation {
@@ -75,6 +77,7 @@ impl std::fmt::Display for Operation {
             Self::Remove => "remove",
             Self::List => "list",
             Self::CreateDir => "create directory",
+            Self::Seal => "make read-only",
         })
     }
 }
@@ -169,6 +172,16 @@ pub trait Disk: Clone + Send + Sync + 'static {
     /// # Errors
     /// After any the directory is dead.
     fn sync_dir(&self, dir: &Path) -> Result<(), IoError>;
+
+    /// Makes a file that is complete read-only, for its owner alone. A disk without permissions has
+    /// nothing to do.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn seal(&self, path: &Path) -> Result<(), IoError> {
+        let _ = path;
+        Ok(())
+    }
 }
 
 /// An open file. Clones share it; it closes with the last one.

@@ -11,6 +11,7 @@ use dohle_log::{
 };
 use dohle_metadata::{MetaProperties, MetaPropertiesError, Misfit, check_directories};
 use dohle_os::OsDisk;
+use dohle_raft::METADATA_LOG_DIR;
 use tracing::error;
 
 /// The largest `meta.properties` that is read.
@@ -35,6 +36,18 @@ pub enum DirectoriesError {
         path: PathBuf,
         /// What is wrong.
         fault: MetaPropertiesError,
+    },
+    /// A directory that is not the metadata directory has a metadata log, so that it is not clear
+    /// which one counts. Source: Kafka 4.4 refuses it.
+    #[error(
+        "{} has a metadata log, but metadata.log.dir is {}: remove the one that does not count",
+        path.display(), metadata.display()
+    )]
+    StrayMetadata {
+        /// The metadata log.
+        path: PathBuf,
+        /// The metadata directory.
+        metadata: PathBuf,
     },
     /// No directory names the cluster.
     #[error("meta.properties names no cluster.id in {}", list(paths))]
@@ -89,6 +102,7 @@ pub(crate) fn read(
         }
     }
     let mut paths = readable;
+    refuse_stray_metadata(&paths, &metadata_path, disk)?;
     let cluster_id = match check_directories(config.node_id, None, &all) {
         Ok(Some(cluster_id)) => cluster_id.clone(),
         Ok(None) => return Err(DirectoriesError::NoCluster { paths }),
@@ -110,6 +124,21 @@ pub(crate) fn read(
 /// Says of a log directory that it is not served; the others are.
 pub(crate) fn set_offline(path: &Path, error: &IoError) {
     error!(dir = %path.display(), "offline, what lies there is not served: {error}");
+}
+
+/// Only the metadata directory may have a metadata log.
+fn refuse_stray_metadata(
+    paths: &[PathBuf],
+    metadata: &Path,
+    disk: &OsDisk,
+) -> Result<(), DirectoriesError> {
+    for path in paths.iter().filter(|path| *path != metadata) {
+        if disk.list(path)?.iter().any(|entry| entry.name == METADATA_LOG_DIR) {
+            let (path, metadata) = (path.join(METADATA_LOG_DIR), metadata.to_owned());
+            return Err(DirectoriesError::StrayMetadata { path, metadata });
+        }
+    }
+    Ok(())
 }
 
 fn read_one(

@@ -99,3 +99,17 @@ fn a_port_that_is_taken_and_a_directory_in_use_are_told() {
     ended(other).failed_with(&["another process", ".lock"]);
     assert_eq!(node.stop("TERM"), Some(0));
 }
+
+#[test]
+fn a_second_metadata_log_stops_the_start() {
+    let site = Site::formatted("");
+    let stray = site.path("b/__cluster_metadata-0");
+    fs::create_dir(&stray).unwrap();
+    dohle(&["server", &site.file]).failed_with(&[
+        &stray.display().to_string(),
+        "metadata.log.dir",
+        &site.shown("a"),
+    ]);
+    fs::remove_dir(&stray).unwrap();
+    assert_eq!(serve(&site).stop("TERM"), Some(0));
+}

@@ -1,7 +1,7 @@
 //! `dohle storage`: what it writes and says is what Kafka 4.4.0's tool writes and says, see `kafka`
 //! for the proof; here the parts that need no Kafka.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use crate::process::{Site, dohle};
 
@@ -19,6 +19,8 @@ fn a_standalone_node_is_formatted_as_kafka_does() {
     );
     assert_eq!(said, expected);
     assert_eq!(site.files("a"), [CHECKPOINT, "meta.properties"]);
+    let checkpoint = fs::metadata(site.path("a").join(CHECKPOINT)).unwrap();
+    assert_eq!(checkpoint.permissions().mode() & 0o777, 0o400);
     assert_eq!(site.files("b"), ["meta.properties"]);
     for dir in ["a", "b"] {
         let lines = site.meta_properties(dir);

@@ -213,7 +213,7 @@ impl MetadataFiles {
         Ok(self.log.truncate_fully_and_start_at(start, now)?)
     }
 
-    /// Writes a snapshot: under another name first, then durable, then under its own.
+    /// Writes a snapshot: under another name first, then durable and read-only, then under its own.
     ///
     /// # Errors
     /// The log still has everything.
@@ -224,6 +224,7 @@ impl MetadataFiles {
         file.truncate(0)?;
         file.write_all_at(&mut [IoSlice::new(&job.file())], 0)?;
         file.sync()?;
+        self.disk.seal(&part)?;
         self.disk.rename(&part, &path)?;
         self.disk.sync_dir(&self.dir)?;
         info!(file = %path.display(), "metadata snapshot written");

@@ -7,11 +7,11 @@
 mod tests;
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, Permissions},
     io::{self, IoSlice},
     os::{
         fd::{AsFd, BorrowedFd},
-        unix::fs::FileExt,
+        unix::fs::{FileExt, PermissionsExt},
     },
     path::{Path, PathBuf},
     sync::Arc,
@@ -93,6 +93,11 @@ impl Disk for OsDisk {
 
     fn remove_dir(&self, path: &Path) -> Result<(), IoError> {
         fs::remove_dir(path).map_err(failed(Operation::Remove, path))
+    }
+
+    fn seal(&self, path: &Path) -> Result<(), IoError> {
+        let read_only = Permissions::from_mode(0o400);
+        fs::set_permissions(path, read_only).map_err(failed(Operation::Seal, path))
     }
 
     fn create_dir(&self, path: &Path) -> Result<(), IoError> {

@@ -52,3 +52,15 @@ fn a_file_tells_when_it_was_changed() {
     // The kernel's clock for files ticks coarsely.
     assert!((wall - 10_000..=wall + 1_000).contains(&modified.0), "{modified:?}, {wall}");
 }
+
+#[test]
+fn a_sealed_file_is_for_its_owner_to_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f");
+    OsDisk.open(&path, OpenMode::Create).unwrap();
+    OsDisk.seal(&path).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o400);
+    let error = OsDisk.seal(&dir.path().join("gone")).unwrap_err();
+    assert_eq!(error.errno, Some(2));
+    assert!(error.to_string().starts_with("make read-only "), "{error}");
+}

@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     fmt,
     io::ErrorKind,
     path::{Path, PathBuf},
@@ -20,7 +21,7 @@ use dohle_metadata::{
     MetaProperties, MetaPropertiesError, MetadataVersion, Misfit, check_directories,
     format::{self as core, Levels, LevelsRequest, Quorum},
 };
-use dohle_raft::{Endpoint, VoterSet};
+use dohle_raft::{Endpoint, SnapshotId, VoterSet};
 
 use super::survey::{Content, Surveyed, survey};
 
@@ -280,7 +281,16 @@ fn write<D: Disk>(disk: &D, dir: &Path, file: &core::File) -> Result<(), FormatE
         ErrorKind::NotADirectory => FormatError::NotADirectory { path: error.path },
         _ => FormatError::Io(error),
     })?;
-    Ok(replace_file(disk, &path, &file.content)?)
+    replace_file(disk, &path, &file.content)?;
+    // A snapshot is never written again. Source: Kafka 4.4 makes them read-only.
+    if SnapshotId::from_file_name(file_name(&path)).is_ok() {
+        disk.seal(&path)?;
+    }
+    Ok(())
+}
+
+fn file_name(path: &Path) -> &str {
+    path.file_name().and_then(OsStr::to_str).unwrap_or_default()
 }
 
 /// Makes a directory and those above it, as far as they are missing. Durable when it returns.
