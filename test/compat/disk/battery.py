@@ -59,12 +59,22 @@ def run(report, options, work, quick):
     check("one node at a time", claims.locks, options.first_seed)
     if not quick:
         check("formatted by the other", claims.formats, options.first_seed)
+        old = f"Kafka {install.TOOLS} to Dohle, stopped, seed {options.first_seed}"
+        check(old, lambda it: kafka_to_dohle(it, False, True), options.first_seed)
 
 
-def kafka_to_dohle(it, is_killed):
+def kafka_to_dohle(it, is_killed, is_old=False):
     """Kafka writes; what Dohle finds is what Kafka finds, and Kafka goes on from what Dohle leaves."""
-    node = it.kafka("written", extra=BUSY)
+    node = it.old_kafka("written", BUSY) if is_old else it.kafka("written", extra=BUSY)
     live = write(it, node, transactions=True, is_killed=is_killed)
+    if is_old:
+        data = node.folder / "data"
+        expect(
+            (data / "bootstrap.checkpoint").exists(),
+            "a directory of the release before has its first records",
+        )
+        # as releases before 3.8 left it
+        (data / ".kafka_cleanshutdown").write_text("")
     ours = it.reopened(it.dohle, "by-dohle", node)
     seen, values = observe(ours)
     promised(live["acknowledged"], values)
