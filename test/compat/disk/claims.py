@@ -67,4 +67,7 @@ def formats(it):
         expect_equal(seen["cluster"]["id"], cluster, "cluster id")
         told[made.kind] = seen["features"]
         node.terminate()
-    expect_equal(told["dohle"], told["kafka"], "features of a cluster, by who formatted it")
+    # Dohle finalises no feature that it does not serve yet
+    wanted = {name: told["kafka"].get(name) for name in told["dohle"]}
+    expect_equal(told["dohle"], wanted, "features of a cluster that Dohle formatted, as Kafka tells them")
+    expect({"metadata.version", "kraft.version"} <= set(wanted), f"features: {wanted}")

@@ -30,7 +30,12 @@ COMPLAINTS = {
 CLEAN = r"Skipping recovery of \d+ logs from \S+ since clean shutdown file was found"
 # A warning or an error of what reads the directory.
 SEVERE = re.compile(r"^\S+ \S+ (WARN|ERROR|FATAL) (\S+) (.*)$", re.M)
-READERS = ("org.apache.kafka.storage", "kafka.log", "org.apache.kafka.metadata.properties", "kafka.server.metadata")
+READERS = (
+    "org.apache.kafka.storage",
+    "kafka.log",
+    "org.apache.kafka.metadata.properties",
+    "kafka.server.metadata",
+)
 # The setting with which the battery keeps the cleaner from working while two nodes are compared.
 EXPECTED = "`log.cleaner.enable` is deprecated"
 

@@ -5,6 +5,7 @@ shown to both. Where Dohle on purpose does otherwise `states.DAMAGE` says so.
 """
 
 import re
+from base64 import urlsafe_b64encode
 
 from harness.report import expect, expect_equal
 
@@ -14,11 +15,16 @@ from .observe import Observer, comparable, differences
 
 # In the quick selection so many of the interrupted states are tried.
 QUICK = 40
-CHECKPOINTS = {"log-start": "log-start-offset-checkpoint", "recovery-point": "recovery-point-offset-checkpoint"}
-# A topic that the cluster does not have. Kafka renames the directories of such to -stray; Dohle leaves them.
-NOBODY = "AAAAAAAAQACAAAAAAAAAAQ"
+CHECKPOINTS = {
+    "log-start": "log-start-offset-checkpoint",
+    "recovery-point": "recovery-point-offset-checkpoint",
+}
+# A topic that the cluster does not have: its directory is renamed to -stray.
+NOBODY = "0123456789ab4def8123456789abcdef"
 # Of what is no part of a log any more, and of what both nodes write anew at each start.
-NO_MATTER = re.compile(r"\.deleted$|leader-epoch-checkpoint$|-checkpoint$|\.kafka_cleanshutdown$|-delete/|^__|^nobody-")
+NO_MATTER = re.compile(
+    r"\.deleted$|leader-epoch-checkpoint$|-checkpoint$|\.kafka_cleanshutdown$|-delete/|^__|^nobody-"
+)
 
 
 class Damaged:
@@ -43,28 +49,28 @@ class Damaged:
             topic["Configs"].append(kept)
         made = observer.ask("CreateTopics", 7, Topics=topics, timeoutMs=30000)
         expect(not any(t["ErrorCode"] for t in made["Topics"]), f"topics: {made['Topics'][:2]}")
+        ids = {t["Name"]: t["TopicId"] for t in made["Topics"]}
         node.terminate()
         # once more, so that leader epochs before the current one exist
         node.start()
         node.terminate()
         data = node.folder / "data"
+        # what is left is to be taken for a directory of Kafka's
+        (data / "dohle.wal").unlink(missing_ok=True)
         for index, state in enumerate(self.interrupted):
-            states.lay_interrupted(data / f"interrupted-{index}", state)
+            states.lay_interrupted(made_for(data / f"interrupted-{index}", ids["interrupted"]), state)
         for name in self.damage:
-            folder = data / f"{name}-0"
+            folder = made_for(data / f"{name}-0", ids[name])
             states.three(folder)
             states.DAMAGE[name].make(folder)
-        stray = data / "nobody-0"
-        stray.mkdir()
-        states.three(stray)
-        (stray / "partition.metadata").write_text(f"version: 0\ntopic_id: {NOBODY}")
+        states.three(made_for(data / "nobody-0", NOBODY))
         starts = {f"{n} 0": o for n, o in states.LOG_STARTS.items() if n in self.damage}
         self.checkpoint(data, "log-start", starts)
         if self.is_clean:
             (data / CHECKPOINTS["recovery-point"]).write_text("0\n1\nno offset here\n")
         else:
             (data / ".kafka_cleanshutdown").unlink()
-            self.checkpoint(data, "recovery-point", {f"{n} 0": 20 for n in self.damage if n in states.FLUSHED})
+            self.checkpoint(data, "recovery-point", {f"{n} 0": o for n, o in states.FLUSHED.items()})
         return node
 
     @staticmethod
@@ -78,6 +84,7 @@ class Damaged:
         seen = Observer(node).all()
         node.terminate()
         found = files.listing(node.folder / "data")
+        expect(any(n.startswith("nobody-0.*-stray/") for n in found), f"{name}: no stray directory")
         return seen, {n: f for n, f in found.items() if not NO_MATTER.search(n)}, node.log.read_text()
 
     def refused(self):
@@ -106,7 +113,7 @@ class Damaged:
             if not self.is_other(part):
                 wrong.setdefault(part, []).append(f"{what}: {line.rpartition(': ')[2]}")
         for line in files.differing(our_files, their_files):
-            part, file = line.split(":")[0].split("/")
+            part, _, file = line.split(":")[0].partition("/")
             if file in self.state(part).files:
                 continue
             if part not in offline and not self.is_other(part):
@@ -126,6 +133,13 @@ class Damaged:
         match = re.match(r"interrupted-(\d+)$", part)
         return f"{part} ({states.told(self.interrupted[int(match[1])])})" if match else part
 
+
+def made_for(folder, topic_id):
+    """A partition's directory, which says whose it is."""
+    folder.mkdir(exist_ok=True)
+    text = urlsafe_b64encode(bytes.fromhex(topic_id)).decode().rstrip("=")
+    (folder / "partition.metadata").write_text(f"version: 0\ntopic_id: {text}")
+    return folder
 
 
 def damaged(it, leave_clean, quick):

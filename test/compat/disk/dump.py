@@ -1,6 +1,6 @@
 """Kafka's DumpLogSegments on every file of a data directory.
 
-The tool exits with 0 whatever it finds, so its output is read.
+The tool exits with 0 for most that it finds, so its output is read.
 """
 
 import subprocess
@@ -32,9 +32,11 @@ def dump(work, files, *options):
     command += ["--files", ",".join(str(f) for f in files), *options]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     (work / "dump.log").write_text(done.stdout + done.stderr)
-    expect(done.returncode == 0, f"{options}: exit {done.returncode}: {(done.stdout + done.stderr)[-300:]}")
     lines = (line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("SLF4J:"))
-    return done.stdout, [line for line in lines if any(word in line.lower() for word in WRONG)]
+    wrong = [line for line in lines if any(word in line.lower() for word in WRONG)]
+    if done.returncode:
+        wrong.append(f"exit {done.returncode}: {done.stderr[-200:]}")
+    return done.stdout, wrong
 
 
 def everything(work, data):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 # What only a running node of one kind keeps, or what names a moment.
 MOMENTARY = re.compile(
-    r"^(\.lock|meta\.properties|bootstrap\.checkpoint|.*\.tmp|__cluster_metadata-0/.*|remote-log-index-cache/.*)$"
+    r"^(\.lock|dohle\..*|meta\.properties|bootstrap\.checkpoint|.*\.tmp|__cluster_metadata-0/.*|remote-log-index-cache/.*)$"
 )
 
 # What tells two directories of one name apart.

@@ -3,7 +3,7 @@
 import random
 import shutil
 
-from harness.node import Dohle, Kafka
+from harness.node import Dohle, Kafka, OldKafka
 
 from . import files
 
@@ -38,6 +38,10 @@ class Exchange:
     def kafka(self, name, ports=None, extra=QUIET):
         """A node in the folder of that name: a new one, or with ports one that goes on and is not started."""
         self.node = Kafka(self.work / name, COMMON | extra, ports)
+        return self.node
+
+    def old_kafka(self, name, extra):
+        self.node = OldKafka(self.work / name, COMMON | extra)
         return self.node
 
     def dohle(self, name, ports=None):

@@ -25,6 +25,8 @@ PRODUCER_SECONDS = 86_400
 OFFLINE = 56
 # A node may take this long from its first answer to leading all that it has.
 SETTLE_SECONDS = 30
+# High watermarks that stay for so long are the ends: after a crash they rise as logs become durable.
+STABLE_SECONDS = 1.0
 
 
 class Batch:
@@ -70,7 +72,9 @@ class Observer:
         metadata = self.ask("Metadata", 12, Topics=None)
         topics = {t["Name"]: t for t in metadata["Topics"]}
         self.leaders = {
-            (name, p["PartitionIndex"]): p["LeaderEpoch"] for name, t in topics.items() for p in t["Partitions"]
+            (name, p["PartitionIndex"]): p["LeaderEpoch"]
+            for name, t in topics.items()
+            for p in t["Partitions"]
         }
         self.has_groups = "__consumer_offsets" in topics
         offline = self.settle(list(self.leaders))
@@ -100,7 +104,7 @@ class Observer:
         """
         # so many names that each partition of the offsets topic has some
         groups = [{"GroupId": f"nobody-{i}", "Topics": []} for i in range(32)]
-        until = time.monotonic() + SETTLE_SECONDS
+        until, known, since = time.monotonic() + SETTLE_SECONDS, None, 0.0
         while True:
             ends, epochs = self.offsets(parts, [-1]), self.epochs(parts)
             codes = {p: {a[0] for of in (ends, epochs) for a in of[label(p)].values()} for p in parts}
@@ -108,7 +112,9 @@ class Observer:
             wrong = {code for p in parts if p not in offline for code in codes[p]}
             if self.has_groups:
                 wrong |= {g["ErrorCode"] for g in self.ask("OffsetFetch", 8, Groups=groups)["Groups"]}
-            if wrong <= {0}:
+            if wrong > {0} or ends != known:
+                known, since = ends, time.monotonic()
+            elif time.monotonic() - since > STABLE_SECONDS:
                 return offline
             expect(time.monotonic() < until, f"not settled within {SETTLE_SECONDS} s: errors {wrong}")
             time.sleep(0.1)
@@ -170,9 +176,9 @@ class Observer:
         """ListOffsets at each time, of all records and of committed ones; a time may differ by partition."""
         found = {label(p): {} for p in parts}
         for isolation in (0, 1):
-            for time in times:
-                for part, answer in self.list_offsets({p: time for p in parts}, isolation):
-                    found[label(part)][f"{time} {isolation}"] = answer
+            for when in times:
+                for part, answer in self.list_offsets({p: when for p in parts}, isolation):
+                    found[label(part)][f"{when} {isolation}"] = answer
         return found
 
     def list_offsets(self, times, isolation):
@@ -319,7 +325,8 @@ def alike(observation, *epochs):
     for part, answers in observation["offsets"].items():
         end = answers["-1 0"][1]
         offsets[part] = {
-            which: told[:3] if told[1] == end or which.startswith("-1 ") else told for which, told in answers.items()
+            which: told[:3] if told[1] == end or which.startswith("-1 ") else told
+            for which, told in answers.items()
         }
     return observation | {"epochs": ends, "offsets": offsets, "times": dict(observation["times"])}
 

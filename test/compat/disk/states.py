@@ -268,16 +268,22 @@ DAMAGE = {
     "wrong-checksum": State(wrong_checksum),
     "in-the-middle": State(in_the_middle, is_refused=True),
     "cut-before-others": State(cut_before_others, is_refused=True),
-    "out-of-order": State(out_of_order, other="Kafka empties the whole segment, Dohle cuts where the order breaks"),
+    "out-of-order": State(
+        out_of_order, other="Kafka empties the whole segment, Dohle cuts where the order breaks"
+    ),
     "no-index": State(
-        no_index, files={"00000000000000000010.snapshot": "Dohle makes the index anew and no producer state with it"}
+        no_index,
+        files={"00000000000000000010.snapshot": "Dohle makes the index anew and no producer state with it"},
     ),
     "no-indexes": State(no_indexes),
     "no-log": State(no_log),
     "odd-txnindex": State(
-        odd_txnindex, files={"00000000000000000010.txnindex": "Kafka overlooks the bytes, Dohle makes the index anew"}
+        odd_txnindex,
+        files={"00000000000000000010.txnindex": "Kafka overlooks the bytes, Dohle makes the index anew"},
     ),
-    "bad-txnindex": State(bad_txnindex, files={"00000000000000000010.txnindex": "Kafka leaves an empty file, Dohle none"}),
+    "bad-txnindex": State(
+        bad_txnindex, files={"00000000000000000010.txnindex": "Kafka leaves an empty file, Dohle none"}
+    ),
     "bad-snapshot": State(bad_snapshot),
     "left-over": State(left_over),
     "empty-last": State(empty_last),
@@ -292,7 +298,19 @@ DAMAGE = {
     "beyond-the-end": State(beyond_the_end),
 }
 # What Kafka can open after a clean stop, and Dohle too.
-CLEAN = ["sound", "no-index", "no-log", "odd-txnindex", "bad-txnindex", "bad-snapshot", "left-over", "empty-last", "format-0", "format-1", "beyond-the-end"]
+CLEAN = [
+    "sound",
+    "no-index",
+    "no-log",
+    "odd-txnindex",
+    "bad-txnindex",
+    "bad-snapshot",
+    "left-over",
+    "empty-last",
+    "format-0",
+    "format-1",
+    "beyond-the-end",
+]
 # An index of every batch for one, or Kafka would not notice the order.
 CONFIGS = {
     "out-of-order": {"index.interval.bytes": "0"},
@@ -300,7 +318,7 @@ CONFIGS = {
     "too-far": {"cleanup.policy": "compact"},
     "too-far-twice": {"cleanup.policy": "compact"},
 }
-# Whose recovery point is said to be 20: an index is missing in a segment that is durable.
-FLUSHED = ["no-index", "odd-txnindex", "bad-txnindex"]
+# Recovery points: what is amiss lies in what is durable.
+FLUSHED = {"no-index": 20, "odd-txnindex": 20, "bad-txnindex": 20}
 # Log starts of the checkpoint.
 LOG_STARTS = {"beyond-the-end": 100}

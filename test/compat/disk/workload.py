@@ -60,12 +60,20 @@ def plan(seed, transactions):
         topic(rng, "gone", 3, 1, gone=True),
         topic(rng, "empty", 0, 3),
         topic(rng, "compacted", 2 * rounds(), 2, keyed=True, configs=compacted),
-        topic(rng, "compacted-and-deleted", rounds(), keyed=True, configs=compacted | {"cleanup.policy": "compact,delete"}),
+        topic(
+            rng,
+            "compacted-and-deleted",
+            rounds(),
+            keyed=True,
+            configs=compacted | {"cleanup.policy": "compact,delete"},
+        ),
     ]
     if transactions:
         topics += [
             topic(rng, "transactional", rounds(), 2, transactional=True),
-            topic(rng, "compacted-transactional", rounds(), keyed=True, transactional=True, configs=compacted),
+            topic(
+                rng, "compacted-transactional", rounds(), keyed=True, transactional=True, configs=compacted
+            ),
         ]
     rng.shuffle(topics)
     return {"seed": seed, "topics": topics, "open_transaction": transactions}

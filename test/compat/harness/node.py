@@ -199,8 +199,12 @@ class Kafka(OwnNode):
 
     kind = "kafka"
 
+    @staticmethod
+    def libs():
+        return install.kafka()
+
     def java(self):
-        libs = install.kafka()
+        libs = self.libs()
         levels = self.folder / "log4j2.yaml"
         levels.write_text(
             "Configuration:\n  Appenders:\n    Console:\n      name: out\n      PatternLayout:\n"
@@ -214,6 +218,14 @@ class Kafka(OwnNode):
 
     def start_command(self):
         return [*self.java(), "kafka.Kafka", str(self.file)]
+
+
+class OldKafka(Kafka):
+    """The release before, which comes with the tools."""
+
+    @staticmethod
+    def libs():
+        return install.kafka_tools() / "libs"
 
 
 class Dohle(OwnNode):

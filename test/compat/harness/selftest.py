@@ -8,6 +8,7 @@ import copy
 
 from clients.checks import expect_records
 from clients.hashes import murmur2, partition_of
+from disk import observe
 from wire import batches, golden, schema
 
 from . import lists
@@ -35,6 +36,7 @@ def run(report, node, work, quick):
         ("frozen lists excuse only what they name", frozen),
         ("every name in needs-later.tsv is on a list", later),
         ("changed records are found", records),
+        ("what two nodes tell of a directory is compared to the last byte", directories),
         ("a check that raises fails", raising),
     ):
         report.check(name, check)
@@ -132,6 +134,33 @@ def records():
         fails(lambda: expect_records([got[0] | {field: value}], sent, 0), f"{field} {value!r}")
     fails(lambda: expect_records([], sent, 0), "a lost record")
     fails(lambda: expect_records(got * 2, sent, 0), "a record twice")
+
+
+def directories():
+    batch = batches.batch([(b"k", b"v")], 1_700_000_000_000)
+    told = {
+        "records": {"t-0": {"bytes": batch.hex()}},
+        "offsets": {"t-0": {"-1 0": [0, 1, -1, 0], "-2 0": [0, 0, -1, 0]}},
+        "epochs": {"t-0": {0: [0, 0, 1]}},
+        "times": {"t-0": {1_700_000_000_000: [0, 0, 1_700_000_000_000, 0]}},
+    }
+    same = lambda other: not list(observe.differences(*observe.comparable(other, told)))
+    expect(same(copy.deepcopy(told)), "equal observations differ")
+    for change in (
+        lambda o: o["records"]["t-0"].__setitem__("bytes", batch.hex()[:-2] + "01"),
+        lambda o: o["records"].pop("t-0"),
+        lambda o: o["offsets"]["t-0"]["-1 0"].__setitem__(1, 2),
+        lambda o: o["epochs"]["t-0"].__setitem__(0, [0, 0, 2]),
+        lambda o: o["times"]["t-0"].clear(),
+    ):
+        other = copy.deepcopy(told)
+        change(other)
+        expect(not same(other), "a difference was overlooked")
+    # a later start's epoch is none
+    later = copy.deepcopy(told)
+    later["epochs"]["t-0"][1] = [0, 1, 1]
+    later["offsets"]["t-0"]["-1 0"][3] = 1
+    expect(same(later), "a later epoch is a difference")
 
 
 def raising():

@@ -59,7 +59,9 @@ def main():
     bootstrap = sys.argv[1]
     consumer = ck.Consumer({"bootstrap.servers": bootstrap, "group.id": "reader"})
     topics = consumer.list_topics(timeout=SECONDS).topics
-    partitions = [(name, index) for name in topics if not name.startswith("__") for index in topics[name].partitions]
+    partitions = [
+        (name, index) for name in topics if not name.startswith("__") for index in topics[name].partitions
+    ]
     seen, values = {}, {}
     for isolation in ("read_uncommitted", "read_committed"):
         hashes = {p: [0, -1, -1, hashlib.sha256()] for p in partitions}

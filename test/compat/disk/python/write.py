@@ -63,7 +63,8 @@ class Writer:
         if topic["keyed"]:
             key = f"key {rng.randrange(12)}".encode()
         headers = [
-            (rng.choice(["h", "", "jméno"]), rng.choice([None, b"", b"value"])) for _ in range(rng.randrange(3))
+            (rng.choice(["h", "", "jméno"]), rng.choice([None, b"", b"value"]))
+            for _ in range(rng.randrange(3))
         ]
         now = OLD if topic["old"] else int(time.time() * 1000) - 60_000
         return {
