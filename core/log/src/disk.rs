@@ -99,9 +99,15 @@ impl IoError {
         self.kind == ErrorKind::NotFound
     }
 
-    /// Whether the volume or its quota is full: space may come back, the data there is sound.
+    /// Whether the volume or its quota is full, or the file as large as the process may make it: space
+    /// may come back, the data there is sound.
     pub fn is_full(&self) -> bool {
-        matches!(self.kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+        match self.kind {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => true,
+            // Said by the system, not by a limit of ours on what is read.
+            ErrorKind::FileTooLarge => self.errno.is_some(),
+            _ => false,
+        }
     }
 }
 

@@ -95,6 +95,9 @@ pub(crate) fn read(
             Err(DirectoriesError::Io(error)) if path != metadata_path => {
                 set_offline(&path, &error);
             }
+            Err(DirectoriesError::Io(error)) if error.is_not_found() => {
+                return Err(DirectoriesError::NotFormatted { path });
+            }
             properties => {
                 all.push(properties?);
                 readable.push(path);
@@ -133,7 +136,12 @@ fn refuse_stray_metadata(
     disk: &OsDisk,
 ) -> Result<(), DirectoriesError> {
     for path in paths.iter().filter(|path| *path != metadata) {
-        if disk.list(path)?.iter().any(|entry| entry.name == METADATA_LOG_DIR) {
+        let entries = match disk.list(path) {
+            // That it is not formatted is told by who looks at what it is.
+            Err(error) if error.is_not_found() => continue,
+            entries => entries?,
+        };
+        if entries.iter().any(|entry| entry.name == METADATA_LOG_DIR) {
             let (path, metadata) = (path.join(METADATA_LOG_DIR), metadata.to_owned());
             return Err(DirectoriesError::StrayMetadata { path, metadata });
         }

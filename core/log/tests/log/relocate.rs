@@ -58,7 +58,7 @@ fn a_copy_goes_on_as_the_log_would_have() {
     copy.roll(NOW).unwrap();
     records(1).append_in(&mut copy, 3);
     copy.flush().unwrap();
-    assert_eq!(read_values(&mut copy).len(), 36);
+    assert_eq!(read_values(&mut copy).len(), 37);
 
     // What it had set aside before is found under the new name.
     while let Some(due) = copy.next_unlink() {
