@@ -61,8 +61,9 @@ pub struct Driver {
     unpublished: Option<dohle_controller::Published>,
     /// Replies that wait until it is.
     replies: Vec<Answer>,
-    /// The directories that get no new partitions, as the controller was told.
-    cordoned: Option<BTreeSet<Uuid>>,
+    /// The directories that get no new partitions, as the controller was told since the broker
+    /// registered.
+    cordoned: BTreeSet<Uuid>,
 }
 
 /// It is time to look around.
@@ -79,7 +80,7 @@ impl Driver {
             next_token: 0,
             unpublished: None,
             replies: Vec::new(),
-            cordoned: None,
+            cordoned: BTreeSet::new(),
         }
     }
 
@@ -294,10 +295,10 @@ impl Driver {
         let (broker_id, broker_epoch) = (broker.node_id, broker.epoch());
         let failed = publisher.take_failed_offline();
         let cordoned = placement::cordoned(&broker.settings(), &broker.log_dirs);
-        let is_news = self.cordoned.as_ref() != Some(&cordoned);
+        let is_news = self.cordoned != cordoned;
         if !failed.is_empty() || is_news {
             let cordoned_log_dirs = is_news.then(|| cordoned.iter().copied().collect());
-            self.cordoned = Some(cordoned);
+            self.cordoned = cordoned;
             return Some(Request::BrokerHeartbeat(BrokerHeartbeatRequest {
                 broker_id,
                 broker_epoch,
