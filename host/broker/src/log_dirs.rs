@@ -167,6 +167,12 @@ impl LogDir {
         self.unflushed.write().unwrap_or_else(PoisonError::into_inner).take();
     }
 
+    /// The name that clients know it by, as Kafka tells it.
+    pub(crate) fn shown(path: &str) -> Str {
+        let absolute = std::path::absolute(path);
+        absolute.map_or_else(|_| path.into(), |path| path.to_string_lossy().into())
+    }
+
     /// The disk that it is on.
     pub fn disk(&self) -> &OsDisk {
         &self.disk

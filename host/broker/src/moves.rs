@@ -50,6 +50,8 @@ pub(crate) struct Move {
     pub(crate) path: PathBuf,
     progress: Mutex<Progress>,
     is_cancelled: AtomicBool,
+    /// Whether the metadata says that it lies there.
+    is_assigned: AtomicBool,
 }
 
 /// How far a copy is.
@@ -128,6 +130,7 @@ impl Moves {
             path,
             progress: Mutex::default(),
             is_cancelled: AtomicBool::new(false),
+            is_assigned: AtomicBool::new(false),
         };
         let key = new.key();
         self.tell(|state| {
@@ -265,6 +268,9 @@ impl Worker {
                     "its move ends, it stays where it is: {error}"
                 );
                 error.tell(moving);
+                if error.is_final() {
+                    self.discard(moving);
+                }
             }
         }
         self.copies.retain(|(other, _)| !Arc::ptr_eq(other, moving));
@@ -290,10 +296,11 @@ impl Worker {
         if copied > 0 {
             return Ok(self.pause_for(copied));
         }
-        if !copy.is_assigned {
+        if !moving.is_assigned.load(Ordering::Acquire) {
             copy.make_durable()?;
-            copy.is_assigned = swap::assign(&self.broker, &moving.partition, moving.target.id);
-            return Ok(if copy.is_assigned { Step::More } else { Step::After(RETRY) });
+            let is_assigned = swap::assign(&self.broker, &moving.partition, moving.target.id);
+            moving.is_assigned.store(is_assigned, Ordering::Release);
+            return Ok(if is_assigned { Step::More } else { Step::After(RETRY) });
         }
         let (_, copy) = self.copies.swap_remove(at);
         match swap::swap(&self.broker, moving, copy)? {
@@ -317,20 +324,26 @@ impl Worker {
     }
 
     fn discard_cancelled(&mut self) {
-        for (moving, copy) in self.copies.extract_if(.., |(moving, _)| moving.is_cancelled()) {
-            let was_assigned = copy.is_assigned;
-            drop(copy);
-            if moving.target.has_failed() {
-                continue;
-            }
+        let cancelled = self.copies.extract_if(.., |(moving, _)| moving.is_cancelled());
+        for (moving, _) in cancelled.collect::<Vec<_>>() {
+            self.discard(&moving);
+        }
+    }
+
+    /// Removes a copy that is not wanted any more.
+    fn discard(&self, moving: &Move) {
+        if !moving.target.has_failed() {
+            let (dir, path) = (Arc::clone(&moving.target), moving.path.clone());
             let due = self.broker.clock.wall();
-            let dir = Arc::clone(&moving.target);
-            self.broker.retention.remove(DeletedDir { dir, path: moving.path.clone(), due });
-            // The metadata was told too early.
-            let directory = moving.partition.directory();
-            if was_assigned && !swap::assign(&self.broker, &moving.partition, directory) {
-                error!(partition = %moving.partition, "the metadata names another directory");
-            }
+            self.broker.retention.remove(DeletedDir { dir, path, due });
+        }
+        // The metadata was told too early.
+        let directory = moving.partition.directory();
+        if moving.is_assigned.load(Ordering::Acquire)
+            && moving.partition.is_led()
+            && !swap::assign(&self.broker, &moving.partition, directory)
+        {
+            error!(partition = %moving.partition, "the metadata names another directory");
         }
     }
 }

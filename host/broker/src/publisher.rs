@@ -181,6 +181,10 @@ impl Publisher {
     /// Schedules the directory of a partition for removal.
     fn clear_away(&self, dir: &Arc<LogDir>, topic: &Str, index: PartitionId) {
         dir.forget(topic, index);
+        if dir.has_failed() {
+            // The next start finds that the metadata does not know it.
+            return;
+        }
         let delay = self.broker.settings().long("log.segment.delete.delay.ms");
         let due = Timestamp(self.broker.clock.wall().0.saturating_add(delay));
         match partition_dirs::delete(dir, topic, index, self.broker.random_id(), due) {
@@ -277,7 +281,8 @@ impl Publisher {
         }
         // A topic that is made again must not be taken for the one that these still tell of.
         let partitions = self.broker.partitions.all();
-        for dir in self.broker.log_dirs.iter().filter(|dir| dirs.contains(&dir.id)) {
+        let dirs = self.broker.log_dirs.iter().filter(|dir| dirs.contains(&dir.id));
+        for dir in dirs.filter(|dir| !dir.has_failed()) {
             if let Err(error) = dir.write_checkpoints(&partitions) {
                 error!("checkpoints not written: {error}");
                 dir.judge(&error);

@@ -97,10 +97,9 @@ fn alter(
 
 /// The directory of that path, if it can be used.
 fn directory(broker: &Broker, path: &str) -> Result<Arc<LogDir>, ErrorCode> {
-    if !broker.config.log_dirs.iter().any(|dir| dir == path) {
-        return Err(ErrorCode::LOG_DIR_NOT_FOUND);
-    }
-    let dir = broker.log_dirs.iter().find(|dir| dir.path.as_os_str() == path);
+    let mut known = broker.config.log_dirs.iter();
+    let known = known.find(|dir| LogDir::shown(dir) == path).ok_or(ErrorCode::LOG_DIR_NOT_FOUND)?;
+    let dir = broker.log_dirs.iter().find(|dir| dir.path.as_os_str() == known.as_str());
     let dir = dir.filter(|dir| !dir.has_failed()).ok_or(ErrorCode::KAFKA_STORAGE_ERROR)?;
     Ok(Arc::clone(dir))
 }

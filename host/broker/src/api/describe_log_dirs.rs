@@ -42,10 +42,11 @@ impl Endpoint for DescribeLogDirs {
             match dir.filter(|dir| !dir.has_failed()) {
                 Some(dir) => DescribeLogDirsResult {
                     is_cordoned: cordoned.contains(&dir.id),
+                    log_dir: LogDir::shown(path),
                     ..describe(dir, topics.remove(&dir.id).unwrap_or_default())
                 },
                 None => DescribeLogDirsResult {
-                    log_dir: path.clone(),
+                    log_dir: LogDir::shown(path),
                     error_code: ErrorCode::KAFKA_STORAGE_ERROR,
                     ..DescribeLogDirsResult::default()
                 },
@@ -106,7 +107,6 @@ fn describe(dir: &LogDir, topics: Topics) -> DescribeLogDirsResult {
         Err(_) => (-1, -1),
     };
     DescribeLogDirsResult {
-        log_dir: dir.path.to_string_lossy().into(),
         topics: topics.collect(),
         total_bytes,
         usable_bytes,

@@ -71,8 +71,9 @@ pub struct Driver {
     unsynced: bool,
     /// What the disk refused; it is tried again.
     unwritten: Option<NodeOutput>,
-    /// The directories that get no new partitions, as the controller was told.
-    cordoned: Option<BTreeSet<Uuid>>,
+    /// The directories that get no new partitions, as the controller was told since the broker
+    /// registered.
+    cordoned: BTreeSet<Uuid>,
 }
 
 /// It is time to look around.
@@ -93,7 +94,7 @@ impl Driver {
             written: None,
             unsynced: false,
             unwritten: None,
-            cordoned: None,
+            cordoned: BTreeSet::new(),
         }
     }
 
@@ -355,10 +356,10 @@ impl Driver {
         let (broker_id, broker_epoch) = (broker.node_id, broker.epoch());
         let failed = publisher.take_failed_offline();
         let cordoned = placement::cordoned(&broker.settings(), &broker.log_dirs);
-        let is_news = self.cordoned.as_ref() != Some(&cordoned);
+        let is_news = self.cordoned != cordoned;
         if !failed.is_empty() || is_news {
             let cordoned_log_dirs = is_news.then(|| cordoned.iter().copied().collect());
-            self.cordoned = Some(cordoned);
+            self.cordoned = cordoned;
             return Some(Request::BrokerHeartbeat(BrokerHeartbeatRequest {
                 broker_id,
                 broker_epoch,

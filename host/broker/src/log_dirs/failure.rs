@@ -10,6 +10,9 @@
 //! A sync that failed is never made again: the system may have dropped what it could not write, and
 //! would say so once only.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use dohle_log::{Disk, IoError, LogError};

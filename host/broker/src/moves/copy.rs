@@ -39,6 +39,12 @@ pub(super) enum MoveError {
 }
 
 impl MoveError {
+    /// Whether the copy is of no use any more. One whose partition is out of service is, after the next
+    /// start.
+    pub(super) fn is_final(&self) -> bool {
+        !matches!(self, Self::NotServed(_) | Self::Source(_) | Self::SourceIo(_))
+    }
+
     /// Whose disk it is that failed, if one has.
     pub(super) fn tell(&self, moving: &Move) {
         match self {
@@ -58,8 +64,6 @@ impl MoveError {
 /// The copy.
 pub(super) struct Copy {
     pub(super) log: Log<OsDisk>,
-    /// Whether the metadata says that the partition lies here.
-    pub(super) is_assigned: bool,
 }
 
 impl Copy {
@@ -77,7 +81,7 @@ impl Copy {
             ..OpenLog::default()
         };
         let log = Log::open(*moving.target.disk(), moving.path.clone(), config, how, now)?;
-        let mut copy = Self { log, is_assigned: false };
+        let mut copy = Self { log };
         copy.cut_to_common(moving, now)?;
         copy.tell(moving);
         Ok(copy)

@@ -39,6 +39,10 @@ pub(super) fn assign(broker: &Broker, partition: &Partition, directory: Uuid) ->
             }],
         }],
     };
+    if !broker.metadata().image.metadata_version().has_directories() {
+        // It does not know of directories.
+        return true;
+    }
     let told = match broker.controller.ask_blocking(Request::AssignReplicasToDirs(request)) {
         Reply::AssignReplicasToDirs(answer) if !answer.error_code.is_error() => {
             let topics = answer.directories.iter().flat_map(|directory| &directory.topics);

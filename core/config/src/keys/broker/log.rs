@@ -25,7 +25,7 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     "log.dirs": List, non_empty_list_or_null, high, used;
 
     /// Directories that get no new replicas; `*` means all.
-    "cordoned.log.dirs": List = "", any_list_or_null, per_broker;
+    "cordoned.log.dirs": List = "", any_list_or_null, per_broker, used;
 
     /// At which size a segment is closed and a new one begun.
     "log.segment.bytes": Int = 1_073_741_824, at_least(1_048_576), high, cluster_wide, used;

@@ -40,5 +40,5 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
 
     /// How many bytes a second moves between directories take; only set dynamically.
     "replica.alter.log.dirs.io.max.bytes.per.second": Long = i64::MAX, at_least(0), cluster_wide,
-        dynamic_only;
+        dynamic_only, used;
 };
