@@ -30,11 +30,11 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
 
     /// After how many records the log is synced to disk.
     "flush.messages": Long = i64::MAX, at_least(1),
-        synonyms(&[same("log.flush.interval.messages")]);
+        synonyms(&[same("log.flush.interval.messages")]), used;
 
     /// After how long a log with new records is synced to disk.
     "flush.ms": Long = i64::MAX, at_least(0),
-        synonyms(&[same("log.flush.interval.ms"), same("log.flush.scheduler.interval.ms")]);
+        synonyms(&[same("log.flush.interval.ms"), same("log.flush.scheduler.interval.ms")]), used;
 
     /// Whether a new segment's file gets its full size at once.
     "preallocate": Boolean = false, synonyms(&[same("log.preallocate")]);

@@ -74,14 +74,14 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     "log.index.interval.bytes": Int = 4096, at_least(0), cluster_wide, used;
 
     /// After how many records a log is synced to disk.
-    "log.flush.interval.messages": Long = i64::MAX, at_least(1), high, cluster_wide;
+    "log.flush.interval.messages": Long = i64::MAX, at_least(1), high, cluster_wide, used;
 
     /// After how long a log with new records is synced to disk; `log.flush.scheduler.interval.ms`
     /// if absent.
-    "log.flush.interval.ms": Long, high, cluster_wide, synonyms(FLUSH);
+    "log.flush.interval.ms": Long, high, cluster_wide, synonyms(FLUSH), used;
 
     /// How often logs are searched for ones that must be synced.
-    "log.flush.scheduler.interval.ms": Long = i64::MAX, high;
+    "log.flush.scheduler.interval.ms": Long = i64::MAX, high, used;
 
     /// How often the offsets up to which logs are synced are written down for recovery.
     "log.flush.offset.checkpoint.interval.ms": Int = 60_000, at_least(0), high;
