@@ -22,9 +22,9 @@ use dohle_protocol::{
 use dohle_replication::fetch_session::{SessionCache, SessionLimits};
 
 use crate::{
-    controller::ControllerHandle, coordinator::Coordinator, log_dirs::LogDir, metadata::Published,
-    partition::Partition, partitions::Partitions, producer_ids::ProducerIds, retention::Retention,
-    topic_config, topic_names::CONSUMER_OFFSETS, upkeep::Upkeep,
+    cleaner::Cleaner, controller::ControllerHandle, coordinator::Coordinator, log_dirs::LogDir,
+    metadata::Published, partition::Partition, partitions::Partitions, producer_ids::ProducerIds,
+    retention::Retention, topic_config, topic_names::CONSUMER_OFFSETS, upkeep::Upkeep,
 };
 
 /// Which part of the node a listener leads to.
@@ -68,6 +68,8 @@ pub struct Parts {
     pub upkeep: Upkeep,
     /// The way to the thread that removes what is to go.
     pub retention: Retention,
+    /// The way to the threads that compact logs.
+    pub cleaner: Cleaner,
     /// The clock.
     pub clock: Clock,
     /// Gives session and member ids.
@@ -94,6 +96,8 @@ pub struct Broker {
     pub upkeep: Upkeep,
     /// The way to the thread that removes what is to go.
     pub retention: Retention,
+    /// The way to the threads that compact logs.
+    pub cleaner: Cleaner,
     /// The clock.
     pub clock: Clock,
     pub(crate) fetch_sessions: Mutex<SessionCache>,
@@ -125,6 +129,7 @@ impl Broker {
             coordinator: parts.coordinator,
             upkeep: parts.upkeep,
             retention: parts.retention,
+            cleaner: parts.cleaner,
             clock: parts.clock,
             fetch_sessions: Mutex::new(sessions),
             producer_ids: ProducerIds::default(),

@@ -12,6 +12,7 @@
 mod api;
 mod authorize;
 mod broker;
+mod cleaner;
 mod commit;
 mod controller;
 mod coordinator;
@@ -31,6 +32,7 @@ mod topic_names;
 mod upkeep;
 
 pub use broker::{Broker, ListenerKind, Parts};
+pub use cleaner::Cleaner;
 pub use controller::{
     ControllerHandle, ControllerInbox, Driver, DriverError, FilesError, MetadataFiles,
 };

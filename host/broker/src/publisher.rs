@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     Broker,
+    cleaner::Cleaner,
     log_dirs::LogDir,
     metadata::Published,
     partition::{Partition, State},
@@ -104,10 +105,14 @@ impl Publisher {
             let log_config = topic_config::log_config(&of_topic.1, expiration, &mut self.rng);
             let rule = topic_config::commit_rule(&of_topic.1);
             config = Some(of_topic);
-            tasks.push(Opening { topic, index, partition, dir, config: log_config, rule });
+            let cleaner = self.broker.cleaner.clone();
+            let opening =
+                Opening { topic, index, partition, dir, config: log_config, rule, cleaner };
+            tasks.push(opening);
         }
         let opened = self.run(tasks);
         self.broker.partitions.insert(opened.iter().cloned());
+        self.broker.cleaner.ring();
         for partition in opened {
             if partition.topic() == CONSUMER_OFFSETS && partition.is_led() {
                 self.broker.coordinator.elected(partition);
@@ -205,6 +210,7 @@ impl Publisher {
                 });
             }
         }
+        self.broker.cleaner.ring();
     }
 
     fn delete(&mut self, topics: &[Arc<Topic>]) {
@@ -234,6 +240,8 @@ impl Publisher {
         if let State::Led(leader) = state {
             drop(leader.into_log());
         }
+        // Its files may be cleaned at this moment, which ends now that it is led no more.
+        drop(partition.cleaning());
         let dir = self.broker.log_dirs.iter().find(|dir| dir.id == partition.directory())?;
         dir.forget(&topic.name, index);
         let delay = self.broker.settings().long("log.segment.delete.delay.ms");
@@ -284,6 +292,7 @@ struct Opening {
     dir: Arc<LogDir>,
     config: LogConfig,
     rule: CommitRule,
+    cleaner: Cleaner,
 }
 
 impl Opening {
@@ -301,9 +310,9 @@ impl Opening {
             self.keep_frames();
             (State::Offline, false)
         });
-        let Self { topic, index, dir, .. } = self;
+        let Self { topic, index, dir, cleaner, .. } = self;
         let is_redone = dir.redo(topic.id, index, |_| ()).is_some();
-        let partition = Partition::new(topic.name.clone(), topic.id, index, dir, state);
+        let partition = Partition::new(&topic, index, dir, state, cleaner);
         if lacks_sync || is_redone {
             partition.unflushed();
         }

@@ -11,7 +11,7 @@ use std::{net::SocketAddr, sync::Arc, thread::JoinHandle, time::Duration};
 
 use dohle_base::{BrokerId, Rng, Str, Uuid};
 use dohle_broker::{
-    Broker, ControllerHandle, Coordinator, Dispatcher, Driver, DriverError, FilesError,
+    Broker, Cleaner, ControllerHandle, Coordinator, Dispatcher, Driver, DriverError, FilesError,
     ListenerKind, LogDir, LogDirError, MetadataFiles, Parts, Publisher, Retention, Upkeep,
 };
 use dohle_config::{BrokerConfig, NodeSettings};
@@ -88,6 +88,7 @@ struct Threads {
     coordinator: JoinHandle<()>,
     upkeep: JoinHandle<()>,
     retention: JoinHandle<()>,
+    cleaner: Option<JoinHandle<()>>,
 }
 
 impl Node {
@@ -137,6 +138,7 @@ impl Node {
             coordinator,
             upkeep,
             retention: Retention::default(),
+            cleaner: Cleaner::default(),
             clock,
             rng: Rng::from_seed(rng.next_u64()),
             settings,
@@ -148,6 +150,7 @@ impl Node {
         let threads = Threads {
             upkeep: upkeep_inbox.start(Arc::clone(&broker))?,
             retention: broker.retention.start(Arc::clone(&broker))?,
+            cleaner: broker.cleaner.start(Arc::clone(&broker))?,
             controller: driver.start(inbox, publisher, Arc::clone(&broker))?,
             coordinator: coordinator_thread,
         };
@@ -185,16 +188,17 @@ impl Node {
 fn stop(broker: &Broker, threads: Threads) {
     broker.upkeep.stop();
     broker.retention.stop();
+    broker.cleaner.stop();
     broker.coordinator.stop();
     broker.controller.stop();
-    let Threads { controller, coordinator, upkeep, retention } = threads;
+    let Threads { controller, coordinator, upkeep, retention, cleaner } = threads;
     let threads = [
         ("upkeep", upkeep),
         ("retention", retention),
         ("coordinator", coordinator),
         ("controller", controller),
     ];
-    for (name, thread) in threads {
+    for (name, thread) in cleaner.map(|thread| ("cleaner", thread)).into_iter().chain(threads) {
         if thread.join().is_err() {
             warn!("the {name}'s thread had panicked");
         }
