@@ -3,7 +3,7 @@
 use dohle_records::{Compression, TimestampType};
 
 /// The settings of one log. They may change while it is open.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LogConfig {
     /// A segment is rolled before it grows beyond this. `segment.bytes`.
     pub segment_bytes_max: u32,
@@ -28,6 +28,14 @@ pub struct LogConfig {
     pub compression: CompressionPolicy,
     /// Whether each record needs a key. `cleanup.policy` contains `compact`.
     pub compacted: bool,
+    /// How long tombstones and transaction markers stay that a clean has found. `delete.retention.ms`.
+    pub delete_retention_ms: i64,
+    /// How long a record stays uncleaned at least. `min.compaction.lag.ms`.
+    pub compaction_lag_ms_min: i64,
+    /// How long at most. `max.compaction.lag.ms`.
+    pub compaction_lag_ms_max: i64,
+    /// The share of the log that has to be dirty before it is cleaned. `min.cleanable.dirty.ratio`.
+    pub cleanable_ratio_min: f64,
     /// Producers that have written nothing for so long are forgotten. `producer.id.expiration.ms`.
     pub producer_expiration_ms: i64,
     /// A segment goes when its youngest record is older; `None` for ever. `retention.ms`, if
@@ -71,6 +79,10 @@ impl Default for LogConfig {
             timestamp_after_ms_max: 60 * 60 * 1_000,
             compression: CompressionPolicy::Producer,
             compacted: false,
+            delete_retention_ms: 24 * 60 * 60 * 1_000,
+            compaction_lag_ms_min: 0,
+            compaction_lag_ms_max: i64::MAX,
+            cleanable_ratio_min: 0.5,
             producer_expiration_ms: 24 * 60 * 60 * 1_000,
             retention_ms_max: Some(7 * 24 * 60 * 60 * 1_000),
             retention_bytes_max: None,

@@ -20,6 +20,7 @@ pub mod sim;
 pub mod wal;
 
 mod active;
+mod clean;
 mod config;
 mod deleted;
 mod epoch_cache;
@@ -47,6 +48,9 @@ mod truncate;
 mod txn_index;
 
 pub use active::{Appended, Origin};
+pub use clean::{
+    CleanError, CleanMemory, CleanPlan, CleanStats, Cleaned, Cleaning, Dirtiness, Pace, Replacement,
+};
 pub use config::{CompressionPolicy, LogConfig};
 pub use deleted::UnlinkPlan;
 pub use disk::{Disk, DiskFile, IoError};

@@ -132,9 +132,11 @@ fn finish_replacements<D: Disk>(dir: &Dir<D>) -> Result<bool, LogError> {
     let incomplete = in_stage(FileStage::Cleaned).map(|file| file.base).min();
     let is_complete = |file: &&SegmentFile| incomplete.is_none_or(|base| file.base < base);
     in_stage(FileStage::Swap).filter(|file| !is_complete(file)).try_for_each(remove)?;
+    // Once no file is `.cleaned`, what is called `.swap` counts as complete.
+    dir.disk.sync_dir(dir.path())?;
     in_stage(FileStage::Cleaned).try_for_each(remove)?;
 
-    let swaps = in_stage(FileStage::Swap).filter(is_complete).collect::<Vec<_>>();
+    let mut swaps = in_stage(FileStage::Swap).filter(is_complete).collect::<Vec<_>>();
     let logs = swaps.iter().filter(|file| file.kind == FileKind::Log);
     let mut replaced: Option<(Offset, Offset)> = None;
     for file in logs {
@@ -143,10 +145,20 @@ fn finish_replacements<D: Disk>(dir: &Dir<D>) -> Result<bool, LogError> {
         replaced = Some((first.min(file.base), last.max(end)));
     }
     if let Some((start, end)) = replaced {
-        // Snapshots as well: one within the range was taken before a segment that is no more.
-        let inputs = in_stage(FileStage::Current);
-        inputs.filter(|file| start <= file.base && file.base < end).try_for_each(remove)?;
+        // A segment that nothing is left of ends where it begins, and still replaces its namesake: an
+        // index of that would tell of what is gone. Snapshots as well: one within the range was taken
+        // before a segment that is no more.
+        let has_namesake = |base| swaps.iter().any(|swap| swap.base == base);
+        let inputs = in_stage(FileStage::Current).filter(|file| {
+            let is_within = start <= file.base && file.base < end;
+            is_within || (file.kind != FileKind::Snapshot && has_namesake(file.base))
+        });
+        inputs.into_iter().try_for_each(remove)?;
+        // As long as the replacement is called `.swap`, the next start removes them once more.
+        dir.disk.sync_dir(dir.path())?;
     }
+    // The batches last: without them the other files say nothing of what is to be removed.
+    swaps.sort_unstable_by_key(|file| file.kind == FileKind::Log);
     for file in swaps {
         let renamed = SegmentFile { stage: FileStage::Current, ..*file };
         let path = |file: SegmentFile| dir.path().join(file.name());

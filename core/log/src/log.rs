@@ -56,6 +56,8 @@ pub struct Log<D: Disk> {
     pub(crate) recent: Recent,
     /// The files that wait to be unlinked.
     pub(crate) deleted: Deleted,
+    /// Up to where it has been cleaned; 0 if it never was. May be stale: see `first_dirty`.
+    pub(crate) cleaned_to: Offset,
     /// The sealed segment whose file is open for readers: a partition holds two files at most.
     pub(crate) sealed_open: Option<Offset>,
     /// Whether names were made or removed since the directory was synced.

@@ -47,6 +47,8 @@ pub struct OpenLog {
     pub recovery_point: Offset,
     /// Where it starts, by the checkpoint; 0 if there is none.
     pub log_start: Offset,
+    /// Up to where it has been cleaned, by the checkpoint; 0 if it never was.
+    pub cleaned_to: Offset,
     /// What to do about damage that is not a torn tail.
     pub on_damage: OnDamage,
     /// The topic that the directory must belong to; its `partition.metadata` is written in time.
@@ -102,6 +104,7 @@ impl Default for OpenLog {
             clean: false,
             recovery_point: Offset::ZERO,
             log_start: Offset::ZERO,
+            cleaned_to: Offset::ZERO,
             on_damage: OnDamage::Refuse,
             topic_id: None,
         }
@@ -143,7 +146,8 @@ impl<D: Disk> Log<D> {
         // down for a partition its directory says whose it is: this is one of a former topic.
         let mut how = match unsaved_topic {
             Some(_) if !how.clean => {
-                OpenLog { recovery_point: Offset::ZERO, log_start: Offset::ZERO, ..how }
+                let zero = Offset::ZERO;
+                OpenLog { recovery_point: zero, log_start: zero, cleaned_to: zero, ..how }
             }
             _ => how,
         };
@@ -176,6 +180,7 @@ impl<D: Disk> Log<D> {
             snapshots,
             recent: Recent::default(),
             deleted: Deleted::default(),
+            cleaned_to: how.cleaned_to,
             sealed_open: None,
             names_changed,
             unsynced_removal: false,
@@ -336,7 +341,9 @@ impl<D: Disk> Log<D> {
     /// Whether what was between a segment's end and the next one is gone: the name of the next one
     /// reached the disk, and what was written before it did not.
     ///
-    /// The cleaner leaves gaps, too, so on a compacted topic one with data behind it is fine.
+    /// The cleaner leaves gaps, too. Below the point up to which it went all was durable, so nothing
+    /// is missing there; that point may be behind the truth, so on a compacted topic a gap with data
+    /// behind it is fine as well.
     fn gap_behind(
         &mut self,
         index: usize,
@@ -351,6 +358,7 @@ impl<D: Disk> Log<D> {
         }
         let position = self.segments.get(index).map_or(0, |segment| u64::from(segment.size));
         let is_fine = offset == expected
+            || offset <= self.cleaned_to
             || (self.config.compacted && self.find_behind(index, position)?.is_some());
         Ok((!is_fine).then_some((position, DamageReason::Gap { expected, offset })))
     }
@@ -632,7 +640,7 @@ fn check_topic<D: Disk>(
 }
 
 /// Whether an entry at `position` of the segment from `base` is what was written there.
-fn check_entry(
+pub(crate) fn check_entry(
     entry: &Entry<'_>,
     position: u64,
     base: Offset,

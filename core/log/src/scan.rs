@@ -130,6 +130,7 @@ pub(crate) struct BatchScan<'a, F> {
     buffer: Vec<u8>,
     /// Where in the file the buffer's first byte is.
     start: u64,
+    chunk_size: u64,
 }
 
 /// What lies at the position of a scan.
@@ -145,7 +146,13 @@ pub(crate) enum Scanned<'a> {
 impl<'a, F: DiskFile> BatchScan<'a, F> {
     /// Walks the file from `position` to `end`.
     pub(crate) fn new(file: &'a F, position: u64, end: u64) -> Self {
-        Self { file, position, end, buffer: Vec::new(), start: position }
+        Self::in_chunks(file, position, end, CHUNK_SIZE)
+    }
+
+    /// The same, reading so many bytes at once, but not fewer than a head has.
+    pub(crate) fn in_chunks(file: &'a F, position: u64, end: u64, chunk_size: u64) -> Self {
+        let chunk_size = chunk_size.max(HEADER_SIZE as u64);
+        Self { file, position, end, buffer: Vec::new(), start: position, chunk_size }
     }
 
     pub(crate) fn next(&mut self) -> Result<Scanned<'_>, IoError> {
@@ -168,7 +175,7 @@ impl<'a, F: DiskFile> BatchScan<'a, F> {
     fn load(&mut self) -> Result<Result<usize, BatchError>, IoError> {
         let left = usize::try_from(self.end - self.position).unwrap_or(usize::MAX);
         if self.held(self.position, HEADER_SIZE.min(left)).is_empty() {
-            self.fill(CHUNK_SIZE)?;
+            self.fill(self.chunk_size)?;
         }
         let size = match EntryPrefix::parse(self.held(self.position, HEADER_SIZE.min(left))) {
             Ok(prefix) => prefix.size,
@@ -179,7 +186,7 @@ impl<'a, F: DiskFile> BatchScan<'a, F> {
             return Ok(Err(error));
         }
         if self.held(self.position, size).is_empty() {
-            self.fill(CHUNK_SIZE.max(size as u64))?;
+            self.fill(self.chunk_size.max(size as u64))?;
         }
         Ok(Ok(size))
     }

@@ -320,6 +320,14 @@ impl<F: DiskFile> Segment<F> {
         Ok(Some(head))
     }
 
+    /// What belongs into the index files, with the entry that closes the time index. They are in
+    /// memory no more.
+    pub(crate) fn take_indexes(&mut self) -> Option<(OffsetIndex, TimeIndex)> {
+        let (mut indexes, newest) = (self.indexes.take()?, self.newest?);
+        indexes.times.push(newest);
+        Some((indexes.offsets, indexes.times))
+    }
+
     /// The segment will not be written any more.
     pub(crate) fn seal<D: Disk<File = F>>(&mut self, dir: &Dir<D>) -> Result<(), IoError> {
         self.write_indexes(dir)?;

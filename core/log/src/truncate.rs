@@ -49,6 +49,7 @@ impl<D: Disk> Log<D> {
         let log_end = self.log_end;
         self.retire_snapshots(|offset| offset > log_end, now)?;
         self.recovery_point = self.recovery_point.min(self.log_end);
+        self.cleaned_to = self.cleaned_to.min(self.log_end);
         if self.epochs.truncate_end(self.log_end) {
             self.save_epochs()?;
         }
@@ -74,6 +75,7 @@ impl<D: Disk> Log<D> {
         self.as_closed = false;
         self.restart_at(start, now)?;
         self.recovery_point = start;
+        self.cleaned_to = Offset::ZERO;
         self.dir.disk.sync_dir(self.dir.path())?;
         self.names_changed = false;
         self.poisoned = false;

@@ -22,6 +22,7 @@ use dohle_protocol::{
 use dohle_replication::fetch_session::{SessionCache, SessionLimits};
 
 use crate::{
+    cleaner::Cleaner,
     controller::ControllerHandle,
     coordinator::Coordinator,
     fatal::Fatal,
@@ -81,6 +82,8 @@ pub struct Parts {
     pub retention: Retention,
     /// Rings when a log directory has failed.
     pub alarm: Alarm,
+    /// The way to the threads that compact logs.
+    pub cleaner: Cleaner,
     /// The clock.
     pub clock: Clock,
     /// What is counted for metrics.
@@ -115,6 +118,8 @@ pub struct Broker {
     pub alarm: Alarm,
     /// Tells why the node cannot go on.
     pub fatal: Fatal,
+    /// The way to the threads that compact logs.
+    pub cleaner: Cleaner,
     /// The clock.
     pub clock: Clock,
     /// What is counted for metrics.
@@ -151,6 +156,7 @@ impl Broker {
             moves: Moves::default(),
             alarm: parts.alarm,
             fatal: Fatal::default(),
+            cleaner: parts.cleaner,
             clock: parts.clock,
             metrics: parts.metrics,
             fetch_sessions: Mutex::new(sessions),

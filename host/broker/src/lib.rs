@@ -12,6 +12,7 @@
 mod api;
 mod authorize;
 mod broker;
+mod cleaner;
 mod commit;
 mod controller;
 mod coordinator;
@@ -35,6 +36,7 @@ mod topic_names;
 mod upkeep;
 
 pub use broker::{Broker, ListenerKind, Parts};
+pub use cleaner::Cleaner;
 pub use controller::{
     ControllerHandle, ControllerInbox, Driver, DriverError, FilesError, MetadataFiles,
 };

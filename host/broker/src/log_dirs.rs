@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! open    lock ─▶ .kafka_cleanshutdown, checkpoints, write-ahead log ─▶ logs are opened
-//! while running   flushes, then replication-offset, recovery-point and log-start checkpoints
+//! while running   flushes, then replication-offset, recovery-point, log-start and cleaner checkpoints
 //! close   logs are closed ─▶ checkpoints ─▶ .kafka_cleanshutdown ─▶ lock is released
 //! ```
 //!
@@ -94,6 +94,7 @@ struct HowItWasLeft {
     broker_epoch: i64,
     recovery_points: PartitionOffsets,
     log_starts: PartitionOffsets,
+    cleaned_to: PartitionOffsets,
     /// Whether what was not synced may be gone in any order; `None` if nobody knows.
     lost_cache: Option<bool>,
 }
@@ -119,6 +120,7 @@ impl LogDir {
             broker_epoch: stop.and_then(|stop| stop.broker_epoch).unwrap_or(-1),
             recovery_points: offsets(&disk, &path, OffsetKind::RecoveryPoint),
             log_starts: offsets(&disk, &path, OffsetKind::LogStart),
+            cleaned_to: offsets(&disk, &path, OffsetKind::CleanerPoint),
             lost_cache: unflushed.lost_cache(),
         };
         // Before any log is opened: a crash from here on is not a clean stop.
@@ -214,6 +216,7 @@ impl LogDir {
             clean: self.left.is_clean,
             recovery_point: known.recovery_point,
             log_start: known.log_start,
+            cleaned_to: known.cleaned_to,
             on_damage,
             topic_id: Some(topic_id),
         }
@@ -230,6 +233,7 @@ impl LogDir {
         Known {
             recovery_point: of(&self.left.recovery_points),
             log_start: of(&self.left.log_starts),
+            cleaned_to: of(&self.left.cleaned_to),
         }
     }
 
@@ -251,6 +255,7 @@ impl LogDir {
         let mut high_watermarks = PartitionOffsets::new();
         let mut recovery_points = PartitionOffsets::new();
         let mut log_starts = PartitionOffsets::new();
+        let mut cleaned_to = PartitionOffsets::new();
         for partition in partitions.iter().filter(|partition| partition.directory() == self.id) {
             let key = || (partition.topic().clone(), partition.index());
             let noted = partition.with_leader(|leader| {
@@ -260,6 +265,9 @@ impl LogDir {
                 if standing.log_start > leader.log().first_base_offset() {
                     log_starts.insert(key(), standing.log_start);
                 }
+                if leader.log().cleaned_to() > Offset::ZERO {
+                    cleaned_to.insert(key(), leader.log().cleaned_to());
+                }
             });
             if noted.is_err() {
                 // What was known of a partition that is offline stays known.
@@ -268,13 +276,17 @@ impl LogDir {
                 if known.log_start > Offset::ZERO {
                     log_starts.insert(key(), known.log_start);
                 }
+                if known.cleaned_to > Offset::ZERO {
+                    cleaned_to.insert(key(), known.cleaned_to);
+                }
             }
         }
         let write =
             |kind, offsets| checkpoint::write_offsets(&self.disk, &self.path, kind, offsets);
         write(OffsetKind::HighWatermark, &high_watermarks)?;
         write(OffsetKind::RecoveryPoint, &recovery_points)?;
-        write(OffsetKind::LogStart, &log_starts)
+        write(OffsetKind::LogStart, &log_starts)?;
+        write(OffsetKind::CleanerPoint, &cleaned_to)
     }
 
     /// Closes all logs here and leaves the directory clean, if everything worked. A partition that is
@@ -311,6 +323,7 @@ impl LogDir {
             end: known.recovery_point,
             high_watermark: known.recovery_point,
             log_start: Some(known.log_start).filter(|start| *start > Offset::ZERO),
+            cleaned_to: Some(known.cleaned_to).filter(|end| *end > Offset::ZERO),
         }
     }
 
@@ -328,6 +341,7 @@ impl LogDir {
         write(OffsetKind::HighWatermark, all(|closed| Some(closed.high_watermark)))?;
         write(OffsetKind::RecoveryPoint, all(|closed| Some(closed.end)))?;
         write(OffsetKind::LogStart, all(|closed| closed.log_start))?;
+        write(OffsetKind::CleanerPoint, all(|closed| closed.cleaned_to))?;
         match clean_in_epoch {
             Some(epoch) => clean_stop::write(&self.disk, &self.path, epoch),
             None => Ok(()),
@@ -339,6 +353,7 @@ impl LogDir {
 struct Known {
     recovery_point: Offset,
     log_start: Offset,
+    cleaned_to: Offset,
 }
 
 /// What a closed log leaves in the checkpoints.
@@ -347,6 +362,8 @@ struct Closed {
     high_watermark: Offset,
     /// Where it starts, if that is not the start of its first segment.
     log_start: Option<Offset>,
+    /// Up to where it was cleaned, if it was.
+    cleaned_to: Option<Offset>,
 }
 
 fn close_log(partition: &Partition) -> Result<Option<Closed>, dohle_log::LogError> {
@@ -363,8 +380,10 @@ fn close_log(partition: &Partition) -> Result<Option<Closed>, dohle_log::LogErro
     let log = leader.into_log();
     let first = log.first_base_offset();
     let log_start = Some(standing.log_start).filter(|start| *start > first);
+    let cleaned_to = Some(log.cleaned_to()).filter(|end| *end > Offset::ZERO);
     let end = log.close()?;
-    Ok(Some(Closed { end, high_watermark: standing.high_watermark, log_start }))
+    let high_watermark = standing.high_watermark;
+    Ok(Some(Closed { end, high_watermark, log_start, cleaned_to }))
 }
 
 /// A damaged checkpoint of these kinds counts as empty: the logs are then read from their start.

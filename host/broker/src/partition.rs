@@ -11,10 +11,11 @@ use std::sync::{
 use arc_swap::ArcSwap;
 use dohle_base::{ErrorCode, LeaderEpoch, Offset, PartitionId, Str, Timestamp, TopicId, Uuid};
 use dohle_log::{AppendError, Appended, Origin};
+use dohle_metadata::Topic;
 use dohle_os::OsDisk;
 use dohle_replication::{Leader, wait::Wait};
 
-use crate::{durability::WriteAhead, log_dirs::LogDir};
+use crate::{cleaner::Cleaner, durability::WriteAhead, log_dirs::LogDir};
 
 /// One partition.
 #[derive(Debug)]
@@ -27,6 +28,10 @@ pub struct Partition {
     /// Whether something in it is not flushed.
     is_dirty: AtomicBool,
     state: Mutex<State>,
+    /// Is told when a compacted log begins another segment.
+    cleaner: Cleaner,
+    /// Held while the log is cleaned.
+    cleaning: Mutex<()>,
 }
 
 /// What this node can do with the partition.
@@ -43,15 +48,32 @@ pub enum State {
 impl Partition {
     /// A partition whose state the publisher has found out.
     pub fn new(
-        topic: Str,
-        topic_id: TopicId,
+        topic: &Topic,
         index: PartitionId,
         dir: Arc<LogDir>,
         state: State,
+        cleaner: Cleaner,
     ) -> Arc<Self> {
-        let (is_dirty, state) = (AtomicBool::new(false), Mutex::new(state));
-        let dir = ArcSwap::new(dir);
-        Arc::new(Self { topic, topic_id, index, dir, is_dirty, state })
+        Arc::new(Self {
+            topic: topic.name.clone(),
+            topic_id: topic.id,
+            index,
+            dir: ArcSwap::new(dir),
+            is_dirty: AtomicBool::new(false),
+            state: Mutex::new(state),
+            cleaner,
+            cleaning: Mutex::new(()),
+        })
+    }
+
+    /// What tells it apart from all others that this node has held.
+    pub fn key(&self) -> (TopicId, PartitionId) {
+        (self.topic_id, self.index)
+    }
+
+    /// Waits until nobody cleans the log, and keeps others from it.
+    pub(crate) fn cleaning(&self) -> MutexGuard<'_, ()> {
+        self.cleaning.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The topic's name.
@@ -139,7 +161,16 @@ impl Partition {
         act: impl FnOnce(&mut Leader<OsDisk>) -> R,
     ) -> Result<R, ErrorCode> {
         match &mut *self.state() {
-            State::Led(leader) => Ok(act(leader)),
+            State::Led(leader) => {
+                let written = leader.log().active_base_offset();
+                let result = act(leader);
+                let log = leader.log();
+                // Only closed segments are cleaned, so this is all that can make it due.
+                if log.active_base_offset() != written && log.config().compacted {
+                    self.cleaner.ring();
+                }
+                Ok(result)
+            }
             State::Offline => Err(ErrorCode::KAFKA_STORAGE_ERROR),
             State::NotLed => Err(ErrorCode::NOT_LEADER_OR_FOLLOWER),
         }

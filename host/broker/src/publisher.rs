@@ -16,6 +16,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     Broker,
+    cleaner::Cleaner,
     log_dirs::LogDir,
     metadata::Published,
     partition::{Partition, State},
@@ -112,12 +113,15 @@ impl Publisher {
             let log_config = topic_config::log_config(&of_topic.1, expiration, &mut self.rng);
             let rule = topic_config::commit_rule(&of_topic.1);
             config = Some(of_topic);
+            let cleaner = self.broker.cleaner.clone();
             let place = placement.place(&self.broker, &topic.name, index, &partition);
-            let opening = |dir| Opening { topic, index, partition, dir, config: log_config, rule };
+            let opening =
+                |dir| Opening { topic, index, partition, dir, config: log_config, rule, cleaner };
             tasks.extend(self.find(place, opening));
         }
         let opened = self.run(tasks);
         self.broker.partitions.insert(opened.iter().cloned());
+        self.broker.cleaner.ring();
         for partition in opened {
             if partition.topic() == CONSUMER_OFFSETS && partition.is_led() {
                 self.broker.coordinator.elected(partition);
@@ -269,6 +273,7 @@ impl Publisher {
                 });
             }
         }
+        self.broker.cleaner.ring();
     }
 
     fn delete(&mut self, topics: &[Arc<Topic>]) {
@@ -300,6 +305,8 @@ impl Publisher {
         if let State::Led(leader) = state {
             drop(leader.into_log());
         }
+        // Its files may be cleaned at this moment, which ends now that it is led no more.
+        drop(partition.cleaning());
         self.broker.moves.cancel(topic.id, index);
         let dir = partition.log_dir();
         self.clear_away(&dir, &topic.name, index);
@@ -413,6 +420,7 @@ struct Opening {
     dir: Arc<LogDir>,
     config: LogConfig,
     rule: CommitRule,
+    cleaner: Cleaner,
 }
 
 impl Opening {
@@ -431,9 +439,9 @@ impl Opening {
             self.keep_frames();
             (State::Offline, false)
         });
-        let Self { topic, index, dir, .. } = self;
+        let Self { topic, index, dir, cleaner, .. } = self;
         let is_redone = dir.redo(topic.id, index, |_| ()).is_some();
-        let partition = Partition::new(topic.name.clone(), topic.id, index, dir, state);
+        let partition = Partition::new(&topic, index, dir, state, cleaner);
         if lacks_sync || is_redone {
             partition.unflushed();
         }

@@ -59,6 +59,10 @@ pub(crate) fn log_config(
         timestamp_after_ms_max: topic.timestamp_after_max_ms,
         compression: compression(topic.compression),
         compacted: topic.cleanup_policy.compact,
+        delete_retention_ms: topic.compaction.delete_retention_ms,
+        compaction_lag_ms_min: topic.compaction.min_lag_ms,
+        compaction_lag_ms_max: topic.compaction.max_lag_ms,
+        cleanable_ratio_min: topic.compaction.min_cleanable_dirty_ratio,
         producer_expiration_ms: i64::from(producer_expiration_ms),
         retention_ms_max: topic.retention_ms.filter(|_| topic.cleanup_policy.delete),
         retention_bytes_max: topic

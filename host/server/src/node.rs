@@ -16,9 +16,9 @@ use std::{
 
 use dohle_base::{BrokerId, Rng, Str, Uuid};
 use dohle_broker::{
-    Alarm, Broker, ControllerHandle, Coordinator, Dispatcher, Driver, DriverError, FilesError,
-    ListenerKind, LogDir, LogDirError, MetadataFiles, Parts, Publisher, Retention, Upkeep,
-    metrics::Metrics,
+    Alarm, Broker, Cleaner, ControllerHandle, Coordinator, Dispatcher, Driver, DriverError,
+    FilesError, ListenerKind, LogDir, LogDirError, MetadataFiles, Parts, Publisher, Retention,
+    Upkeep, metrics::Metrics,
 };
 use dohle_config::{Address, BrokerConfig, NodeSettings};
 use dohle_controller::{NodeConfig, NodeLoader, OpenError, Settings, SnapshotPolicy};
@@ -108,6 +108,7 @@ struct Threads {
     upkeep: JoinHandle<()>,
     retention: JoinHandle<()>,
     moves: JoinHandle<()>,
+    cleaner: Option<JoinHandle<()>>,
 }
 
 impl Node {
@@ -171,6 +172,7 @@ impl Node {
             upkeep,
             retention: Retention::default(),
             alarm,
+            cleaner: Cleaner::default(),
             clock,
             metrics,
             rng: Rng::from_seed(rng.next_u64()),
@@ -184,6 +186,7 @@ impl Node {
             upkeep: upkeep_inbox.start(Arc::clone(&broker))?,
             retention: broker.retention.start(Arc::clone(&broker))?,
             moves: broker.moves.start(Arc::clone(&broker))?,
+            cleaner: broker.cleaner.start(Arc::clone(&broker))?,
             controller: driver.start(inbox, publisher, Arc::clone(&broker))?,
             coordinator: coordinator_thread,
         };
@@ -249,9 +252,10 @@ fn stop(broker: &Broker, threads: Threads) {
     broker.upkeep.stop();
     broker.retention.stop();
     broker.moves.stop();
+    broker.cleaner.stop();
     broker.coordinator.stop();
     broker.controller.stop();
-    let Threads { controller, coordinator, upkeep, retention, moves } = threads;
+    let Threads { controller, coordinator, upkeep, retention, moves, cleaner } = threads;
     let threads = [
         ("upkeep", upkeep),
         ("retention", retention),
@@ -259,7 +263,7 @@ fn stop(broker: &Broker, threads: Threads) {
         ("coordinator", coordinator),
         ("controller", controller),
     ];
-    for (name, thread) in threads {
+    for (name, thread) in cleaner.map(|thread| ("cleaner", thread)).into_iter().chain(threads) {
         if thread.join().is_err() {
             warn!("the {name}'s thread had panicked");
         }

@@ -61,19 +61,19 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
 
     /// How long tombstones and transaction markers stay readable in a compacted log.
     "delete.retention.ms": Long = 86_400_000, at_least(0),
-        synonyms(&[same("log.cleaner.delete.retention.ms")]);
+        synonyms(&[same("log.cleaner.delete.retention.ms")]), used;
 
     /// Which share of the log must be uncleaned before it is worth a pass of the cleaner.
     "min.cleanable.dirty.ratio": Double = 0.5, share(0.0, 1.0),
-        synonyms(&[same("log.cleaner.min.cleanable.ratio")]);
+        synonyms(&[same("log.cleaner.min.cleanable.ratio")]), used;
 
     /// How long a record stays uncompacted at least.
     "min.compaction.lag.ms": Long = 0, at_least(0),
-        synonyms(&[same("log.cleaner.min.compaction.lag.ms")]);
+        synonyms(&[same("log.cleaner.min.compaction.lag.ms")]), used;
 
     /// How long a record stays uncompacted at most.
     "max.compaction.lag.ms": Long = i64::MAX, at_least(1),
-        synonyms(&[same("log.cleaner.max.compaction.lag.ms")]);
+        synonyms(&[same("log.cleaner.max.compaction.lag.ms")]), used;
 
     /// The largest batch of records that is accepted, after compression.
     "max.message.bytes": Int = 1_048_588, at_least(0), synonyms(&[same("message.max.bytes")]), used;

@@ -82,6 +82,11 @@ pub(crate) fn read<D: Disk>(disk: &D, path: &Path) -> Result<Vec<AbortedTransact
     decoded.map(|(index, entry)| AbortedTransaction::decode(entry).ok_or(corrupt(index))).collect()
 }
 
+/// The bytes of a whole index.
+pub(crate) fn encode(entries: &[AbortedTransaction]) -> Vec<u8> {
+    entries.iter().flat_map(AbortedTransaction::encode).collect()
+}
+
 /// Adds an entry at the end, over what is left of one that was not written whole.
 pub(crate) fn append<D: Disk>(
     disk: &D,

@@ -69,8 +69,9 @@ pub(super) fn swap(
     let (partition, target) = (&moving.partition, &moving.target);
     let source = partition.log_dir();
     target.save_topics(&broker.partitions.all()).map_err(MoveError::TargetIo)?;
-    // Nobody flushes the old log while the new one takes its place, and no checkpoint of the new
+    // Nobody cleans or flushes the old log while the new one takes its place, and no checkpoint of the new
     // directory forgets where the log starts.
+    let uncleaned = partition.cleaning();
     let alone = source.write_ahead().alone();
     let quiet = target.hold_checkpoints();
     let log_start = partition
@@ -99,7 +100,7 @@ pub(super) fn swap(
         source.write_ahead().forget(partition);
         partition.move_to(Arc::clone(target));
     }
-    drop((quiet, alone));
+    drop((quiet, alone, uncleaned));
     // The recovery point goes into the checkpoint of the new directory.
     partition.unflushed();
     clear(broker, &source, partition, now);

@@ -8,5 +8,6 @@
 
 mod admin;
 mod broker;
+mod compaction;
 mod group;
 mod produce_consume;
