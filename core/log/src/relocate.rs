@@ -14,5 +14,8 @@ impl<D: Disk> Log<D> {
         self.truncations = other.truncations.max(self.truncations) + 1;
         self.deleted.follow(&dir);
         self.dir.path = dir;
+        // The directory's own name is new: the next flush makes it durable.
+        self.parent_changed = true;
+        self.names_changed = true;
     }
 }

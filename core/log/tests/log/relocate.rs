@@ -70,7 +70,7 @@ fn a_copy_goes_on_as_the_log_would_have() {
     disk.restart(0);
     let how = OpenLog { log_start: Offset(7), ..OpenLog::default() };
     let mut again = Log::open(disk, PathBuf::from(PLACE), small(), how, NOW).unwrap();
-    assert_eq!(read_values(&mut again).len(), 36);
+    assert_eq!(read_values(&mut again).len(), 37);
     assert_eq!(again.log_end_offset(), Offset(43));
 }
 
