@@ -126,12 +126,11 @@ impl<D: Disk> Log<D> {
             }
             _ => how,
         };
-        let (epochs, how) = match checkpoint::read_epochs(&dir.disk, dir.path()) {
-            Ok(entries) => (EpochCache::from_entries(entries), how),
-            // The batches tell the epochs, too: read them all.
+        let (epochs, how, read_from) = match checkpoint::read_epochs(&dir.disk, dir.path()) {
+            Ok(entries) => (EpochCache::from_entries(entries), how, how.recovery_point),
+            // The batches tell the epochs, too: read them all. They are as durable as they were.
             Err(SideFileError::Malformed { .. }) => {
-                let how = OpenLog { clean: false, recovery_point: Offset::ZERO, ..how };
-                (EpochCache::default(), how)
+                (EpochCache::default(), OpenLog { clean: false, ..how }, Offset::ZERO)
             }
             Err(SideFileError::Io(error)) => return Err(error.into()),
         };
@@ -159,7 +158,7 @@ impl<D: Disk> Log<D> {
             as_closed: how.clean && unindexed.is_empty(),
             recovery: Recovery::default(),
         };
-        log.open_segments(&how, &unindexed, now)?;
+        log.open_segments(&how, read_from, &unindexed, now)?;
         log.as_closed &= log.recovery.segments_scanned == 0 && !log.names_changed;
         log.settle(&how, now)?;
         let active = log.active();
@@ -167,10 +166,11 @@ impl<D: Disk> Log<D> {
         Ok(log)
     }
 
-    /// Finds the end of the log, having read whatever must be.
+    /// Finds the end of the log, having read whatever must be: after a crash, from `read_from` on.
     fn open_segments(
         &mut self,
         how: &OpenLog,
+        read_from: Offset,
         unindexed: &BTreeSet<Offset>,
         now: Timestamp,
     ) -> Result<(), LogError> {
@@ -181,8 +181,7 @@ impl<D: Disk> Log<D> {
             return self.restore_producers(how.log_start, how.clean);
         }
         let last = self.segments.len() - 1;
-        let mut scan_from =
-            if how.clean { self.segments.len() } else { self.floor(how.recovery_point) };
+        let mut scan_from = if how.clean { self.segments.len() } else { self.floor(read_from) };
         if scan_from > last {
             match self.open_last(unindexed)? {
                 Some(end) => self.log_end = end,
@@ -194,7 +193,7 @@ impl<D: Disk> Log<D> {
                 self.rebuild_index(index)?;
             }
         }
-        let scanned = self.start_of_scan(scan_from, how)?;
+        let scanned = self.start_of_scan(scan_from, how, read_from)?;
         if let Some(start) = scanned {
             // Snapshots of what is read again may tell of batches that are gone.
             self.remove_snapshots(|offset| offset > start)?;
@@ -205,14 +204,19 @@ impl<D: Disk> Log<D> {
 
     /// From which offset on the segments from `index` on are to be read; none if there are none. What
     /// the indexes tell of the batches before the recovery point was made durable with it.
-    fn start_of_scan(&mut self, index: usize, how: &OpenLog) -> Result<Option<Offset>, LogError> {
+    fn start_of_scan(
+        &mut self,
+        index: usize,
+        how: &OpenLog,
+        read_from: Offset,
+    ) -> Result<Option<Offset>, LogError> {
         let (dir, config) = (&self.dir, &self.config);
         let Some(segment) = self.segments.get_mut(index) else { return Ok(None) };
         let base = segment.base;
-        let is_known = !how.clean && how.recovery_point > base;
+        let is_known = !how.clean && read_from > base;
         if is_known
             && segment.aborts_are_readable(dir)?
-            && let Some(head) = segment.unseal_before(dir, how.recovery_point, config)?
+            && let Some(head) = segment.unseal_before(dir, read_from, config)?
         {
             return Ok(Some(head.base));
         }
