@@ -24,7 +24,7 @@ cargo xtask COMMAND
   client    only our own client, against a node
   compat    only foreign clients; further arguments go to test/compat/run
   chaos     a real node that is killed, loses power and runs out of disk; further arguments go to
-            dohle-chaos: kill, power or full, --rounds N, --seed S
+            dohle-chaos: kill, power, bytes or full, --rounds N, --seed S
   bench     Dohle and Apache Kafka in turn on the same load; prints ratios, asserts nothing
 ";
 

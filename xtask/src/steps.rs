@@ -84,6 +84,7 @@ pub(crate) fn chaos(args: &[String]) -> Result<()> {
     // The judge is not blind: with this setting a power cut takes what was acknowledged.
     let os = "dohle.durability=os";
     hurt(&["power", "--rounds", "10", "--override", os, "--expect-loss"])?;
+    hurt(&["bytes", "--rounds", "30"])?;
     hurt(&["full"])
 }
 

@@ -152,16 +152,18 @@ impl<D: Disk> Log<D> {
             _ => how,
         };
         let found = found.unwrap_or_default();
+        // From where the batches are read again. They are as durable as they were.
+        let mut read_from = how.recovery_point;
         if let Some(base) = found.first_without_aborts {
-            let recovery_point = if how.clean { base } else { how.recovery_point.min(base) };
-            how = OpenLog { clean: false, recovery_point, ..how };
+            read_from = if how.clean { base } else { read_from.min(base) };
+            how.clean = false;
         }
-        let (epochs, how) = match checkpoint::read_epochs(&dir.disk, dir.path()) {
-            Ok(entries) => (EpochCache::from_entries(entries), how),
+        let epochs = match checkpoint::read_epochs(&dir.disk, dir.path()) {
+            Ok(entries) => EpochCache::from_entries(entries),
             // The batches tell the epochs, too: read them all.
             Err(SideFileError::Malformed { .. }) => {
-                let how = OpenLog { clean: false, recovery_point: Offset::ZERO, ..how };
-                (EpochCache::default(), how)
+                (how.clean, read_from) = (false, Offset::ZERO);
+                EpochCache::default()
             }
             Err(SideFileError::Io(error)) => return Err(error.into()),
         };
@@ -191,7 +193,7 @@ impl<D: Disk> Log<D> {
             as_closed: how.clean && unindexed.is_empty(),
             recovery: Recovery::default(),
         };
-        if let Some(base) = log.open_segments(&how, &unindexed, now)? {
+        if let Some(base) = log.open_segments(&how, read_from, &unindexed, now)? {
             return Ok(Opened::Overlong(base));
         }
         log.as_closed &= log.recovery.segments_scanned == 0 && !log.names_changed;
@@ -204,11 +206,12 @@ impl<D: Disk> Log<D> {
         Ok(Opened::Log(Box::new(log)))
     }
 
-    /// Finds the end of the log, having read whatever must be. Stops at a segment that has to be
-    /// split first, and says which.
+    /// Finds the end of the log, having read whatever must be: after a crash, from `read_from` on.
+    /// Stops at a segment that has to be split first, and says which.
     fn open_segments(
         &mut self,
         how: &OpenLog,
+        read_from: Offset,
         unindexed: &BTreeSet<Offset>,
         now: Timestamp,
     ) -> Result<Option<Offset>, LogError> {
@@ -220,8 +223,7 @@ impl<D: Disk> Log<D> {
             return Ok(None);
         }
         let last = self.segments.len() - 1;
-        let mut scan_from =
-            if how.clean { self.segments.len() } else { self.floor(how.recovery_point) };
+        let mut scan_from = if how.clean { self.segments.len() } else { self.floor(read_from) };
         if scan_from > last {
             match self.open_last(unindexed)? {
                 Some(end) => self.log_end = end,
@@ -233,7 +235,7 @@ impl<D: Disk> Log<D> {
                 self.rebuild_index(index)?;
             }
         }
-        let scanned = self.start_of_scan(scan_from, how)?;
+        let scanned = self.start_of_scan(scan_from, how, read_from)?;
         if let Some(start) = scanned {
             // Snapshots of what is read again may tell of batches that are gone.
             self.remove_snapshots(|offset| offset > start)?;
@@ -244,14 +246,19 @@ impl<D: Disk> Log<D> {
 
     /// From which offset on the segments from `index` on are to be read; none if there are none. What
     /// the indexes tell of the batches before the recovery point was made durable with it.
-    fn start_of_scan(&mut self, index: usize, how: &OpenLog) -> Result<Option<Offset>, LogError> {
+    fn start_of_scan(
+        &mut self,
+        index: usize,
+        how: &OpenLog,
+        read_from: Offset,
+    ) -> Result<Option<Offset>, LogError> {
         let (dir, config) = (&self.dir, &self.config);
         let Some(segment) = self.segments.get_mut(index) else { return Ok(None) };
         let base = segment.base;
-        let is_known = !how.clean && how.recovery_point > base;
+        let is_known = !how.clean && read_from > base;
         if is_known
             && segment.aborts_are_readable(dir)?
-            && let Some(head) = segment.unseal_before(dir, how.recovery_point, config)?
+            && let Some(head) = segment.unseal_before(dir, read_from, config)?
         {
             return Ok(Some(head.base));
         }

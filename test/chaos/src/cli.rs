@@ -13,6 +13,8 @@ pub(crate) enum Command {
     /// Power cuts: the file system forgets all that was not synced, under a node that is killed.
     /// Needs root, for a file system of its own
     Power(Chaos),
+    /// Random damage in a file of a node that is down, and a start
+    Bytes(Chaos),
     /// A small file system that is filled, and has room again. Needs root, for the same reason
     Full(Chaos),
 }
@@ -42,6 +44,6 @@ pub(crate) struct Chaos {
 
 impl Command {
     pub(crate) fn needs_volume(&self) -> bool {
-        !matches!(self, Self::Kill(_))
+        matches!(self, Self::Power(_) | Self::Full(_))
     }
 }

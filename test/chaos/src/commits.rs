@@ -20,8 +20,9 @@ use crate::{
 };
 
 const GROUP: &str = "chaos";
-/// How long a commit is waited for before the next is tried.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a commit is waited for before the next is tried: for ever. One that is given up may
+/// still wait in a connection, and overtake the next.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// A group at work.
 pub(crate) struct Commits {
@@ -34,10 +35,10 @@ pub(crate) struct Commits {
 impl Commits {
     pub(crate) fn start(address: &str) -> Result<Self> {
         let (tried, acknowledged) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicI64::new(0)));
-        let config = ConsumerConfig {
-            group_id: Some(GROUP.into()),
-            ..ConsumerConfig::new(client_config(address)?)
-        };
+        let mut client = client_config(address)?;
+        (client.request_timeout, client.api_timeout) = (PATIENCE, PATIENCE);
+        let group_id = Some(GROUP.into());
+        let config = ConsumerConfig { group_id, ..ConsumerConfig::new(client) };
         let task = tokio::spawn(work(config, Arc::clone(&tried), Arc::clone(&acknowledged)));
         Ok(Self { address: address.to_owned(), tried, acknowledged, task })
     }
@@ -83,10 +84,9 @@ async fn work(config: ConsumerConfig, tried: Arc<AtomicI64>, acknowledged: Arc<A
             let offset = tried.fetch_add(1, Ordering::SeqCst) + 1;
             let committed = CommittedOffset::new(Offset(offset));
             let commit = consumer.commit_offsets(BTreeMap::from([(partition.clone(), committed)]));
-            match tokio::time::timeout(PATIENCE, commit).await {
-                Ok(Ok(())) => acknowledged.store(offset, Ordering::SeqCst),
-                // One that is still under way must not overtake a later one.
-                _ => break,
+            match commit.await {
+                Ok(()) => acknowledged.store(offset, Ordering::SeqCst),
+                Err(_) => break,
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

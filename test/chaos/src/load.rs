@@ -31,6 +31,7 @@ pub(crate) struct Load {
 pub(crate) fn client_config(address: &str) -> Result<ClientConfig> {
     Ok(ClientConfig {
         request_timeout: Duration::from_secs(10),
+        api_timeout: Duration::from_secs(20),
         retry_backoff: Duration::from_millis(10),
         retry_backoff_max: Duration::from_millis(100),
         reconnect_backoff: Duration::from_millis(5),

@@ -17,6 +17,7 @@
 //! What the node does inside is none of this program's business: it knows the wire, the process and
 //! the disk.
 
+mod bytes;
 mod cli;
 mod commits;
 mod full;
@@ -72,6 +73,7 @@ async fn run(command: cli::Command) -> Result<ExitCode> {
     match command {
         cli::Command::Kill(args) => rounds::run(args, rounds::Kind::Kill).await,
         cli::Command::Power(args) => rounds::run(args, rounds::Kind::Power).await,
+        cli::Command::Bytes(args) => bytes::run(args).await,
         cli::Command::Full(args) => full::run(args).await,
     }
 }

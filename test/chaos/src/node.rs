@@ -1,7 +1,7 @@
 //! One node as a process: formatted once, started and killed as often as need be.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     io::{BufRead, BufReader},
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::oneshot;
 
 /// How long a start may take before it counts as never.
@@ -106,6 +107,13 @@ impl Node {
         self.process.as_mut().is_some_and(|process| matches!(process.try_wait(), Ok(None)))
     }
 
+    /// Stops the process where it is: it tells nobody anything any more.
+    pub(crate) fn freeze(&self) -> Result<()> {
+        let Some(process) = &self.process else { return Ok(()) };
+        let pid = Pid::from_child(process);
+        kill_process(pid, Signal::STOP).context("SIGSTOP")
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&mut self) -> Result<()> {
         if let Some(mut process) = self.process.take() {
@@ -115,10 +123,24 @@ impl Node {
         Ok(())
     }
 
-    /// The lines of the node's log with a panic in them.
+    /// Asks it to stop, and waits until it has.
+    pub(crate) fn stop(&mut self) -> Result<()> {
+        if let Some(mut process) = self.process.take() {
+            kill_process(Pid::from_child(&process), Signal::TERM)?;
+            process.wait()?;
+        }
+        Ok(())
+    }
+
+    /// All that its log says.
+    pub(crate) fn said(&self) -> Result<String> {
+        Ok(String::from_utf8_lossy(&fs::read(&self.log)?).into_owned())
+    }
+
+    /// The lines of its log with a panic in them.
     pub(crate) fn panics(&self) -> Result<Vec<String>> {
-        let lines = BufReader::new(File::open(&self.log)?).lines();
-        Ok(lines.map_while(Result::ok).filter(|line| line.contains("panicked")).collect())
+        let said = self.said()?;
+        Ok(said.lines().filter(|line| line.contains("panicked")).map(str::to_owned).collect())
     }
 
     fn last_words(&self) -> String {

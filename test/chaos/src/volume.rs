@@ -114,7 +114,7 @@ impl Drop for Volume {
 }
 
 /// All files below a directory.
-fn files(dir: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     let (mut found, mut unseen) = (Vec::new(), vec![dir.to_owned()]);
     while let Some(dir) = unseen.pop() {
         let Ok(entries) = std::fs::read_dir(&dir) else { continue };

@@ -136,16 +136,19 @@ pub fn at_each_call<R: Run>(run: &R, fault: Fault, seeds: &[u64]) -> Result<u64,
         let what = disk.last_call().map_or(String::new(), |(operation, path)| {
             format!(" ({operation} {})", path.display())
         });
-        for &seed in seeds {
+        for (index, &seed) in seeds.iter().enumerate() {
             let broken = |again, complaint| {
                 let what = what.clone();
                 Broken { fault, call, what, seed, again, complaint }
             };
             let left = disk.fork();
             left.restart(seed);
-            let (again, twice) = cut_again(run, &left, seed.wrapping_add(call));
             run.check(&left, &told).map_err(|complaint| broken(None, complaint))?;
-            run.check(&twice, &told).map_err(|complaint| broken(Some(again), complaint))?;
+            // Once for each call is enough to find what there is, in half the time.
+            if index as u64 == call % seeds.len() as u64 {
+                let (again, twice) = cut_again(run, &left, seed.wrapping_add(call));
+                run.check(&twice, &told).map_err(|complaint| broken(Some(again), complaint))?;
+            }
         }
     }
     Ok(count)

@@ -56,6 +56,7 @@ fn everything() -> Script {
         vec![End { committed: false }, Roll, BeginEpoch, Replicate(2), FlushBehind, Truncate(9)],
         filled.to_vec(),
         vec![Kill, Append(2), Flush, Checkpoint, Retain(10), Append(1), Reopen, Append(2)],
+        vec![Append(4), Append(4), Append(4), Flush, Expire, Append(1)],
         vec![StartAnew, Append(3), Flush, Produce(2), Kill, Produce(1)],
     ];
     Script([filled.to_vec(), more.concat()].concat())

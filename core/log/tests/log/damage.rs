@@ -251,3 +251,18 @@ fn damage_where_the_log_was_synced_is_named_with_all_that_is_known() {
     assert!(error.ends_with("; all before offset 32 had been synced"), "{error}");
     assert!(start(&disk, OnDamage::Cut).is_err(), "what was durable is never cut off");
 }
+
+/// The batches are read for the epochs. What had been synced before is synced still, and a high
+/// watermark need not go back for that.
+#[test]
+fn without_its_epochs_a_log_is_as_durable_as_it_was() {
+    let (disk, _) = whole();
+    disk.plant(&Path::new(DIR).join("leader-epoch-checkpoint"), b"rubbish");
+    for left in [Left::Clean, Left::Flushed] {
+        let disk = disk.fork();
+        leave(&disk, left);
+        let log = start(&disk, OnDamage::Refuse).unwrap();
+        assert_eq!((log.recovery_point(), log.log_end_offset()), (Offset(32), Offset(32)));
+        assert_eq!(log.epochs().len(), 2);
+    }
+}

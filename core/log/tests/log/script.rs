@@ -11,7 +11,7 @@ use dohle_base::{
     LeaderEpoch, Offset, PartitionId, ProducerId, Rng, Str, Timestamp, TopicId, Uuid,
 };
 use dohle_log::{
-    AppendError, Disk, Log, LogError, OnDamage, OpenLog, Origin,
+    AppendError, Disk, Log, LogConfig, LogError, OnDamage, OpenLog, Origin,
     checkpoint::{self, OffsetKind, PartitionOffsets},
     clean_stop,
 };
@@ -54,6 +54,8 @@ pub(crate) enum Op {
     StartAnew,
     /// The log's start moves forward and what lies before is removed.
     Retain(i64),
+    /// What is more than retention allows is removed, and unlinked.
+    Expire,
     /// A clean stop and a start.
     Reopen,
     /// The process is killed, and another one starts.
@@ -83,7 +85,7 @@ impl Script {
                 19 => Op::Checkpoint,
                 20..22 => Op::Truncate(1 + rng.below(12) as i64),
                 22 => Op::Retain(1 + rng.below(12) as i64),
-                23 if rng.below(3) == 0 => Op::StartAnew,
+                23 => [Op::StartAnew, Op::Expire, Op::Expire][rng.below(3) as usize],
                 24 => Op::Reopen,
                 _ => Op::Kill,
             });
@@ -142,6 +144,7 @@ impl<D: Disk> Player<'_, D> {
             Op::Truncate(count) => self.truncate(count),
             Op::StartAnew => self.start_anew(),
             Op::Retain(count) => self.retain(count),
+            Op::Expire => self.expire(),
             Op::Reopen => {
                 let log = self.log.take().expect("open between operations");
                 stop(self.disk, log)?;
@@ -272,10 +275,27 @@ impl<D: Disk> Player<'_, D> {
         self.log().advance_log_start(start).map_err(read_fails)?;
         self.write_checkpoints()?;
         self.log().remove_old_segments(NOW)?;
-        if let Some(plan) = self.log().begin_unlink(Timestamp(i64::MAX)) {
-            plan.run()?;
+        self.unlink()
+    }
+
+    fn expire(&mut self) -> Result<(), LogError> {
+        let (flushed, config) = (self.told.flushed, self.log().config().clone());
+        let retention_bytes_max = Some(u64::from(config.segment_bytes_max));
+        self.log().set_config(LogConfig { retention_bytes_max, ..config.clone() });
+        // Where the segments end that go the log knows; not behind what is durable.
+        let start = self.told.now.start;
+        self.told.now.start = flushed.max(start);
+        while self.log().remove_expired(flushed, NOW)?.is_some() {}
+        self.told.now.start = self.log().log_start_offset().max(start);
+        self.log().set_config(config);
+        self.unlink()
+    }
+
+    fn unlink(&mut self) -> Result<(), LogError> {
+        match self.log().begin_unlink(Timestamp(i64::MAX)) {
+            Some(plan) => Ok(plan.run().map(drop)?),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
