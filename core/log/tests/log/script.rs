@@ -310,7 +310,7 @@ pub(crate) fn start<D: Disk>(disk: &D, on_damage: OnDamage) -> Result<Log<D>, Lo
         clean: clean_stop::read(disk, root)?.is_some(),
         recovery_point: of(OffsetKind::RecoveryPoint)?,
         log_start: of(OffsetKind::LogStart)?,
-        cleaned_to: Offset::ZERO,
+        cleaned_to: of(OffsetKind::CleanerPoint)?,
         on_damage,
         topic_id: Some(TOPIC),
     };
