@@ -21,7 +21,16 @@ from .workload import write_all_kinds
 SEED = 20260804
 # Damaged copies of each kind of file.
 COPIES = {True: 25, False: 200}
-STATES = "Empty Ongoing PrepareCommit PrepareAbort CompleteCommit CompleteAbort Dead PrepareEpochFence".split()
+STATES = (
+    "Empty",
+    "Ongoing",
+    "PrepareCommit",
+    "PrepareAbort",
+    "CompleteCommit",
+    "CompleteAbort",
+    "Dead",
+    "PrepareEpochFence",
+)
 
 
 def build():
@@ -80,14 +89,15 @@ class Both:
         return copy
 
     def written_by_kafka(self):
-        kafka = Kafka(self.work / "kafka", {"offsets.topic.num.partitions": "4", "transaction.state.log.num.partitions": "4"})
+        few = {"offsets.topic.num.partitions": "4", "transaction.state.log.num.partitions": "4"}
+        kafka = Kafka(self.work / "kafka", few)
         try:
             return self.written(kafka)
         finally:
             kafka.stop()
 
     def compare(self, calls, damaged=False):
-        """Fails with the first differences; where files are damaged, only the class of an exception counts."""
+        """Fails with the first differences; of damaged files only the class of an exception counts."""
         calls, wrong, errors = list(calls), [], collections.Counter()
         for call, kafka in zip(calls, self.theirs(calls), strict=True):
             dohle = self.ours(call)
@@ -113,7 +123,10 @@ class Both:
     def ours(self, call):
         command = [self.executable, "kafka-dump-log", *call]
         done = subprocess.run(command, capture_output=True, cwd=self.work, timeout=120)
-        return done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        err = done.stderr.decode(errors="replace")
+        # what stands where Kafka has a stack trace
+        err = re.sub(r'(Exception in thread "main".*\n)[\s\S]*', r"\1", err)
+        return done.returncode, done.stdout.decode(errors="replace"), err
 
 
 def decoded(text):
@@ -129,7 +142,8 @@ def shown(value, only_class):
     """What is compared: the tools of 4.3.1 in the words of 4.4; of an exception perhaps only its class."""
     if isinstance(value, int):
         return value
-    value = re.sub(r'"transactionStatus":(\d+)', lambda found: f'"transactionStatus":"{state(found[1])}"', value)
+    named = lambda found: f'"transactionStatus":"{state(found[1])}"'
+    value = re.sub(r'"transactionStatus":(\d+)', named, value)
     if only_class:
         value = re.sub(r'(Exception in thread "main" [\w.$]+).*', r"\1", value)
     # a hash map of Java decides which file comes first

@@ -25,7 +25,8 @@ def write_all_kinds(node, executable):
     for codec in CODECS:
         topic = f"dump-{codec}"
         dohle("topic", "create", topic, "-p", "2", *settings)
-        lines = "".join(f"key-{n % 50}:value {n} of {codec} {'x' * (n % 90)} grün €\n" for n in range(12_000))
+        words = (f"key-{n % 50}:value {n} of {codec} {'x' * (n % 90)} grün €" for n in range(12_000))
+        lines = "\n".join(words) + "\n"
         dohle("produce", topic, "-k", ":", "-z", codec, "-q", "--header", f"codec={codec}", given=lines)
         dohle("consume", topic, "--group", f"group-{codec}", "-n", "100", "--from-beginning")
     dohle("topic", "delete", "dump-none")

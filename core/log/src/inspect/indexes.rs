@@ -104,26 +104,6 @@ impl<'a, F: DiskFile, E> IndexEntries<'a, F, E> {
         let bytes = self.window.bytes(index * self.entry_size as u64, self.entry_size)?;
         Ok((self.decode)(self.base, bytes))
     }
-
-    /// The last entry that `is_behind` does not hold for, found as in a log: by halving, as if in order.
-    ///
-    /// # Errors
-    /// As the disk says.
-    pub fn floor(&mut self, is_behind: impl Fn(&E) -> bool) -> Result<Option<E>, IoError> {
-        let (mut start, mut end) = (0, self.entry_count());
-        while start < end {
-            let middle = start + (end - start) / 2;
-            if self.at(middle)?.is_some_and(|entry| !is_behind(&entry)) {
-                start = middle + 1;
-            } else {
-                end = middle;
-            }
-        }
-        match start.checked_sub(1) {
-            Some(index) => self.at(index),
-            None => Ok(None),
-        }
-    }
 }
 
 impl<F: DiskFile, E> Iterator for IndexEntries<'_, F, E> {

@@ -9,7 +9,7 @@ use dohle_records::{BatchBuilder, BatchError, BatchSpec, NewRecord};
 use super::*;
 use crate::{
     Corruption, DamageReason, LogError,
-    disk::{Disk, DiskFile, OpenMode},
+    disk::{Disk, OpenMode},
     sim::SimDisk,
 };
 
@@ -76,12 +76,8 @@ fn a_length_that_no_format_has_is_told_with_its_place() {
         bytes[one.len() + 8..one.len() + 12].copy_from_slice(&length.to_be_bytes());
         let (found, _, error) = walk(&bytes);
         let reason = DamageReason::Batch(BatchError::BadLength { position: 0, length });
-        let expected = Corruption {
-            path: PATH.into(),
-            position: one.len() as u64,
-            reason,
-            valid_at: None,
-        };
+        let expected =
+            Corruption { path: PATH.into(), position: one.len() as u64, reason, valid_at: None };
         assert_eq!((found.len(), error), (1, Some(expected.into())));
     }
 }
@@ -115,9 +111,8 @@ fn a_format_from_the_future_is_read_as_the_newest_one() {
 
 #[test]
 fn all_entries_of_an_index_are_shown() {
-    let entry = |relative: i32, position: u32| {
-        [relative.to_be_bytes(), position.to_be_bytes()].concat()
-    };
+    let entry =
+        |relative: i32, position: u32| [relative.to_be_bytes(), position.to_be_bytes()].concat();
     let bytes = [entry(3, 100), entry(2, 90), entry(0, 0), entry(-1, 7), vec![1]].concat();
     let file = file(&bytes);
     let mut entries = offset_index(&file, Offset(10)).unwrap();

@@ -60,10 +60,7 @@ fn tagged_fields_are_shown_where_they_are_not_at_their_default() {
         let bytes = record.to_bytes(0).unwrap();
         read(&PartitionChangeRecord::SCHEMA, &bytes, 0).unwrap().0.to_string()
     };
-    assert_eq!(
-        shown(&record),
-        r#"{"partitionId":-1,"topicId":"AAAAAAAAAAAAAAAAAAAAAA"}"#
-    );
+    assert_eq!(shown(&record), r#"{"partitionId":-1,"topicId":"AAAAAAAAAAAAAAAAAAAAAA"}"#);
     let record = PartitionChangeRecord {
         isr: Some(vec![dohle_base::BrokerId(3), dohle_base::BrokerId(1)]),
         leader: dohle_base::BrokerId(1),

@@ -38,6 +38,8 @@ pub(super) enum Problem {
     TooLong { size: u64 },
     /// A limit below zero.
     NegativeLimit { limit: i32, file_size: u64 },
+    /// A format from before all formats.
+    Magic(i8),
     /// A batch of a codec that does not exist.
     Codec { id: u8 },
     /// The records of a batch.
@@ -128,6 +130,7 @@ impl fmt::Display for Problem {
             }
             Self::TooLong { size } => write!(f, "{size} bytes are too many for a segment"),
             Self::NegativeLimit { limit, .. } => write!(f, "a limit of {limit} bytes"),
+            Self::Magic(magic) => write!(f, "there is no format {magic}"),
             Self::Codec { id } => write!(f, "codec {id} does not exist"),
             Self::Records { error, .. } => write!(f, "the records of the batch: {error}"),
             Self::Control(error) => write!(f, "{error}"),

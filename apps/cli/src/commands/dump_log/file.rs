@@ -57,13 +57,14 @@ pub(super) fn show(
     page.line(format_args!("Dumping {}", path.display()))?;
     match Kind::of(path) {
         Some(Kind::Segment) => {
-            let start = start(path)?;
-            page.line(format_args!("Log starting offset: {start}"))?;
-            segment::show(path, &questions.segment(path)?, page, findings)
+            let view = questions.segment(path)?;
+            page.line(format_args!("Log starting offset: {}", start(path)?))?;
+            segment::show(path, &view, page, findings)
         }
         Some(Kind::Snapshot) => {
+            let view = questions.segment(path)?;
             snapshot_head(path, page)?;
-            segment::show(path, &questions.segment(path)?, page, findings)
+            segment::show(path, &view, page, findings)
         }
         Some(Kind::OffsetIndex) => offset_index::show(path, questions.index(path)?, page, findings),
         Some(Kind::TimeIndex) => time_index::show(path, questions.index(path)?, page, findings),

@@ -79,9 +79,7 @@ impl Findings {
             let path = path.display();
             page.aside(format_args!("The following indexed offsets are not found in :{path}"))?;
             for (indexed, stored) in pairs {
-                page.aside(format_args!(
-                    "  Indexed offset: {indexed}, found log offset: {stored}"
-                ))?;
+                page.aside(format_args!("Indexed offset: {indexed}, found log offset: {stored}"))?;
             }
         }
         for (path, pairs) in &self.gaps {

@@ -60,6 +60,9 @@ fn exception(path: &Path, position: u64, problem: Problem) -> Exception {
             ILLEGAL_ARGUMENT,
             format_args!("Invalid size: {limit} in read from {}", file_records(path, file_size)),
         ),
+        Problem::Magic(magic) => {
+            Exception::new(ILLEGAL_ARGUMENT, format_args!("Invalid magic used in LegacyRecord: {magic}"))
+        }
         Problem::Codec { id } => {
             Exception::new(ILLEGAL_ARGUMENT, format_args!("Unknown compression type id: {id}"))
         }

@@ -95,6 +95,10 @@ fn show_batch(
         ))?,
         None => page.put(format_args!("offset: {}", batch.last_offset().0))?,
     }
+    if batch.magic < 0 {
+        let problem = Problem::Magic(batch.magic);
+        return Err(Fault::at(path, Some(batch.position), problem));
+    }
     let Some(codec) = attributes.codec() else {
         let problem = Problem::Codec { id: attributes.codec_id() };
         return Err(Fault::at(path, Some(batch.position), problem));
