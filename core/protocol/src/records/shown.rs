@@ -25,9 +25,6 @@ const CONSUMER: &str = "consumer";
 /// Why a stored record cannot be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShowError {
-    /// There is no value at all.
-    #[error("there is no value")]
-    NoValue,
     /// A varint of a metadata record's frame is cut.
     #[error("Error while reading {0}")]
     Frame(&'static str),
@@ -100,7 +97,8 @@ fn kafka_words(fault: &JsonError) -> String {
 /// # Errors
 /// Bytes that are not one, or not one alone.
 pub fn show_metadata_record(value: Option<&[u8]>) -> Result<Json, ShowError> {
-    let mut rest = value.ok_or(ShowError::NoValue)?;
+    // No value at all ends as early as an empty one.
+    let mut rest = value.unwrap_or_default();
     let frame = small(&mut rest, "frame version")?;
     if frame == 0 {
         return Err(ShowError::PreviewFrame);
