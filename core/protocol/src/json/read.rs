@@ -63,6 +63,14 @@ pub enum JsonError {
         /// The version.
         version: i16,
     },
+    /// More tagged fields than bytes are left.
+    #[error("Tried to read {count} tagged fields, but there are only {remaining} bytes remaining.")]
+    TooManyTags {
+        /// How many there should be.
+        count: usize,
+        /// What is left.
+        remaining: usize,
+    },
     /// More values than are shown.
     #[error("more than {VALUES_MAX} values")]
     TooManyValues,
@@ -120,6 +128,12 @@ impl Reading<'_> {
     ) -> Result<(), JsonError> {
         // A count above 2³¹ is negative to Kafka, which then reads none.
         let count = self.cursor.unsigned_varint()?.cast_signed();
+        let remaining = self.cursor.remaining();
+        if let Ok(count) = usize::try_from(count)
+            && count > remaining
+        {
+            return Err(JsonError::TooManyTags { count, remaining });
+        }
         for _ in 0..count {
             let (tag, size) = (self.cursor.unsigned_varint()?, self.cursor.unsigned_varint()?);
             let known = fields.iter().zip(&mut *values).find(|(field, _)| field.tag == Some(tag));

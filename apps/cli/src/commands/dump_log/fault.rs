@@ -82,9 +82,7 @@ impl Fault {
         let damaged = match error {
             LogError::Io(error) => return Self::at(path, None, Problem::Disk(error)),
             LogError::Corrupt(damaged) => *damaged,
-            LogError::SideFile(_) | LogError::Poisoned => {
-                unreachable!("a walk over batches knows no side files and writes nothing")
-            }
+            other => unreachable!("a walk over batches looks at nothing else: {other}"),
         };
         let Corruption { position, reason, .. } = damaged;
         let DamageReason::Batch(error) = reason else {
