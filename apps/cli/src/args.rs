@@ -4,14 +4,26 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{
-    consume::ConsumeArgs, dev::DevArgs, produce::ProduceArgs, server::ServerArgs,
-    storage::StorageArgs, topic::TopicArgs,
+use crate::{
+    commands::{
+        consume::ConsumeArgs, dev::DevArgs, dump_log::DumpLogArgs, produce::ProduceArgs,
+        server::ServerArgs, storage::StorageArgs, topic::TopicArgs,
+    },
+    kafka,
 };
 
 /// An event streaming platform that takes Apache Kafka's place.
 #[derive(Debug, Parser)]
-#[command(name = "dohle", version, propagate_version = true, disable_help_subcommand = true)]
+#[command(
+    name = "dohle",
+    version,
+    propagate_version = true,
+    disable_help_subcommand = true,
+    after_help = format!(
+        "Kafka's own tools, with their flags, also through links of these names: {}",
+        kafka::names()
+    )
+)]
 pub(crate) struct Args {
     /// What to log to standard error, such as `info` or `warn,dohle_broker=debug`; else RUST_LOG
     /// says
@@ -36,6 +48,8 @@ pub(crate) enum Command {
     Produce(ProduceArgs),
     /// Read records as lines
     Consume(ConsumeArgs),
+    /// Show what is in the files of a log
+    DumpLog(DumpLogArgs),
 }
 
 impl Command {
@@ -44,7 +58,11 @@ impl Command {
         match self {
             Self::Server(_) => "info",
             Self::Dev(_) => "warn",
-            Self::Storage(_) | Self::Topic(_) | Self::Produce(_) | Self::Consume(_) => "error",
+            Self::Storage(_)
+            | Self::Topic(_)
+            | Self::Produce(_)
+            | Self::Consume(_)
+            | Self::DumpLog(_) => "error",
         }
     }
 }

@@ -4,6 +4,8 @@
 //! dev, server                   a node in this process                    dohle_server
 //! storage …                     the directories of one that is not up     dohle_server::storage
 //! topic …, produce, consume     a client of any node, ours or Kafka's     dohle_client
+//! dump-log                      files of a log                            dohle_log::inspect
+//! kafka-…                       Kafka's own tools by their names          the room `kafka`
 //! ```
 //!
 //! Exit codes: 0 if all was done, also if whoever read our output had enough; 1 if not, for one
@@ -14,6 +16,7 @@ mod args;
 mod commands;
 mod ending;
 mod interrupt;
+mod kafka;
 mod logging;
 mod progress;
 mod properties_file;
@@ -24,11 +27,14 @@ use clap::Parser;
 
 use crate::{
     args::{Args, Command},
-    commands::{consume, dev, produce, server, storage, topic},
+    commands::{consume, dev, dump_log, produce, server, storage, topic},
     ending::{Outcome, exit_code},
 };
 
 fn main() -> std::process::ExitCode {
+    if let Some(code) = kafka::run_if_called() {
+        return code;
+    }
     let outcome = match Args::try_parse() {
         Ok(args) => run(args),
         Err(error) => return args::exit_code(&error),
@@ -45,5 +51,6 @@ fn run(args: Args) -> Outcome {
         Command::Topic(args) => remote::run(topic::run(args)),
         Command::Produce(args) => remote::run(produce::run(args)),
         Command::Consume(args) => remote::run(consume::run(args)),
+        Command::DumpLog(args) => dump_log::run(&args),
     }
 }

@@ -8,6 +8,7 @@ mod error_code;
 mod hash;
 mod ids;
 mod rng;
+mod text;
 mod time;
 mod uuid;
 
@@ -16,5 +17,6 @@ pub use error_code::ErrorCode;
 pub use hash::{java_string_hash, murmur2, partition_for_string};
 pub use ids::{BrokerId, LeaderEpoch, Offset, PartitionId, ProducerEpoch, ProducerId};
 pub use rng::Rng;
+pub use text::text_lossy;
 pub use time::{Instant, Now, Timestamp};
 pub use uuid::{TopicId, Uuid, UuidError};

@@ -5,6 +5,7 @@
 //! the same code runs on a real disk and on one that forgets (`sim::SimDisk`).
 //!
 //! - `Log` is the log of one partition; `Log::open` is where to start reading.
+//! - `inspect` reads single files of a log as they are, for people who look at them.
 //! - `checkpoint`, `clean_stop`, `partition_metadata`, `PartitionDir` are the side files and names
 //!   of log directories. `meta.properties`, which says whose directory it is, is core/metadata's.
 //!
@@ -15,6 +16,7 @@ pub mod checkpoint;
 pub mod clean_stop;
 pub mod conformance;
 pub mod disk;
+pub mod inspect;
 pub mod partition_metadata;
 pub mod sim;
 pub mod wal;

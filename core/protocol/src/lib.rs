@@ -11,6 +11,7 @@
 mod api_key;
 mod error;
 mod frame;
+pub mod json;
 mod message;
 mod prelude;
 #[cfg(feature = "random")]

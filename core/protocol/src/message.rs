@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{ApiKey, DecodeError, EncodeError, Fault, Reader, Writer};
+use crate::{ApiKey, DecodeError, EncodeError, Fault, Reader, Schema, Writer};
 
 /// A struct of a message. Not nameable outside: versions are not checked at this level.
 pub trait Part: Sized {
@@ -32,6 +32,8 @@ pub trait Message: Part {
     const MAX_VERSION: i16;
     /// The first version with compact forms and tagged fields.
     const FLEXIBLE_FROM: Option<i16>;
+    /// What its schema says, as data.
+    const SCHEMA: Schema;
 
     /// Whether `version` has compact forms and tagged fields.
     fn is_flexible(version: i16) -> bool {

@@ -4,9 +4,12 @@
 //! The frames around them are in `frames`; which version to write is the caller's choice, because it
 //! follows from the features in force.
 
-use crate::{DecodeError, EncodeError, Fault, Message, Reader, Writer};
+use crate::{DecodeError, EncodeError, Fault, Message, Reader, Schema, Writer};
 
 mod frames;
+mod shown;
+
+pub use shown::{CoordinatorLog, ShowError, ShownValue, show_metadata_record};
 
 /// An enum over the records of a log, by type id.
 macro_rules! record_enum {
@@ -21,6 +24,14 @@ macro_rules! record_enum {
         impl $enum {
             /// Every type, ascending.
             pub const TYPES: &'static [i16] = &[$($id),*];
+
+            /// The schema of the record of that type.
+            pub fn schema_of(record_type: i16) -> Option<&'static super::Schema> {
+                match record_type {
+                    $($id => Some(const { &<$module::$name as super::Message>::SCHEMA }),)*
+                    _ => None,
+                }
+            }
 
             /// The number of the type.
             pub fn record_type(&self) -> i16 {

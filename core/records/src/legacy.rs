@@ -199,7 +199,12 @@ pub(crate) struct LegacyRecords<'a> {
 #[derive(Clone, Debug)]
 enum LegacyWalk<'a> {
     Single(LegacyMessage<'a>),
-    Within { messages: Messages<'a>, shift: i64, log_append_time: Option<Timestamp> },
+    Within {
+        messages: Messages<'a>,
+        shift: i64,
+        log_append_time: Option<Timestamp>,
+        are_checked: bool,
+    },
     Ended,
 }
 
@@ -208,10 +213,17 @@ impl<'a> LegacyRecords<'a> {
         Self { walk: LegacyWalk::Single(message), index: 0 }
     }
 
-    pub(crate) fn within(wrapper: LegacyMessage<'_>, shift: i64, bytes: &'a [u8]) -> Self {
+    /// `are_checked`: whether a wrong checksum of one of them is an error.
+    pub(crate) fn within(
+        wrapper: LegacyMessage<'_>,
+        shift: i64,
+        bytes: &'a [u8],
+        are_checked: bool,
+    ) -> Self {
         let log_append = wrapper.attributes().timestamp_type() == TimestampType::LogAppend;
         let log_append_time = log_append.then_some(wrapper.timestamp);
-        let walk = LegacyWalk::Within { messages: messages(bytes), shift, log_append_time };
+        let messages = messages(bytes);
+        let walk = LegacyWalk::Within { messages, shift, log_append_time, are_checked };
         Self { walk, index: 0 }
     }
 
@@ -223,9 +235,12 @@ impl<'a> LegacyRecords<'a> {
                 self.walk = LegacyWalk::Ended;
                 record
             }
-            LegacyWalk::Within { messages, shift, log_append_time } => messages
-                .next()?
-                .and_then(|message| inner_record_of(&message, *shift, *log_append_time)),
+            LegacyWalk::Within { messages, shift, log_append_time, are_checked } => {
+                messages.next()?.and_then(|message| {
+                    check_inner(&message, *are_checked)?;
+                    record_of(&message, *shift, *log_append_time)
+                })
+            }
         };
         if record.is_err() {
             self.walk = LegacyWalk::Ended;
@@ -236,18 +251,16 @@ impl<'a> LegacyRecords<'a> {
     }
 }
 
-fn inner_record_of<'a>(
-    message: &LegacyMessage<'a>,
-    shift: i64,
-    log_append_time: Option<Timestamp>,
-) -> Result<Record<'a>, RecordFault> {
+fn check_inner(message: &LegacyMessage<'_>, is_checked: bool) -> Result<(), RecordFault> {
     if message.attributes().codec() != Some(Codec::None) {
         return Err(RecordFault::BadNesting);
     }
-    if let Err(BatchError::BadCrc { expected, computed }) = message.check_crc() {
-        return Err(RecordFault::BadCrc { expected, computed });
+    match message.check_crc() {
+        Err(BatchError::BadCrc { expected, computed }) if is_checked => {
+            Err(RecordFault::BadCrc { expected, computed })
+        }
+        _ => Ok(()),
     }
-    record_of(message, shift, log_append_time)
 }
 
 fn record_of<'a>(

@@ -124,11 +124,27 @@ impl Payload<'_> {
     /// Walks the records. The first error is the last item.
     #[must_use]
     pub fn records(&self) -> Records<'_> {
+        self.walk(Strictness::Full)
+    }
+
+    /// Walks the records of a batch that may be damaged, for people who look for what is wrong with
+    /// it: offsets are not checked against the head, nor the checksums of messages within another,
+    /// and bytes behind the last record are an error in its place, because one of the two lengths
+    /// is wrong.
+    #[must_use]
+    pub fn records_as_stored(&self) -> Records<'_> {
+        self.walk(Strictness::FramesOnly)
+    }
+
+    fn walk(&self, strictness: Strictness) -> Records<'_> {
         Records(match self.source {
-            Source::Batch(header) => Walk::Batch(BatchRecords::new(&header, &self.bytes)),
+            Source::Batch(header) => {
+                Walk::Batch(BatchRecords::new(&header, &self.bytes, strictness))
+            }
             Source::Message(message) => Walk::Legacy(LegacyRecords::single(message)),
             Source::Wrapper(message, shift) => {
-                Walk::Legacy(LegacyRecords::within(message, shift, &self.bytes))
+                let are_checked = strictness == Strictness::Full;
+                Walk::Legacy(LegacyRecords::within(message, shift, &self.bytes, are_checked))
             }
         })
     }
@@ -203,6 +219,15 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
+/// What a walk looks at besides the records' own lengths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Strictness {
+    /// Offsets, too, and bytes behind the last record, which is still given.
+    Full,
+    /// Bytes behind the last record, which is not given then.
+    FramesOnly,
+}
+
 #[derive(Clone, Debug)]
 struct BatchRecords<'a> {
     rest: &'a [u8],
@@ -215,11 +240,12 @@ struct BatchRecords<'a> {
     delta_max: i32,
     base_timestamp: i64,
     log_append_time: Option<Timestamp>,
+    strictness: Strictness,
     ended: bool,
 }
 
 impl<'a> BatchRecords<'a> {
-    fn new(header: &BatchHeader<'_>, bytes: &'a [u8]) -> Self {
+    fn new(header: &BatchHeader<'_>, bytes: &'a [u8], strictness: Strictness) -> Self {
         let log_append = header.attributes().timestamp_type() == TimestampType::LogAppend;
         Self {
             rest: bytes,
@@ -230,7 +256,9 @@ impl<'a> BatchRecords<'a> {
             delta_max: header.last_offset_delta(),
             base_timestamp: header.base_timestamp().0,
             log_append_time: log_append.then(|| header.max_timestamp()),
-            ended: false,
+            strictness,
+            // Kafka does not even look at the bytes of a batch that counts no records.
+            ended: strictness == Strictness::FramesOnly && header.record_count() == 0,
         }
     }
 
@@ -246,6 +274,14 @@ impl<'a> BatchRecords<'a> {
         self.ended = record.is_err();
         let index = self.index.unsigned_abs();
         self.index += 1;
+        if self.strictness == Strictness::FramesOnly
+            && self.index == self.count
+            && record.is_ok()
+            && let Some(fault) = self.fault_behind()
+        {
+            self.ended = true;
+            return Some(Err(fault));
+        }
         Some(record.map_err(|fault| BatchError::BadRecord { index, fault }))
     }
 
@@ -280,6 +316,9 @@ impl<'a> BatchRecords<'a> {
 
     fn take_offset(&mut self, body: &mut &'a [u8]) -> Result<Offset, RecordFault> {
         let delta = take_varint(body)?;
+        if self.strictness == Strictness::FramesOnly {
+            return Ok(Offset(self.base_offset.wrapping_add(i64::from(delta))));
+        }
         let bad = RecordFault::BadOffset { delta };
         if delta < self.delta_min || delta > self.delta_max {
             return Err(bad);

@@ -2,6 +2,7 @@
 
 pub(crate) mod consume;
 pub(crate) mod dev;
+pub(crate) mod dump_log;
 mod node;
 pub(crate) mod produce;
 pub(crate) mod server;

@@ -6,7 +6,9 @@ use crate::process::dohle;
 fn help_and_version_are_results() {
     assert!(dohle(&["--version"]).well().starts_with("dohle 0."));
     let help = dohle(&["--help"]).well();
-    for command in ["dev", "server", "storage", "topic", "produce", "consume"] {
+    for command in
+        ["dev", "server", "storage", "topic", "produce", "consume", "dump-log", "kafka-dump-log"]
+    {
         assert!(help.contains(command), "{help}");
     }
     assert!(dohle(&["consume", "--help"]).well().contains("--from-beginning"));

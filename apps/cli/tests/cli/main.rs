@@ -5,6 +5,7 @@
 
 mod arguments;
 mod damage;
+mod dump_log;
 mod kafka;
 mod metrics;
 mod node;

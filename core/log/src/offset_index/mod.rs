@@ -21,15 +21,15 @@ use crate::{
     search::{Entries, InMemory},
 };
 
-const ENTRY_SIZE: usize = 8;
+pub(crate) const ENTRY_SIZE: usize = 8;
 
-/// An entry.
+/// An entry of an index of offsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct IndexedOffset {
+pub struct IndexedOffset {
     /// The last offset of a batch.
-    pub(crate) offset: Offset,
+    pub offset: Offset,
     /// Where the batch begins.
-    pub(crate) position: u32,
+    pub position: u32,
 }
 
 /// The index of the segment that is being written, in memory as in the file.
@@ -144,7 +144,7 @@ pub(crate) fn relative(base: Offset, offset: Offset) -> Option<u32> {
     u32::try_from(relative).ok()
 }
 
-fn decode(base: Offset, entry: &[u8; ENTRY_SIZE]) -> IndexedOffset {
+pub(crate) fn decode(base: Offset, entry: &[u8; ENTRY_SIZE]) -> IndexedOffset {
     let (relative, position) = split(entry);
     IndexedOffset { offset: Offset(base.0.saturating_add(i64::from(relative))), position }
 }

@@ -24,13 +24,26 @@ const ENTRY_SIZE: usize = 46;
 
 /// Why a snapshot is of no use; an older one may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum SnapshotError {
+pub enum SnapshotError {
+    /// The file is of a version that is not known.
     #[error("version {0} of a producer snapshot")]
     Version(i16),
-    #[error("the checksum is wrong")]
-    Crc,
+    /// The bytes are not those that the checksum was taken of.
+    #[error("checksum is {computed:#010x}, the snapshot says {stored:#010x}")]
+    Crc {
+        /// What the snapshot says.
+        stored: u32,
+        /// What its bytes give.
+        computed: u32,
+    },
+    /// The entries are not all there.
     #[error("{count} entries in {size} bytes")]
-    Size { count: i32, size: usize },
+    Size {
+        /// How many there should be.
+        count: i32,
+        /// Bytes of the file.
+        size: usize,
+    },
 }
 
 /// The bytes of a snapshot of all producers.
@@ -72,13 +85,14 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Vec<ProducerState>, SnapshotError> 
     if version != VERSION {
         return Err(SnapshotError::Version(version));
     }
-    if crc != crc32c::crc32c(bytes.get(COUNT_POSITION..).unwrap_or_default()) {
-        return Err(SnapshotError::Crc);
-    }
     // Later minor versions may add tagged fields, so only too few bytes are wrong.
     let needed = usize::try_from(count).ok().and_then(|count| count.checked_mul(ENTRY_SIZE));
     if needed.is_none_or(|needed| needed > entries.len()) {
         return Err(SnapshotError::Size { count, size });
+    }
+    let computed = crc32c::crc32c(bytes.get(COUNT_POSITION..).unwrap_or_default());
+    if crc != computed {
+        return Err(SnapshotError::Crc { stored: crc, computed });
     }
     Ok((0..count).map(|_| decode_entry(&mut entries)).collect())
 }

@@ -22,11 +22,13 @@ use crate::{
 
 pub(crate) const ENTRY_SIZE: usize = 12;
 
-/// A timestamp, and the last offset of the batch that brought it.
+/// An entry of an index of times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct IndexedTime {
-    pub(crate) timestamp: Timestamp,
-    pub(crate) offset: Offset,
+pub struct IndexedTime {
+    /// The greatest timestamp so far.
+    pub timestamp: Timestamp,
+    /// The last offset of the batch that brought it.
+    pub offset: Offset,
 }
 
 impl IndexedTime {
@@ -126,7 +128,7 @@ pub(crate) fn last(
     Ok(floor(entries, base, Timestamp(i64::MAX))?.unwrap_or(IndexedTime::none(base)))
 }
 
-fn decode(base: Offset, entry: &[u8; ENTRY_SIZE]) -> IndexedTime {
+pub(crate) fn decode(base: Offset, entry: &[u8; ENTRY_SIZE]) -> IndexedTime {
     let (timestamp, relative) = split(entry);
     let offset = Offset(base.0.saturating_add(i64::from(relative)));
     IndexedTime { timestamp: Timestamp(timestamp), offset }

@@ -21,7 +21,7 @@ use crate::{
     error::{Corruption, DamageReason, LogError},
 };
 
-const ENTRY_SIZE: usize = 34;
+pub(crate) const ENTRY_SIZE: usize = 34;
 const VERSION: i16 = 0;
 /// The largest index that is read: more aborted transactions than fit a segment's markers.
 const FILE_SIZE_MAX: usize = 1 << 30;
@@ -55,7 +55,7 @@ impl AbortedTransaction {
         entry
     }
 
-    fn decode(entry: &[u8; ENTRY_SIZE]) -> Option<Self> {
+    pub(crate) fn decode(entry: &[u8; ENTRY_SIZE]) -> Option<Self> {
         let (version, fields) = entry.split_at(2);
         let mut fields = fields.as_chunks::<8>().0.iter().map(|bytes| i64::from_be_bytes(*bytes));
         (version == VERSION.to_be_bytes()).then_some(Self {

@@ -50,6 +50,31 @@ fn bytes_behind_the_last_record_are_noticed() {
     assert_eq!(read(&longer), Err(BatchError::TrailingBytes { count: 2 }));
 }
 
+#[test]
+fn a_damaged_batch_is_walked_as_it_is_stored() {
+    let bytes = batch(Codec::None);
+    let stored = |bytes: &[u8]| {
+        let payload = BatchView::parse(bytes).unwrap().decompress(LIMIT).unwrap();
+        payload.records_as_stored().map(|record| record.map(drop)).collect::<Vec<_>>()
+    };
+    let count = stored(&bytes).len();
+    assert_eq!(count, read(&bytes).unwrap().len());
+
+    let longer = with_payload(&bytes, Codec::None, &[&bytes[61..], &[0, 0]].concat());
+    let walked = stored(&longer);
+    assert_eq!(walked.len(), count);
+    assert_eq!(walked.last(), Some(&Err(BatchError::TrailingBytes { count: 2 })));
+
+    // The last offset delta is below those of the records.
+    let mut short = bytes.clone();
+    short[23..27].copy_from_slice(&0_i32.to_be_bytes());
+    assert!(stored(&short).iter().all(Result::is_ok));
+
+    let mut none = bytes;
+    none[57..61].copy_from_slice(&0_i32.to_be_bytes());
+    assert_eq!(stored(&none), []);
+}
+
 /// Makes one record of the fields and reads it.
 fn read_record(body: &[u8]) -> Result<usize, BatchError> {
     let mut bytes = batch(Codec::None);

@@ -1,5 +1,5 @@
-//! What is said about a message rather than done with it: trait constants, the table of API keys,
-//! the enums of stored records, and the registry.
+//! What is said about a message rather than done with it: trait constants with the schema as data,
+//! the table of API keys, the enums of stored records, and the registry.
 
 use std::fmt::Write;
 
@@ -12,9 +12,11 @@ pub(super) fn message_impl(out: &mut String, message: &Message) {
     let flexible = option(message.flexible.map(|flexible| flexible.first));
     let _ = writeln!(
         out,
-        "impl Message for {name} {{\n    const NAME: &'static str = \"{name}\";\n    const MIN_VERSION: i16 = {};\n    const MAX_VERSION: i16 = {};\n    const FLEXIBLE_FROM: Option<i16> = {flexible};\n}}",
+        "impl Message for {name} {{\n    const NAME: &'static str = \"{name}\";\n    const MIN_VERSION: i16 = {};\n    const MAX_VERSION: i16 = {};\n    const FLEXIBLE_FROM: Option<i16> = {flexible};",
         versions.first, versions.last
     );
+    schema(out, message);
+    out.push_str("}\n");
     if let Some(api) = &message.api {
         let response = format!("{}Response", api.name);
         let module = snake(&response);
@@ -93,27 +95,32 @@ pub(super) fn record_enums(messages: &[Message], room: Room) -> String {
 pub(super) fn registry(messages: &[Message]) -> String {
     let mut out = String::from("pub(crate) static SCHEMAS: &[Schema] = &[\n");
     for message in messages {
-        let kind = format!("{:?}", message.kind);
-        let key = option(message.api.as_ref().map(|api| api.key).or(message.id));
-        let api = message.api.as_ref();
-        let unstable = api.is_some_and(|api| api.latest_unstable);
-        let (broker, controller) =
-            api.map_or((false, false), |api| (api.on_broker, api.on_controller));
-        let _ = writeln!(
-            out,
-            "Schema {{ name: \"{}\", module: \"{}\", kind: Kind::{kind}, key: {key}, versions: {}, flexible: {}, on_broker: {broker}, on_controller: {controller}, latest_unstable: {unstable}, fields: &[",
-            message.name,
-            path(message).trim_start_matches("crate::"),
-            range(message.versions),
-            option_range(message.flexible),
-        );
-        if let Some(outer) = message.structs.first() {
-            fields(&mut out, message, outer);
-        }
-        out.push_str("] },\n");
+        let _ =
+            writeln!(out, "    <{}::{} as crate::Message>::SCHEMA,", path(message), message.name);
     }
     out.push_str("];\n");
     out
+}
+
+/// The schema of one message. A constant each, so that a program holds only those it asks for.
+fn schema(out: &mut String, message: &Message) {
+    let kind = format!("{:?}", message.kind);
+    let key = option(message.api.as_ref().map(|api| api.key).or(message.id));
+    let api = message.api.as_ref();
+    let unstable = api.is_some_and(|api| api.latest_unstable);
+    let (broker, controller) = api.map_or((false, false), |api| (api.on_broker, api.on_controller));
+    let _ = writeln!(
+        out,
+        "const SCHEMA: Schema = Schema {{ name: \"{}\", module: \"{}\", kind: Kind::{kind}, key: {key}, versions: {}, flexible: {}, on_broker: {broker}, on_controller: {controller}, latest_unstable: {unstable}, fields: &[",
+        message.name,
+        path(message).trim_start_matches("crate::"),
+        range(message.versions),
+        option_range(message.flexible),
+    );
+    if let Some(outer) = message.structs.first() {
+        fields(out, message, outer);
+    }
+    out.push_str("] };\n");
 }
 
 fn fields(out: &mut String, message: &Message, structure: &Struct) {
