@@ -76,8 +76,7 @@ fn a_length_that_no_format_has_is_told_with_its_place() {
         bytes[one.len() + 8..one.len() + 12].copy_from_slice(&length.to_be_bytes());
         let (found, _, error) = walk(&bytes);
         let reason = DamageReason::Batch(BatchError::BadLength { position: 0, length });
-        let expected =
-            Corruption { path: PATH.into(), position: one.len() as u64, reason, valid_at: None };
+        let expected = Corruption::new(Path::new(PATH), one.len() as u64, reason);
         assert_eq!((found.len(), error), (1, Some(expected.into())));
     }
 }
