@@ -148,7 +148,9 @@ fn finish_replacements<D: Disk>(dir: &Dir<D>) -> Result<bool, LogError> {
         // A segment that nothing is left of ends where it begins, and still replaces its namesake: an
         // index of that would tell of what is gone. Snapshots as well: one within the range was taken
         // before a segment that is no more.
-        let has_namesake = |base| swaps.iter().any(|swap| swap.base == base);
+        // One whose batches have been renamed already is none that is to be removed.
+        let logs = swaps.iter().filter(|swap| swap.kind == FileKind::Log);
+        let has_namesake = |base| logs.clone().any(|swap| swap.base == base);
         let inputs = in_stage(FileStage::Current).filter(|file| {
             let is_within = start <= file.base && file.base < end;
             is_within || (file.kind != FileKind::Snapshot && has_namesake(file.base))

@@ -13,6 +13,7 @@ from harness.report import expect
 
 from . import claims, dump, golden
 from .complaints import CLEAN, COMPLAINTS, complaints, warnings
+from .compaction import compaction
 from .damaged import damaged
 from .nodes import BUSY, Exchange
 from .observe import comparable, differences, observe, surviving
@@ -56,6 +57,7 @@ def run(report, options, work, quick):
         name = f"damage after a {'stop' if leave_clean else 'crash'}"
         check(name, lambda it: said.update(damaged(it, leave_clean, quick)), options.first_seed)
     report.check("every complaint of Kafka's is known by sight", lambda: every_complaint(said))
+    check("Kafka and Dohle compact alike", compaction, options.first_seed)
     check("one node at a time", claims.locks, options.first_seed)
     if not quick:
         check("formatted by the other", claims.formats, options.first_seed)

@@ -44,8 +44,10 @@ class Exchange:
         self.node = OldKafka(self.work / name, COMMON | extra)
         return self.node
 
-    def dohle(self, name, ports=None):
-        self.node = Dohle(self.work / name, COMMON, self.executable, ports)
+    def dohle(self, name, ports=None, extra=None):
+        """As `kafka`: one that goes on where another was is quiet, too."""
+        extra = extra or (QUIET if ports else {})
+        self.node = Dohle(self.work / name, COMMON | extra, self.executable, ports)
         return self.node
 
     def end(self):

@@ -76,13 +76,19 @@ impl<D: Disk> Log<D> {
         is_same.then_some(first)
     }
 
+    /// One segment after another for sure: a start takes what lies between two that are replaced for
+    /// replaced, too.
     fn rename<'a>(
         &self,
         files: impl Iterator<Item = &'a SegmentFile>,
         from: FileStage,
         to: FileStage,
     ) -> Result<(), IoError> {
+        let mut last = None;
         for file in files {
+            if last.replace(file.base).is_some_and(|last| last != file.base) {
+                self.dir.disk.sync_dir(self.dir.path())?;
+            }
             let (from, to) = (path(&self.dir, *file, from), path(&self.dir, *file, to));
             self.dir.disk.rename(&from, &to)?;
         }

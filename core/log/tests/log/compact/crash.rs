@@ -181,3 +181,45 @@ fn a_segment_that_nothing_is_left_of_takes_its_indexes_with_it() {
     assert_eq!(log.aborted_transactions(Offset(0), Offset(4)).unwrap(), []);
     assert_eq!(folded(&mut log).get("a").map(String::as_str), Some("2"));
 }
+
+#[test]
+fn a_power_cut_leaves_all_or_nothing_of_a_replacement_that_takes_several_segments() {
+    let wide = LogConfig { segment_bytes_max: 20_000, index_interval_bytes: 0, ..config() };
+    let narrow = LogConfig { segment_index_bytes_max: 64, ..wide.clone() };
+    let filled = || {
+        let (disk, mut log) = empty(wide.clone());
+        for index in 0..48 {
+            put(&mut log, &[(&format!("{}", index % 40), Some("a value"))]);
+            if index % 16 == 15 {
+                roll(&mut log);
+            }
+        }
+        put(&mut log, &[("last", Some("1"))]);
+        log.flush().unwrap();
+        log.set_config(narrow.clone());
+        (disk, log)
+    };
+    let (whole, mut log) = filled();
+    let (start, values) = (whole.changes(), folded(&mut log));
+    clean(&mut log, NOW).unwrap();
+    assert!(log.segment_count() > 4, "{}", log.segment_count());
+    for power_after in 0..=whole.changes() - start {
+        for seed in [0, 1, 3, 4, 7] {
+            let (disk, mut log) = filled();
+            let power_after = Some(disk.changes() + power_after);
+            disk.set_faults(Faults { power_after, ..Faults::default() });
+            let end = log.log_end_offset();
+            let done = clean_with(&mut log, end, NOW, MEMORY);
+            disk.restart(seed);
+            let context = format!("after call {power_after:?} with seed {seed}, {done:?}");
+            let how = OpenLog { recovery_point: end, ..OpenLog::default() };
+            let mut log = open_how(&disk, narrow.clone(), how)
+                .unwrap_or_else(|error| panic!("{context}: {error}"));
+            assert_eq!(
+                (log.log_end_offset(), folded(&mut log)),
+                (end, values.clone()),
+                "{context}"
+            );
+        }
+    }
+}
