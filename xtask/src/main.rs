@@ -25,7 +25,8 @@ cargo xtask COMMAND
   compat    only foreign clients; further arguments go to test/compat/run
   chaos     a real node that is killed, loses power and runs out of disk; further arguments go to
             dohle-chaos: kill, power, bytes or full, --rounds N, --seed S
-  bench     Dohle and Apache Kafka in turn on the same load; prints ratios, asserts nothing
+  bench     Dohle, Apache Kafka and the floor in turn on the same loads; prints ratios, asserts
+            nothing; further arguments go to test/bench/run: --cases, --systems, --rounds N, --long
 ";
 
 fn main() -> Result<ExitCode> {

@@ -2,34 +2,46 @@
 
 A measured phase ends after some seconds or some requests, whichever comes first: the seconds bound a slow
 broker's time, the requests bound a fast one's disk. CPU time comes in ticks of 10 ms, so phases are as long as
-the ten minutes of the short form allow.
+the short form's time allows.
 """
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 GB = 1e9
+GIB = 1 << 30
+
+# Kafka's way to ask that each append is on the disk before it is acknowledged; Dohle and the floor heed it too. All
+# other topics are acknowledged when the operating system has the records, on all sides.
+FLUSHED = "flush.messages=1"
 
 
 @dataclass
 class Row:
-    """A number of a report; smaller is better in all that are compared."""
+    """A number of a report; smaller is better, unless it says otherwise."""
 
     title: str
     unit: str
     value: callable
     compared: bool = True
+    more_is_better: bool = False
 
 
 @dataclass
 class Case:
     key: str
     rows: list
-    # "life": the steps of a node's life; "load": a command of the generator; "syscalls": the same under strace.
+    # "life": the steps of a node's life; "load": a command of the generator; "syscalls": the same under strace;
+    # "recovery": a fill, kill -9 and the start after it; "partitions": a node with very many of them.
     kind: str = "load"
     command: str = ""
     options: dict = field(default_factory=dict)
     long: bool = False
+    # It costs Kafka minutes: in the short form it runs without it.
+    kafka_long: bool = False
+    kafka: bool = True
+    # Of two cases between which Kafka makes no difference, the one that it ran already.
+    kafka_as: str = ""
 
 
 def micros_per_request(report):
@@ -69,6 +81,64 @@ def e2e(rate):
     return Case(f"e2e-{rate}", rows, command="e2e", options={"rate": rate, "seconds": 20}, long=True)
 
 
+def durable(key, title, connections, requests, *rows):
+    """Each connection has a partition of its own and one request in flight."""
+    options = {"size": 4_096, "connections": connections, "partitions": connections, "in_flight": 1}
+    options |= {"requests": requests, "seconds": 5, "topic_config": FLUSHED}
+    ack = [Row(f"{title}, ack {name}", "ms", milliseconds(name)) for name in ("p50", "p99")]
+    return Case(key, [*ack, *rows], command="produce", options=options)
+
+
+def milliseconds(name):
+    return lambda report: report["latency_micros"][name] / 1_000
+
+
+def durable_64():
+    title = "durable, 64 connections × 64 partitions × 4 KiB"
+    return durable(
+        "durable-64",
+        title,
+        64,
+        200_000,
+        Row(f"{title}, ack p99.9", "ms", milliseconds("p999")),
+        Row(title, "requests/s", lambda r: r["requests"] / r["seconds"], more_is_better=True),
+        Row(title, "CPU µs/request", micros_per_request),
+    )
+
+
+def recovery(key, title, size, partitions, long=False, durable=False):
+    rows = [
+        Row(f"start after kill -9, {title} → first ack", "ms", lambda r: r["first_ms"]),
+        Row(f"start after kill -9, {title} → each partition acks", "ms", lambda r: r["each_ms"]),
+    ]
+    options = {"requests": size // 65_536, "partitions": partitions}
+    if not durable:
+        return Case(key, rows, kind="recovery", options=options, long=long)
+    options["topic_config"] = FLUSHED
+    return Case(f"{key}-durable", rows, kind="recovery", options=options, long=long, kafka_as=key)
+
+
+def partitions(key, topics, each):
+    count = topics * each
+    title = f"{count:,} partitions"
+
+    def added(name):
+        return lambda r: (r[f"{name}_kib"] - r[f"{name}_kib_before"]) / count
+
+    rows = [
+        Row(f"{title}: created", "s", lambda r: r["created_seconds"]),
+        Row(f"{title}: created and each has acknowledged", "s", lambda r: r["acked_seconds"]),
+        Row(f"{title}: resident, each", "KiB", added("resident")),
+        Row(f"{title}: anonymous, each", "KiB", added("anonymous")),
+        Row(f"{title}: clean stop", "s", lambda r: r.get("stop_seconds")),
+        Row(f"{title}: start after it → first ack", "s", lambda r: r.get("clean_first_seconds")),
+        Row(f"{title}: start after it → each acks", "s", lambda r: r.get("clean_each_seconds")),
+        Row(f"{title}: start after kill -9 → first ack", "s", lambda r: r.get("kill_first_seconds")),
+        Row(f"{title}: start after kill -9 → each acks", "s", lambda r: r.get("kill_each_seconds")),
+    ]
+    return Case(key, rows, kind="partitions", options={"topics": topics, "partitions": each}, kafka_long=True)
+
+
 def per_gb(title):
     return Row(title, "CPU s/GB", seconds_per_gb)
 
@@ -85,6 +155,14 @@ ALL = [
         kind="life",
     ),
     Case("kill", [Row("start after kill -9, 256 MiB → first ack", "ms", lambda r: r["first_ack_ms"])], kind="life"),
+    recovery("kill-2g", "2 GiB in 20 partitions", 2 * GIB, 20),
+    recovery("kill-2g", "2 GiB in 20 durable partitions", 2 * GIB, 20, durable=True),
+    recovery("kill-10g", "10 GB in 100 partitions", int(10 * GB), 100, long=True),
+    recovery("kill-10g", "10 GB in 100 durable partitions", int(10 * GB), 100, long=True, durable=True),
+    # Kafka makes fewer than 10,000 in one request.
+    partitions("partitions-10k", 2, 5_000),
+    durable("durable-1", "durable, 1 connection × 4 KiB", 1, 30_000),
+    durable_64(),
     produce("produce-1k", 1_024, 400_000, Row("produce 1 KiB, 20 in flight", "CPU µs/request", micros_per_request)),
     produce("produce-64k", 65_536, 24_576, per_gb("produce 64 KiB, 20 in flight")),
     produce("produce-64k-lz4", 65_536, 65_536, per_gb("produce 64 KiB lz4, per raw GB"), codec="lz4"),
@@ -114,7 +192,8 @@ ALL = [
 def choose(keys, long):
     """The cases of the short or the long form, or those named."""
     if keys is None:
-        return [case for case in ALL if long or not case.long]
+        chosen = [case for case in ALL if long or not case.long]
+        return [replace(case, kafka=long or not case.kafka_long) for case in chosen]
     wanted = keys.split(",")
     if unknown := set(wanted) - {case.key for case in ALL}:
         sys.exit(f"unknown cases: {', '.join(sorted(unknown))}")

@@ -1,7 +1,8 @@
 """The order of things: A B C A B C …, each system from nothing in each round.
 
-In a round a system first lives and dies (start, idle, kill -9, start again) with all cores, then starts anew,
-pinned, for the loads. What fails is noted and left out; the rest goes on.
+In a round a system first lives and dies (start, idle, kill -9, start again) with all cores, more than once if it
+is to do so with much data and with many partitions, then starts anew, pinned, for the loads. What fails is noted
+and left out; the rest goes on.
 """
 
 import os
@@ -11,7 +12,12 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from . import page_cache, syscalls
-from .systems import KINDS, Failure
+from .systems import KINDS, SWEEP_SECONDS, Failure
+
+
+def flags(options):
+    """Options as the generator takes them."""
+    return [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", value)]
 
 
 @dataclass
@@ -53,7 +59,7 @@ def run(names, chosen, count, setting, long):
         for name in names:
             print(f"round {number + 1} of {count}: {name}", file=sys.stderr, flush=True)
             one = Round(KINDS[name](setting), chosen, number, results, long)
-            for stage in (one.life, one.loads):
+            for stage in (one.life, *one.recoveries(), *one.many_partitions(), one.loads):
                 try:
                     stage()
                 except Failure as failure:
@@ -61,6 +67,7 @@ def run(names, chosen, count, setting, long):
                     print(f"  failed: {failure}", file=sys.stderr, flush=True)
                 finally:
                     one.system.kill()
+                    one.system.clear()
     results.seconds = time.monotonic() - began
     return results
 
@@ -70,8 +77,8 @@ class Round:
 
     def __init__(self, system, chosen, number, results, long):
         self.system, self.number, self.results, self.long = system, number, results, long
-        self.cases = chosen
-        self.keys = {case.key for case in chosen}
+        self.cases = [case for case in chosen if case.kafka or system.kind != "kafka"]
+        self.keys = {case.key for case in self.cases}
 
     def note(self, key, report):
         if key in self.keys:
@@ -90,6 +97,44 @@ class Round:
             system.load("produce", *options, "--requests", 4_096, "--seconds", 60)
             system.kill()
             self.note("kill", {"first_ack_ms": system.start("kept", create=False, pinned=False)})
+
+    def recoveries(self):
+        """One stage for each amount of data to be found again after kill -9."""
+        cases = [case for case in self.cases if case.kind == "recovery"] if self.system.durable else []
+        return [lambda case=case: self.recovery(case) for case in cases]
+
+    def recovery(self, case):
+        system = self.system
+        if system.kind == "kafka" and (known := self.results.reports[case.kafka_as, "kafka"].get(self.number)):
+            self.note(case.key, known)
+            return
+        system.format()
+        system.start("first", create=True, pinned=False)
+        options = dict(case.options)
+        if system.kind == "kafka":
+            options.pop("topic_config", None)
+        partitions = options["partitions"]
+        fill = ["--topic", "kept", "--keep", "--connections", partitions, "--warm-up-requests", 0, "--seconds", 600]
+        system.load("produce", *fill, *flags(options))
+        system.kill()
+        first, each = system.start_swept(["--topic", "kept", "--partitions", partitions])
+        self.note(case.key, {"first_ms": first * 1_000, "each_ms": each * 1_000})
+
+    def many_partitions(self):
+        return [lambda case=case: self.partitions(case) for case in self.cases if case.kind == "partitions"]
+
+    def partitions(self, case):
+        system, which = self.system, ["--topic", "many", *flags(case.options)]
+        system.format()
+        system.start("first", create=True, pinned=False)
+        report = system.load("sweep", *which, "--create", "--give-up-seconds", SWEEP_SECONDS)
+        self.note(case.key, report)
+        if not system.durable:
+            return
+        report["stop_seconds"] = system.stop()
+        report["clean_first_seconds"], report["clean_each_seconds"] = system.start_swept(which)
+        system.kill()
+        report["kill_first_seconds"], report["kill_each_seconds"] = system.start_swept(which)
 
     def loads(self):
         kinds = {case.kind for case in self.cases}
@@ -117,6 +162,9 @@ class Round:
 
     def warm_up(self):
         """Lets Kafka's compiler see each kind of load before any of them counts."""
+        kinds = ("load", "syscalls")
+        if not any(case.kind in kinds and "topic_config" not in case.options for case in self.cases):
+            return
         if self.system.kind != "kafka":
             return
         seconds = 20 if self.long else 3
@@ -135,8 +183,7 @@ class Round:
             options.pop("requests", None)
         else:
             options["warm-up-requests"] = options["requests"]
-        flags = [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", value)]
-        report = self.system.load(case.command, "--topic", case.key, *flags)
+        report = self.system.load(case.command, "--topic", case.key, *flags(options))
         self.doubt(case, options, report)
         time.sleep(0.5)  # What was deleted goes away.
         return report

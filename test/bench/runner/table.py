@@ -34,8 +34,12 @@ def rows(results):
         for row in case.rows:
             values = {name: results.values(case, row, name) for name in results.names}
             cells = [spread(values[name]) for name in results.names]
-            cells += [ratio(values[a], values[b]) if row.compared else "" for a, b in ratios]
-            lines.append(f"| {row.title} | {row.unit} | " + " | ".join(cells) + " |")
+            if row.compared:
+                cells += [ratio(values[b], values[a]) if row.more_is_better else ratio(values[a], values[b]) for a, b in ratios]
+            else:
+                cells += [""] * len(ratios)
+            unit = f"{row.unit} ↑" if row.more_is_better else row.unit
+            lines.append(f"| {row.title} | {unit} | " + " | ".join(cells) + " |")
     return lines
 
 

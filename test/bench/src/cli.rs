@@ -6,7 +6,10 @@ use anyhow::Result;
 use clap::{Args, Parser};
 use dohle_records::Codec;
 
-use crate::{control::Control, listener};
+use crate::{
+    control::{Control, NewTopic},
+    listener,
+};
 
 /// One load on one broker; prints one line of JSON.
 #[derive(Debug, Parser)]
@@ -21,6 +24,9 @@ pub(crate) enum Command {
     E2e(E2e),
     /// Tries every millisecond until a produce is acknowledged, and prints when that was.
     FirstAck(FirstAck),
+    /// Sends one small batch to every partition of some topics, and again to those that refuse it,
+    /// until each has acknowledged. Waits for a broker that is not there yet.
+    Sweep(Sweep),
     /// Does nothing for a while over idle connections, and prints what that costs the broker.
     Idle(Idle),
     /// Serves the loads above with as little as one can: what the machine itself costs.
@@ -42,9 +48,17 @@ pub(crate) struct Target {
     /// Leave the topic as it is at the end.
     #[arg(long)]
     pub(crate) keep: bool,
+    /// A setting of the topic, if it is made: flush.messages=1 asks for durable appends. Repeatable.
+    #[arg(long, value_parser = setting, value_name = "KEY=VALUE")]
+    pub(crate) topic_config: Vec<(String, String)>,
 }
 
 impl Target {
+    /// The topic, to be made with so many partitions.
+    pub(crate) fn new_topic(&self, partitions: i32) -> NewTopic<'_> {
+        NewTopic { name: &self.topic, partitions, config: &self.topic_config }
+    }
+
     /// Connects, unless it is known that somebody else listens there.
     ///
     /// # Errors
@@ -154,6 +168,30 @@ pub(crate) struct FirstAck {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Sweep {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Create the topics first; else they must be there from before.
+    #[arg(long)]
+    pub(crate) create: bool,
+    /// How many topics: with more than one, their names are the given one and a number from 0.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) topics: u32,
+    /// Partitions of each topic.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) partitions: i32,
+    /// Connections, each with its share of the partitions.
+    #[arg(long, default_value_t = 4)]
+    pub(crate) connections: usize,
+    /// Requests that each connection sends before it looks for their answers.
+    #[arg(long, default_value_t = 32)]
+    pub(crate) in_flight: usize,
+    /// When to give up.
+    #[arg(long, default_value = "60.0", value_parser = seconds)]
+    pub(crate) give_up_seconds: Duration,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Idle {
     #[command(flatten)]
     pub(crate) target: Target,
@@ -173,6 +211,11 @@ pub(crate) struct Floor {
     /// Where the files of partitions go.
     #[arg(long)]
     pub(crate) dir: PathBuf,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("{text:?} is no KEY=VALUE"))?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 fn codec(name: &str) -> Result<Codec, String> {

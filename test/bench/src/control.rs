@@ -14,11 +14,10 @@ use dohle_protocol::{
     Request,
     api::{
         api_versions_request::ApiVersionsRequest,
-        create_topics_request::{CreatableTopic, CreateTopicsRequest},
+        create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest},
         delete_topics_request::{DeleteTopicState, DeleteTopicsRequest},
     },
 };
-use dohle_records::Codec;
 
 use crate::{
     frames::{self, Ack, Partition},
@@ -26,7 +25,7 @@ use crate::{
 };
 
 /// Longer than any broker takes for a topic, shorter than anyone waits.
-const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
+const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
 const CREATE_TOPICS_VERSION: i16 = 5;
 const DELETE_TOPICS_VERSION: i16 = 6;
 const API_VERSIONS_VERSION: i16 = 3;
@@ -39,6 +38,15 @@ const ANSWER_SIZE_MAX: usize = 1 << 20;
 pub(crate) enum Created {
     Now,
     Before,
+}
+
+/// A topic to be made, with one replica.
+#[derive(Clone, Debug)]
+pub(crate) struct NewTopic<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) partitions: i32,
+    /// Its configuration, by key and value.
+    pub(crate) config: &'a [(String, String)],
 }
 
 #[derive(Debug)]
@@ -56,7 +64,17 @@ impl Control {
 
     /// Sends a frame and waits for the answer, which comes without its size.
     pub(crate) fn exchange(&mut self, frame: &[u8]) -> Result<Bytes> {
-        self.socket.write_all(frame)?;
+        self.send(frame)?;
+        self.receive()
+    }
+
+    /// Sends one frame or several.
+    pub(crate) fn send(&mut self, frames: &[u8]) -> Result<()> {
+        Ok(self.socket.write_all(frames)?)
+    }
+
+    /// Waits for the next answer.
+    pub(crate) fn receive(&mut self) -> Result<Bytes> {
         let mut size = [0; 4];
         self.socket.read_exact(&mut size).context("no answer")?;
         let size = u32::from_be_bytes(size) as usize;
@@ -82,15 +100,26 @@ impl Control {
         Ok(())
     }
 
-    /// Makes a topic with one replica.
-    pub(crate) fn create_topic(&mut self, name: &str, partitions: i32) -> Result<Created> {
+    /// Makes a topic.
+    pub(crate) fn create_topic(&mut self, new: &NewTopic<'_>) -> Result<Created> {
+        let name = new.name;
+        let config = |(key, value): &(String, String)| CreatableTopicConfig {
+            name: Str::from(key),
+            value: Some(Str::from(value)),
+            ..CreatableTopicConfig::default()
+        };
         let topic = CreatableTopic {
             name: Str::from(name),
-            num_partitions: partitions,
+            num_partitions: new.partitions,
             replication_factor: 1,
+            configs: new.config.iter().map(config).collect(),
             ..CreatableTopic::default()
         };
-        let body = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };
+        let body = CreateTopicsRequest {
+            topics: vec![topic],
+            timeout_ms: 30_000,
+            ..CreateTopicsRequest::default()
+        };
         let response = self.call(CREATE_TOPICS_VERSION, &body)?;
         match response.topics.first().map(|topic| topic.error_code) {
             Some(ErrorCode::NONE) => Ok(Created::Now),
@@ -117,7 +146,7 @@ impl Control {
 
     /// Produces one small record, once.
     pub(crate) fn produce_one(&mut self, partition: &Partition) -> Result<()> {
-        let frame = frames::produce(partition, -1, records::batch(256, Codec::None))?;
+        let frame = frames::produce(partition, -1, records::small_batch())?;
         let answer = self.exchange(&frame)?;
         Ack::of(partition)?.base_offset(&answer)?;
         Ok(())
@@ -125,14 +154,14 @@ impl Control {
 
     /// Makes a topic and waits until each of its partitions has taken a record: some brokers say
     /// that a topic is there before its leaders know.
-    pub(crate) fn ready_topic(&mut self, name: &str, partitions: i32) -> Result<Created> {
-        let created = self.create_topic(name, partitions)?;
+    pub(crate) fn ready_topic(&mut self, new: &NewTopic<'_>) -> Result<Created> {
+        let created = self.create_topic(new)?;
         let deadline = Instant::now() + ANSWER_TIME_MAX;
-        for index in 0..partitions {
-            let partition = Partition { topic: name.to_owned(), index };
+        for index in 0..new.partitions {
+            let partition = Partition { topic: new.name.to_owned(), index };
             while let Err(error) = self.produce_one(&partition) {
                 if Instant::now() > deadline {
-                    return Err(error.context(format!("{name}-{index} takes no records")));
+                    return Err(error.context(format!("{}-{index} takes no records", new.name)));
                 }
                 sleep(Duration::from_millis(5));
             }
@@ -141,11 +170,11 @@ impl Control {
     }
 
     /// As `ready_topic`, for loads that need a topic with nothing else in it.
-    pub(crate) fn new_topic(&mut self, name: &str) -> Result<()> {
-        match self.ready_topic(name, 1)? {
+    pub(crate) fn new_topic(&mut self, new: &NewTopic<'_>) -> Result<()> {
+        match self.ready_topic(new)? {
             Created::Now => Ok(()),
             Created::Before => {
-                bail!("topic {name} is there already, and this load needs a new one")
+                bail!("topic {} is there already, and this load needs a new one", new.name)
             }
         }
     }

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &cli::E2e) -> Result<Value> {
         bail!("--rate 0: nothing would ever be sent");
     }
     let mut control = target.connect()?;
-    control.new_topic(&target.topic)?;
+    control.new_topic(&target.new_topic(1))?;
     let partition = Partition { topic: target.topic.clone(), index: 0 };
     let mut load = Load::connect(args, &partition)?;
     let phases = cli::Phases {

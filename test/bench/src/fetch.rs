@@ -32,7 +32,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 pub(crate) fn run(args: &cli::Fetch) -> Result<Value> {
     let target = &args.target;
     let mut control = target.connect()?;
-    control.new_topic(&target.topic)?;
+    control.new_topic(&target.new_topic(1))?;
     let partition = Partition { topic: target.topic.clone(), index: 0 };
     let batch = records::batch(args.batch_size, Codec::None);
     produce::fill(target.bootstrap, &partition, &batch, args.batches)?;

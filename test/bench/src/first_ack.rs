@@ -35,9 +35,14 @@ pub(crate) fn run(args: &cli::FirstAck) -> Result<Value> {
             Err(_) => sleep(RETRY_AFTER),
         }
     }
+    Ok(json!({ "acked_at_nanos": monotonic_nanos()?, "attempts": attempts }))
+}
+
+/// The time of the system's monotonic clock.
+pub(crate) fn monotonic_nanos() -> Result<u64> {
     let now = clock_gettime(ClockId::Monotonic);
-    let acked_at_nanos = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec);
-    Ok(json!({ "acked_at_nanos": u64::try_from(acked_at_nanos)?, "attempts": attempts }))
+    let nanos = i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec);
+    Ok(u64::try_from(nanos)?)
 }
 
 /// How far it came; goes on from there.
@@ -55,7 +60,7 @@ impl Attempt {
         };
         let topic = &args.target.topic;
         if args.create && !self.created {
-            control.create_topic(topic, 1)?;
+            control.create_topic(&args.target.new_topic(1))?;
             self.created = true;
         }
         let partition = Partition { topic: topic.clone(), index: 0 };

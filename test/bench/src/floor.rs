@@ -3,6 +3,7 @@
 //! ```text
 //! produce   recv → CRC-32C → base offset in place → pwrite to a recycled file → 64-byte answer
 //! fetch     header + sendfile; at the end of the log it waits for the next append
+//! durable   one fdatasync for all that came in one round of epoll, and then the answers
 //! ```
 //!
 //! One thread, one epoll, level-triggered; answers of one read leave in one write. It keeps no
@@ -13,6 +14,7 @@ mod connection;
 mod fetch;
 mod log;
 mod produce_frame;
+mod ring;
 mod topics;
 
 use std::{
@@ -34,7 +36,10 @@ use dohle_protocol::{
     decode_request_header,
 };
 
-use rustix::net::sockopt::set_socket_send_buffer_size;
+use rustix::{
+    net::sockopt::set_socket_send_buffer_size,
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+};
 
 use crate::{
     cli,
@@ -59,6 +64,9 @@ const SEND_BUFFER: usize = 102_400;
 pub(crate) fn run(args: &cli::Floor) -> Result<()> {
     let address = ("127.0.0.1", args.port);
     let listener = TcpListener::bind(address).with_context(|| format!("port {}", args.port))?;
+    // A file for each partition and a socket for each connection: as many as there may be.
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).context("open files")?;
     serve(&listener, &args.dir)
 }
 
@@ -70,6 +78,7 @@ fn serve(listener: &TcpListener, dir: &Path) -> Result<()> {
         connections_seen: LISTENER,
         topics: Topics::in_dir(dir)?,
         parked: Vec::new(),
+        held: Vec::new(),
     };
     floor.poller.add(listener, LISTENER, EventFlags::IN)?;
     loop {
@@ -84,6 +93,8 @@ struct Floor {
     connections_seen: u64,
     topics: Topics,
     parked: Vec<Parked>,
+    /// Connections whose answers wait for the sync of this round.
+    held: Vec<u64>,
 }
 
 /// A fetch at the end of a log.
@@ -106,7 +117,23 @@ impl Floor {
                 self.parked.retain(|parked| parked.connection != event.token);
             }
         }
+        self.sync()?;
         self.answer_parked()
+    }
+
+    /// Makes durable what came in this round, and lets the answers go.
+    fn sync(&mut self) -> Result<()> {
+        if self.topics.needs_sync() {
+            self.topics.sync()?;
+        }
+        for token in self.held.drain(..) {
+            let Some(connection) = self.connections.get_mut(&token) else { continue };
+            if let Err(error) = flush(&self.poller, token, connection) {
+                eprintln!("floor: connection {token}: {error:#}");
+                self.connections.remove(&token);
+            }
+        }
+        Ok(())
     }
 
     /// Until the first parked fetch must be answered.
@@ -129,9 +156,10 @@ impl Floor {
         Ok(())
     }
 
-    /// Reads once, handles every whole request, and writes the answers at once.
+    /// Reads once, handles every whole request, and writes the answers at once, unless something is
+    /// to be synced first.
     fn serve(&mut self, event: Ready) -> Result<()> {
-        let Self { connections, topics, parked, poller, .. } = self;
+        let Self { connections, topics, parked, poller, held, .. } = self;
         let Some(connection) = connections.get_mut(&event.token) else { return Ok(()) };
         if event.flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
             if !connection.read()? {
@@ -143,6 +171,10 @@ impl Floor {
                     parked.push(Parked { connection: event.token, fetch, until });
                 }
             }
+        }
+        if topics.needs_sync() {
+            held.push(event.token);
+            return Ok(());
         }
         flush(poller, event.token, connection)
     }

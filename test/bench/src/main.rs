@@ -20,6 +20,7 @@ mod meter;
 mod poller;
 mod produce;
 mod records;
+mod sweep;
 mod usage;
 
 use anyhow::Result;
@@ -31,6 +32,7 @@ fn main() -> Result<()> {
         cli::Command::Fetch(args) => print(&fetch::run(&args)?),
         cli::Command::E2e(args) => print(&e2e::run(&args)?),
         cli::Command::FirstAck(args) => print(&first_ack::run(&args)?),
+        cli::Command::Sweep(args) => print(&sweep::run(&args)?),
         cli::Command::Idle(args) => print(&idle::run(&args)?),
         cli::Command::Floor(args) => floor::run(&args)?,
     }

@@ -35,7 +35,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 pub(crate) fn run(args: &cli::Produce) -> Result<Value> {
     let target = &args.target;
     let mut control = target.connect()?;
-    let created = control.ready_topic(&target.topic, args.partitions)?;
+    let created = control.ready_topic(&target.new_topic(args.partitions))?;
 
     let batch = records::batch(args.size, args.codec);
     let mut load = Load::connect(args, &batch)?;

@@ -43,6 +43,11 @@ pub(crate) fn batch(size: usize, codec: Codec) -> Bytes {
     }
 }
 
+/// A batch of one record, for when the size does not matter.
+pub(crate) fn small_batch() -> Bytes {
+    batch(256, Codec::None)
+}
+
 /// A batch of `count` records, each of which alone would make a batch of `size` bytes.
 pub(crate) fn batch_of(count: usize, size: usize) -> Bytes {
     let (mut rng, timestamp) = (Rng::from_seed(count as u64), now());

@@ -1,58 +1,58 @@
-//! A partition's log as a ring in one file, whose pages are therefore always in memory.
+//! A partition's log in a ring: its own, or the one that all durable topics share.
 //!
 //! Which batch lies where is remembered in memory only. A batch is forgotten when another one is
-//! written over it; batches never lie across the end of the file.
+//! written over it.
 
-use std::{collections::VecDeque, fs::File, rc::Rc};
+use std::{cell::RefCell, collections::VecDeque, rc::Rc};
 
 use anyhow::{Result, bail};
 use dohle_base::Offset;
 use dohle_records::{BatchMut, BatchView};
-use rustix::io::pwrite;
 
-use super::connection::Slice;
-
-/// Large enough for a pass of the fetch load, small enough to stay in memory.
-pub(super) const FILE_SIZE: u64 = 256 << 20;
+use super::{connection::Slice, ring::Ring};
 
 pub(super) struct Log {
-    file: Rc<File>,
-    file_size: u64,
-    write_at: u64,
+    ring: Rc<RefCell<Ring>>,
     next_offset: Offset,
-    /// Oldest first, and therefore by offset.
+    /// Oldest first, and therefore by offset and by position.
     batches: VecDeque<Batch>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Batch {
     base_offset: Offset,
-    position: u32,
+    position: u64,
     size: u32,
 }
 
 impl Batch {
     fn end(self) -> u64 {
-        u64::from(self.position) + u64::from(self.size)
+        self.position + u64::from(self.size)
     }
 }
 
 impl Log {
-    pub(super) fn over(file: Rc<File>, file_size: u64) -> Self {
-        let batches = VecDeque::new();
-        Self { file, file_size, write_at: 0, next_offset: Offset::ZERO, batches }
+    pub(super) fn over(ring: Rc<RefCell<Ring>>) -> Self {
+        Self { ring, next_offset: Offset::ZERO, batches: VecDeque::new() }
     }
 
-    pub(super) fn into_file(self) -> Rc<File> {
-        self.file
+    pub(super) fn into_ring(self) -> Rc<RefCell<Ring>> {
+        self.ring
     }
 
     pub(super) fn start_offset(&self) -> Offset {
-        self.batches.front().map_or(self.next_offset, |batch| batch.base_offset)
+        let first = self.batches.get(self.forgotten());
+        first.map_or(self.next_offset, |batch| batch.base_offset)
     }
 
     pub(super) fn end_offset(&self) -> Offset {
         self.next_offset
+    }
+
+    /// How many of the batches are written over.
+    fn forgotten(&self) -> usize {
+        let start = self.ring.borrow().start();
+        self.batches.partition_point(|batch| batch.position < start)
     }
 
     /// Checks a batch, says where it lies, and writes it.
@@ -62,43 +62,22 @@ impl Log {
     pub(super) fn append(&mut self, bytes: &mut [u8]) -> Result<Offset> {
         let view = BatchView::parse(bytes)?;
         let records = i64::from(view.record_count());
-        if view.size() != bytes.len() || bytes.len() as u64 > self.file_size || records < 1 {
+        let mut ring = self.ring.borrow_mut();
+        if view.size() != bytes.len() || bytes.len() as u64 > ring.size() || records < 1 {
             bail!("{} bytes with a batch of {} and {records} records", bytes.len(), view.size());
         }
         view.check_crc()?;
         let base_offset = self.next_offset;
         BatchMut::parse(bytes)?.set_base_offset(base_offset);
 
-        let position = self.make_room(bytes.len() as u64);
-        let mut written = 0;
-        while written < bytes.len() {
-            written += pwrite(&*self.file, &bytes[written..], position + written as u64)?;
-        }
-        let batch = Batch {
-            base_offset,
-            position: u32::try_from(position)?,
-            size: u32::try_from(bytes.len())?,
-        };
-        self.write_at = batch.end();
-        self.batches.push_back(batch);
-        self.next_offset = Offset(base_offset.0 + records);
-        Ok(base_offset)
-    }
-
-    /// Forgets what will be written over and gives the position to write at.
-    fn make_room(&mut self, size: u64) -> u64 {
-        if self.write_at + size > self.file_size {
-            self.forget(self.write_at..self.file_size);
-            self.write_at = 0;
-        }
-        self.forget(self.write_at..self.write_at + size);
-        self.write_at
-    }
-
-    fn forget(&mut self, range: std::ops::Range<u64>) {
-        while self.batches.front().is_some_and(|batch| range.contains(&u64::from(batch.position))) {
+        let position = ring.write(bytes)?;
+        let start = ring.start();
+        while self.batches.front().is_some_and(|batch| batch.position < start) {
             self.batches.pop_front();
         }
+        self.batches.push_back(Batch { base_offset, position, size: u32::try_from(bytes.len())? });
+        self.next_offset = Offset(base_offset.0 + records);
+        Ok(base_offset)
     }
 
     /// The batches from the one with `offset` on, up to `size_max` bytes but at least one; none at
@@ -107,20 +86,19 @@ impl Log {
         if offset >= self.next_offset || offset < self.start_offset() {
             return None;
         }
+        let ring = self.ring.borrow();
         let behind = self.batches.partition_point(|batch| batch.base_offset <= offset);
-        let index = behind.checked_sub(1)?;
-        let first = self.batches.get(index)?;
+        let first = *self.batches.get(behind.checked_sub(1)?)?;
         let mut end = first.end();
         for batch in self.batches.range(behind..) {
-            let adjacent = u64::from(batch.position) == end;
-            if !adjacent || batch.end() - u64::from(first.position) > size_max as u64 {
+            let adjacent = batch.position == end && ring.place(end) != 0;
+            if !adjacent || batch.end() - first.position > size_max as u64 {
                 break;
             }
             end = batch.end();
         }
-        let position = u64::from(first.position);
-        let size = usize::try_from(end - position).ok()?;
-        Some(Slice { file: Rc::clone(&self.file), position, size })
+        let size = usize::try_from(end - first.position).ok()?;
+        Some(Slice { file: Rc::clone(ring.file()), position: ring.place(first.position), size })
     }
 }
 

@@ -6,7 +6,7 @@ use std::{net::TcpListener, thread};
 use clap::Parser;
 use serde_json::Value;
 
-use crate::{cli, e2e, fetch, first_ack, produce};
+use crate::{cli, e2e, fetch, first_ack, produce, sweep};
 
 /// Starts a floor; returns where it listens.
 fn floor() -> String {
@@ -25,6 +25,7 @@ fn run(args: &[&str]) -> Value {
         cli::Command::Fetch(args) => fetch::run(&args),
         cli::Command::E2e(args) => e2e::run(&args),
         cli::Command::FirstAck(args) => first_ack::run(&args),
+        cli::Command::Sweep(args) => sweep::run(&args),
         _ => panic!("not a load"),
     }
     .unwrap()
@@ -57,6 +58,51 @@ fn produce_counts_requests_and_raw_bytes() {
         assert_eq!(wire < requests * raw_size * 3 / 4, codec == "lz4");
         assert!(report["latency_micros"]["p50"].as_u64().unwrap() > 0);
     }
+}
+
+#[test]
+fn durable_topics_acknowledge_over_many_connections_and_can_be_made_again() {
+    let bootstrap = floor();
+    for _ in 0..2 {
+        let report = run(&[
+            "produce",
+            "--bootstrap",
+            &bootstrap,
+            "--topic-config",
+            "flush.messages=1",
+            "--size",
+            "4096",
+            "--partitions",
+            "8",
+            "--connections",
+            "8",
+            "--in-flight",
+            "1",
+            "--warm-up-requests",
+            "8",
+            "--requests",
+            "80",
+        ]);
+        assert!(report["requests"].as_u64().unwrap() >= 80);
+        assert!(report["latency_micros"]["p999"].as_u64().unwrap() > 0);
+    }
+}
+
+#[test]
+fn a_sweep_reaches_each_partition_and_creates_none_that_is_there() {
+    let bootstrap = floor();
+    let sweep = ["sweep", "--bootstrap", &bootstrap, "--topics", "2", "--partitions", "50"];
+    let report = run(&[&sweep[..], &["--create", "--in-flight", "7"]].concat());
+    assert_eq!(report["partitions"].as_u64().unwrap(), 100);
+    assert_eq!(report["refused"].as_u64().unwrap(), 0);
+    let (first, all) = (&report["first_acked_at_nanos"], &report["acked_at_nanos"]);
+    assert!(first.as_u64().unwrap() <= all.as_u64().unwrap());
+    run(&sweep);
+
+    let args = [&["dohle-bench"], &sweep[..], &["--create"]].concat();
+    let cli::Command::Sweep(args) = cli::Command::parse_from(args) else { panic!() };
+    let error = sweep::run(&args).unwrap_err().to_string();
+    assert_eq!(error, "topic bench0 is there already");
 }
 
 #[test]

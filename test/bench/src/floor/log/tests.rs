@@ -1,16 +1,17 @@
 //! Goal: the floor stores what it acknowledges, for as long as it says. Method: a small ring, read
 //! back through the file.
 
-use std::{fs::File, os::unix::fs::FileExt, rc::Rc};
+use std::{cell::RefCell, fs::File, os::unix::fs::FileExt, rc::Rc};
 
 use dohle_base::Offset;
 use dohle_records::{BatchView, Codec};
 
-use super::{Log, Slice};
+use super::{Log, Ring, Slice};
 use crate::records;
 
 fn ring(size: u64) -> Log {
-    Log::over(Rc::new(tempfile::tempfile().unwrap()), size)
+    let ring = Ring::over(Rc::new(tempfile::tempfile().unwrap()), size);
+    Log::over(Rc::new(RefCell::new(ring)))
 }
 
 fn read(slice: &Slice) -> Vec<u8> {
@@ -68,4 +69,26 @@ fn damaged_bytes_are_not_acknowledged() {
     assert_eq!(log.end_offset(), Offset(0));
     let mut large = records::batch(2_000_000, Codec::None).to_vec();
     assert!(log.append(&mut large).is_err());
+}
+
+#[test]
+fn logs_that_share_a_ring_each_read_their_own() {
+    let batch = records::batch(1_024, Codec::None);
+    let ring = Ring::over(Rc::new(tempfile::tempfile().unwrap()), 4 * 4_096);
+    let ring = Rc::new(RefCell::new(ring));
+    let mut logs = [Log::over(Rc::clone(&ring)), Log::over(Rc::clone(&ring))];
+    for round in 0..10 {
+        for log in &mut logs {
+            assert_eq!(log.append(&mut batch.to_vec()).unwrap(), Offset(round));
+            assert!(ring.borrow().needs_sync());
+            ring.borrow_mut().sync().unwrap();
+        }
+        for log in &logs {
+            let bytes = read(&log.read(Offset(round), 1 << 20).unwrap());
+            let batch = BatchView::parse(&bytes).unwrap();
+            assert_eq!((batch.base_offset(), batch.size()), (Offset(round), bytes.len()));
+        }
+    }
+    // Four pages hold two batches of each.
+    assert_eq!(logs.map(|log| log.start_offset()), [Offset(8), Offset(8)]);
 }
