@@ -20,6 +20,7 @@ use crate::{
     log::{Log, remove_segment_files},
     names::FileKind,
     offset_index::relative,
+    partition_metadata,
     prepare::{Prepared, prepare},
     producer_state::{Batch, EndedTransaction, read_marker},
     scan::Head,
@@ -331,7 +332,12 @@ impl<D: Disk> Log<D> {
     fn write(&mut self, slices: &mut [IoSlice<'_>]) -> Result<(), IoError> {
         let segment = self.segments.last_mut().expect("a log has at least one segment");
         let position = u64::from(segment.size);
-        self.names_changed |= segment.is_unwritten();
+        if segment.is_unwritten() {
+            self.names_changed = true;
+            if let Some(topic) = self.unsaved_topic {
+                partition_metadata::write_early(&self.dir.disk, self.dir.path(), topic)?;
+            }
+        }
         let file = segment.file(&self.dir)?;
         self.as_closed = false;
         let written = file.write_all_at(slices, position);

@@ -290,6 +290,19 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
+    /// Gives up a log whose directory is to be removed: its files are complete, for whoever reads
+    /// the directory before, and nothing is synced.
+    ///
+    /// # Errors
+    /// `Io`: an index is missing there.
+    pub fn abandon(mut self) -> Result<(), LogError> {
+        let segment = self.segments.last_mut().expect("a log has at least one segment");
+        if !segment.is_unwritten() {
+            segment.write_indexes(&self.dir)?;
+        }
+        Ok(())
+    }
+
     /// Ends the log cleanly and durably: what a start after a clean stop relies on is there.
     /// Returns the log's end, which is now its recovery point.
     ///
@@ -297,8 +310,14 @@ impl<D: Disk> Log<D> {
     /// The stop was not clean: the directory's clean-stop file must not be written.
     pub fn close(mut self) -> Result<Offset, LogError> {
         self.check_usable()?;
-        let is_untouched = self.segments.iter().all(|segment| segment.is_unwritten());
-        if is_untouched || (self.as_closed && !self.names_changed && !self.unsaved_epochs) {
+        if self.segments.iter().all(|segment| segment.is_unwritten()) {
+            if let Some(topic) = self.unsaved_topic {
+                // Kafka would set the directory aside.
+                partition_metadata::write_early(&self.dir.disk, self.dir.path(), topic)?;
+            }
+            return Ok(self.log_end);
+        }
+        if self.as_closed && !self.names_changed && !self.unsaved_epochs {
             return Ok(self.log_end);
         }
         self.sweep_snapshots()?;

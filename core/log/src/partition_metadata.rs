@@ -5,19 +5,23 @@
 //! topic_id: ASNFZ4mrze8QMlR2mLrc_g
 //! ```
 //!
-//! Written once. A directory that never had a record may lack it. If the id is not that of the
-//! topic of this name, the directory is another topic's and must not be served.
+//! A directory that never had a record may lack it. If the id is not that of the topic of this name,
+//! the directory is another topic's and must not be served: Kafka sets one without the file aside.
+//!
+//! Written twice: with the first record, not synced and with a line end behind it, which all readers
+//! pass over; and with the first flush, durably and without. So a directory tells whether anything in
+//! it was ever made durable. After a power cut the first form may be empty: as good as missing.
 
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::{io::IoSlice, path::Path};
 
 use dohle_base::TopicId;
 
 use crate::{
     checkpoint::SideFileError,
-    disk::{Disk, IoError, read_file, replace_file},
+    disk::{Disk, DiskFile, IoError, OpenMode, read_file, replace_file},
 };
 
 pub(crate) const FILE_NAME: &str = "partition.metadata";
@@ -29,7 +33,10 @@ const FILE_SIZE_MAX: usize = 4096;
 /// `Malformed` if the file does not name a topic.
 pub fn read<D: Disk>(disk: &D, dir: &Path) -> Result<Option<TopicId>, SideFileError> {
     let path = dir.join(FILE_NAME);
-    let Some(bytes) = read_file(disk, &path, FILE_SIZE_MAX)? else { return Ok(None) };
+    let bytes = read_file(disk, &path, FILE_SIZE_MAX)?.unwrap_or_default();
+    if bytes.iter().all(|byte| *byte == 0) {
+        return Ok(None);
+    }
     let malformed = |line, reason| SideFileError::Malformed { path: path.clone(), line, reason };
     let text = std::str::from_utf8(&bytes).map_err(|_| malformed(1, "not text"))?;
     let mut lines = text.lines();
@@ -48,6 +55,18 @@ pub fn read<D: Disk>(disk: &D, dir: &Path) -> Result<Option<TopicId>, SideFileEr
 /// `Io`.
 pub fn write<D: Disk>(disk: &D, dir: &Path, topic: TopicId) -> Result<(), IoError> {
     replace_file(disk, &dir.join(FILE_NAME), text(topic).as_bytes())
+}
+
+/// Says so with the first record. Not durable.
+pub(crate) fn write_early<D: Disk>(disk: &D, dir: &Path, topic: TopicId) -> Result<(), IoError> {
+    let file = disk.open(&dir.join(FILE_NAME), OpenMode::Create)?;
+    file.write_all_at(&mut [IoSlice::new((text(topic) + "\n").as_bytes())], 0)
+}
+
+/// Whether the file was written durably.
+pub(crate) fn is_durable<D: Disk>(disk: &D, dir: &Path) -> Result<bool, IoError> {
+    let bytes = read_file(disk, &dir.join(FILE_NAME), FILE_SIZE_MAX)?;
+    Ok(bytes.is_some_and(|bytes| bytes.last().is_some_and(|last| *last != b'\n')))
 }
 
 /// What the file says.

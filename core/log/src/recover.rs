@@ -632,8 +632,8 @@ impl<D: Disk> Log<D> {
     }
 }
 
-/// Whether the directory belongs to the topic that is wanted; that topic if it does not say whose it
-/// is.
+/// Whether the directory belongs to the topic that is wanted; that topic if it does not say so
+/// durably.
 fn check_topic<D: Disk>(
     dir: &Dir<D>,
     wanted: Option<TopicId>,
@@ -641,7 +641,10 @@ fn check_topic<D: Disk>(
     let Some(wanted) = wanted else { return Ok(None) };
     match partition_metadata::read(&dir.disk, dir.path())? {
         None => Ok(Some(wanted)),
-        Some(found) if found == wanted => Ok(None),
+        Some(found) if found == wanted => {
+            let is_durable = partition_metadata::is_durable(&dir.disk, dir.path())?;
+            Ok((!is_durable).then_some(wanted))
+        }
         Some(found) => Err(LogError::OtherTopic { dir: dir.path.clone(), found, wanted }),
     }
 }

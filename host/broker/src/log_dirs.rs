@@ -78,6 +78,8 @@ pub struct LogDir {
     writer: Mutex<Option<WriterThread>>,
     /// What the logs may lack, until all of them are open.
     unflushed: RwLock<Option<Unflushed<OsFile>>>,
+    /// Logs that hold what is not known to be durable: nobody is shown it before it is.
+    unsynced: Mutex<Vec<Arc<Partition>>>,
     /// Of which partitions that says nothing any more.
     forgotten: Mutex<BTreeSet<(Str, PartitionId)>>,
     /// Held while checkpoints are written, or must not be.
@@ -132,6 +134,7 @@ impl LogDir {
         let (lock, writer) = (Mutex::new(Some(lock)), Mutex::new(Some(writer)));
         let unflushed = RwLock::new((!unflushed.is_empty()).then_some(unflushed));
         let (forgotten, checkpoints) = (Mutex::default(), Mutex::default());
+        let unsynced = Mutex::default();
         Ok(Self {
             id,
             path,
@@ -141,6 +144,7 @@ impl LogDir {
             way,
             writer,
             unflushed,
+            unsynced,
             forgotten,
             checkpoints,
             lock,
@@ -165,7 +169,14 @@ impl LogDir {
     }
 
     /// All logs are open and have taken in what they lacked.
-    pub fn logs_are_open(&self) {
+    ///
+    /// What a crash left without a sync is synced now, so that the node starts with all that it has.
+    pub fn logs_are_open(&self, partitions: &[Arc<Partition>]) {
+        let unsynced =
+            std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Err(error) = durability::sync_all(&self.way, &unsynced, || self.flush(partitions)) {
+            self.way.fail(&error);
+        }
         self.unflushed.write().unwrap_or_else(PoisonError::into_inner).take();
     }
 
@@ -191,6 +202,12 @@ impl LogDir {
     /// What the system says.
     pub fn volume(&self) -> Result<Volume, IoError> {
         volume_of(&self.path)
+    }
+
+    /// A log that was just opened holds what is not known to be durable.
+    pub(crate) fn sync_when_open(&self, partition: &Arc<Partition>) {
+        let mut unsynced = self.unsynced.lock().unwrap_or_else(PoisonError::into_inner);
+        unsynced.push(Arc::clone(partition));
     }
 
     /// What is known of a partition's log before it is opened.

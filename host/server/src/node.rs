@@ -181,7 +181,8 @@ impl Node {
         });
         let mut publisher = Publisher::new(Arc::clone(&broker), rng);
         driver.publish(&mut publisher)?;
-        broker.log_dirs.iter().for_each(|dir| dir.logs_are_open());
+        let partitions = broker.partitions.all();
+        broker.log_dirs.iter().for_each(|dir| dir.logs_are_open(&partitions));
         let threads = Threads {
             upkeep: upkeep_inbox.start(Arc::clone(&broker))?,
             retention: broker.retention.start(Arc::clone(&broker))?,

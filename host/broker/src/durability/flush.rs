@@ -6,7 +6,7 @@ use dohle_log::{FlushPlan, Flushed, IoError, LogError};
 use dohle_os::{OsDisk, VolumeSync};
 use tracing::{error, warn};
 
-use super::WriteAhead;
+use super::{WriteAhead, writer::sync_segments};
 use crate::partition::Partition;
 
 /// From how many partitions on the volume is synced as a whole. Source: measured, one sync of the
@@ -37,6 +37,23 @@ pub(crate) fn flush(
         Err(error) => return Err(error),
     }
     Ok(())
+}
+
+/// Makes some partitions durable, and commits them, before anybody waits for it: one by one if they are
+/// few, else by `flush`, which flushes all that is dirty.
+///
+/// # Errors
+/// The disk failed.
+pub(crate) fn sync_all(
+    way: &WriteAhead,
+    partitions: &[Arc<Partition>],
+    flush: impl FnOnce(),
+) -> Result<(), IoError> {
+    if partitions.len() >= VOLUME_MIN {
+        flush();
+        return Ok(());
+    }
+    partitions.iter().try_for_each(|partition| sync_segments(way, partition))
 }
 
 fn give_up(way: &WriteAhead, dirty: Vec<Arc<Partition>>) {
