@@ -290,6 +290,19 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
+    /// Gives up a log whose directory is to be removed: its files are complete, for whoever reads
+    /// the directory before, and nothing is synced.
+    ///
+    /// # Errors
+    /// `Io`: an index is missing there.
+    pub fn abandon(mut self) -> Result<(), LogError> {
+        let segment = self.segments.last_mut().expect("a log has at least one segment");
+        if !segment.is_unwritten() {
+            segment.write_indexes(&self.dir)?;
+        }
+        Ok(())
+    }
+
     /// Ends the log cleanly and durably: what a start after a clean stop relies on is there.
     /// Returns the log's end, which is now its recovery point.
     ///
