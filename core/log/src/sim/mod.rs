@@ -7,8 +7,8 @@
 //! What a power cut leaves, besides what was synced, is up to the seed of `restart`:
 //! - of a file each sector or page as it was at some time since the last sync, and one of the sizes
 //!   that it had; zeros where nothing was written (`content`);
-//! - of a directory any of the changes of its names, or a prefix of them as a journal gives it
-//!   (`names`);
+//! - of a directory a prefix of the changes of its names, as a journal gives it, and with every other
+//!   seed any of its new files besides (`names`);
 //! - seed 0 loses all of it, seed 1 keeps all.
 //!
 //! A sync that fails loses what it should have synced although a later one succeeds, as systems do
@@ -195,7 +195,7 @@ impl Luck {
         if self.rng.below(2) == 0 { 512 } else { 4096 }
     }
 
-    /// Whether names become durable in the order of their changes, as with a journal.
+    /// Whether new files become durable in the order of all changes, as with a journal.
     fn names_in_order(&mut self) -> bool {
         self.seed.is_multiple_of(2)
     }

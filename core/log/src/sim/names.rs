@@ -140,7 +140,14 @@ impl Names {
         let in_order = luck.names_in_order();
         let mut lost = BTreeSet::new();
         for change in std::mem::take(&mut self.unsynced) {
-            if (in_order && lost.contains(&change.dir)) || !luck.keeps() {
+            // A sync of a new file can make its name durable and no other, but no system lets a
+            // removal or a new name overtake an earlier one in its directory.
+            let is_alone = !in_order && change.removed.is_none();
+            if is_alone {
+                if luck.keeps() {
+                    change.apply(&mut self.durable);
+                }
+            } else if lost.contains(&change.dir) || !luck.keeps() {
                 lost.insert(change.dir);
             } else {
                 change.apply(&mut self.durable);

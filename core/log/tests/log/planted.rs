@@ -42,8 +42,8 @@ enum Planted {
     NoTruncate,
     /// The next start finds that the last stop was clean although it was not.
     CleanStopStays,
-    /// Segments that are taken away are not removed.
-    NoRemove,
+    /// Segments that are taken away keep their names.
+    NoRetire,
 }
 
 /// How each is found. Faults of cleaning and retention, such as a tombstone that is dropped too early,
@@ -55,7 +55,7 @@ const KINDS: [(Planted, Fault); 7] = [
     (Planted::SyncAgain, Fault::ChangeError),
     (Planted::NoTruncate, Fault::PowerCut),
     (Planted::CleanStopStays, Fault::PowerCut),
-    (Planted::NoRemove, Fault::PowerCut),
+    (Planted::NoRetire, Fault::PowerCut),
 ];
 
 /// How many scripts may pass before a fault is found.
@@ -96,17 +96,17 @@ impl Disk for Faulty {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), IoError> {
-        match self.planted {
-            Planted::NoRemove if to.to_string_lossy().ends_with(".log.deleted") => Ok(()),
-            _ => self.disk.rename(from, to),
+        let is_retired = to.to_string_lossy().ends_with(".log.deleted");
+        if self.planted == Planted::NoRetire && is_retired {
+            return Ok(());
         }
+        self.disk.rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> Result<(), IoError> {
         let is = |name: &str| path.to_string_lossy().ends_with(name);
         match self.planted {
             Planted::CleanStopStays if is(".kafka_cleanshutdown") => Ok(()),
-            Planted::NoRemove if is(".log") => Ok(()),
             _ => self.disk.remove(path),
         }
     }
