@@ -141,7 +141,7 @@ impl<D: Disk> Log<D> {
     ) -> Result<Opened<D>, LogError> {
         let found = load::load_or_make(&dir, now)?;
         let is_new = found.is_none();
-        let unsaved_topic = if is_new { how.topic_id } else { check_topic(&dir, how.topic_id)? };
+        let unsaved_topic = if is_new { how.topic_id } else { check_topic(&dir, &how)? };
         // Recovery points and starts of logs are told by topics' names. Before either is written
         // down for a partition its directory says whose it is: this is one of a former topic.
         let mut how = match unsaved_topic {
@@ -634,12 +634,14 @@ impl<D: Disk> Log<D> {
 
 /// Whether the directory belongs to the topic that is wanted; that topic if it does not say so
 /// durably.
-fn check_topic<D: Disk>(
-    dir: &Dir<D>,
-    wanted: Option<TopicId>,
-) -> Result<Option<TopicId>, LogError> {
-    let Some(wanted) = wanted else { return Ok(None) };
-    match partition_metadata::read(&dir.disk, dir.path())? {
+fn check_topic<D: Disk>(dir: &Dir<D>, how: &OpenLog) -> Result<Option<TopicId>, LogError> {
+    let Some(wanted) = how.topic_id else { return Ok(None) };
+    let read = match partition_metadata::read(&dir.disk, dir.path()) {
+        // Torn by the crash: nothing in the directory was durable then.
+        Err(SideFileError::Malformed { .. }) if !how.clean && how.recovery_point.0 == 0 => None,
+        read => read?,
+    };
+    match read {
         None => Ok(Some(wanted)),
         Some(found) if found == wanted => {
             let is_durable = partition_metadata::is_durable(&dir.disk, dir.path())?;
