@@ -59,7 +59,9 @@ def overlaps(state):
     is_swap = lambda stages: stages == (".swap", ".swap")
     if state["kind"] == "merge":
         return is_final(first) and is_final(state["old"][1])
-    return is_final(second) and is_final(state["old"][0]) and not is_swap(first)
+    # an output that is alone gets its last name when the directory is opened
+    becomes_final = is_final(second) or (is_swap(second) and first is None)
+    return becomes_final and is_final(state["old"][0]) and not is_swap(first)
 
 
 def lay_interrupted(folder, state):
@@ -268,9 +270,7 @@ DAMAGE = {
     "wrong-checksum": State(wrong_checksum),
     "in-the-middle": State(in_the_middle, is_refused=True),
     "cut-before-others": State(cut_before_others, is_refused=True),
-    "out-of-order": State(
-        out_of_order, other="Kafka empties the whole segment, Dohle cuts where the order breaks"
-    ),
+    "out-of-order": State(out_of_order, is_refused=True),
     "no-index": State(
         no_index,
         files={"00000000000000000010.snapshot": "Dohle makes the index anew and no producer state with it"},
@@ -288,14 +288,20 @@ DAMAGE = {
     "left-over": State(left_over),
     "empty-last": State(empty_last),
     "missing-segment": State(missing_segment, is_refused=True),
-    "nothing-left": State(nothing_left),
+    "nothing-left": State(
+        nothing_left,
+        files={f"{0:020}.{kind}": "Dohle makes files with the first record" for kind in ("log", "index", "timeindex")},
+    ),
     "too-far": State(too_far),
     "too-far-twice": State(too_far_twice),
     "format-0": State(format_0),
     "format-1": State(format_1),
     "format-1-torn": State(format_1_torn),
     "later-epochs": State(later_epochs),
-    "beyond-the-end": State(beyond_the_end),
+    "beyond-the-end": State(
+        beyond_the_end,
+        files={"00000000000000000100.snapshot": "Dohle notes at the end of the log that there are no producers"},
+    ),
 }
 # What Kafka can open after a clean stop, and Dohle too.
 CLEAN = [
