@@ -67,6 +67,8 @@ pub struct Flushed {
     truncations: u64,
     /// The newest epoch that the file tells.
     epoch: LeaderEpoch,
+    /// Whether the files are then as a clean stop leaves them.
+    closes: bool,
     sides: Option<SideFiles>,
 }
 
@@ -184,6 +186,7 @@ impl<D: Disk> Log<D> {
                 end: self.log_end,
                 truncations: self.truncations,
                 epoch: self.epochs.latest(),
+                closes: false,
                 sides: None,
             },
         };
@@ -258,6 +261,7 @@ impl<D: Disk> Log<D> {
         self.recovery_point = self.recovery_point.max(done.end);
         self.unsaved_epochs &= done.epoch != self.epochs.latest();
         self.unsaved_topic = None;
+        self.as_closed |= done.closes && done.end == self.log_end;
         let Some(sides) = done.sides else { return };
         self.sides_saved = sides.saved;
         if let Some(newest) = sides.snapshot {
@@ -309,16 +313,29 @@ impl<D: Disk> Log<D> {
     /// # Errors
     /// The stop was not clean: the directory's clean-stop file must not be written.
     pub fn close(mut self) -> Result<Offset, LogError> {
+        if let Some(plan) = self.begin_close()? {
+            let done = plan.run().inspect_err(|_| self.poisoned = true)?;
+            self.finish_flush(done);
+        }
+        Ok(self.log_end)
+    }
+
+    /// Writes what a start after a clean stop relies on, and says what to sync: with that, and if
+    /// nothing is appended in between, `close` has nothing to do. `None` if there is nothing to sync.
+    ///
+    /// # Errors
+    /// As `close`.
+    pub fn begin_close(&mut self) -> Result<Option<FlushPlan<D>>, LogError> {
         self.check_usable()?;
         if self.segments.iter().all(|segment| segment.is_unwritten()) {
             if let Some(topic) = self.unsaved_topic {
                 // Kafka would set the directory aside.
                 partition_metadata::write_early(&self.dir.disk, self.dir.path(), topic)?;
             }
-            return Ok(self.log_end);
+            return Ok(None);
         }
         if self.as_closed && !self.names_changed && !self.unsaved_epochs {
-            return Ok(self.log_end);
+            return Ok(None);
         }
         self.sweep_snapshots()?;
         if self.log_end > self.snapshots.last().copied().unwrap_or(Offset::ZERO) {
@@ -331,16 +348,17 @@ impl<D: Disk> Log<D> {
             // Kafka may have made the file longer than its content.
             file.truncate(size)?;
         }
-        file.sync()?;
         segment.write_indexes(&self.dir)?;
-        for kind in [FileKind::OffsetIndex, FileKind::TimeIndex] {
-            self.dir.open(segment.base, kind, OpenMode::Read)?.sync()?;
-        }
-        if let Some(snapshot) = self.snapshots.last() {
-            self.dir.open(*snapshot, FileKind::Snapshot, OpenMode::Read)?.sync()?;
-        }
+        let base = segment.base;
         self.names_changed = true;
-        self.flush()?;
-        Ok(self.log_end)
+        let mut plan = self.begin_flush()?;
+        if let Some(plan) = &mut plan {
+            plan.done.closes = true;
+            let indexes = [FileKind::OffsetIndex, FileKind::TimeIndex];
+            plan.sides.extend(indexes.map(|kind| self.dir.file(base, kind)));
+            let snapshot = self.snapshots.last().map(|at| self.dir.file(*at, FileKind::Snapshot));
+            plan.sides.extend(snapshot);
+        }
+        Ok(plan)
     }
 }

@@ -314,6 +314,11 @@ impl LogDir {
         let mut is_clean = wal.is_some() && !self.way.keeps_frames();
         let mut ends = BTreeMap::new();
         let here = partitions.iter().filter(|partition| partition.directory() == self.id);
+        let here: Vec<_> = here.collect();
+        if let Err(error) = durability::close_all(&here, &self.volume) {
+            error!(dir = %self.path.display(), "not left clean: {error}");
+            is_clean = false;
+        }
         for partition in here {
             let closed = close_log(partition).unwrap_or_else(|error| {
                 error!(%partition, "not closed cleanly: {error}");

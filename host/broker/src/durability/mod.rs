@@ -34,7 +34,7 @@ use dohle_replication::CommitRule;
 use tracing::error;
 
 use crate::{log_dirs::Alarm, partition::Partition, upkeep::Upkeep};
-pub(crate) use flush::{flush, sync_all};
+pub(crate) use flush::{close_all, flush, sync_all};
 pub(crate) use writer::{WriterThread, sync_segments};
 
 /// How many bytes may be unflushed in a directory before its recovery points are moved. Source: so

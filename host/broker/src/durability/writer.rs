@@ -18,7 +18,7 @@ use super::{Pending, WriteAhead};
 use crate::partition::Partition;
 
 /// How much memory is kept for the frames of the next rounds.
-const FRAME_KEPT_MAX: usize = 256 << 10;
+const FRAME_KEPT_MAX: usize = 1 << 20;
 
 /// The writer of one directory.
 #[derive(Debug)]
