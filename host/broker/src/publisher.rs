@@ -302,10 +302,10 @@ impl Publisher {
             self.broker.coordinator.resigned(index);
         }
         let state = std::mem::replace(&mut *partition.state(), State::NotLed);
-        if let State::Led(leader) = state {
-            if let Err(error) = leader.into_log().abandon() {
-                warn!(%partition, "an index of the deleted partition is missing: {error}");
-            }
+        if let State::Led(leader) = state
+            && let Err(error) = leader.into_log().abandon()
+        {
+            warn!(%partition, "an index of the deleted partition is missing: {error}");
         }
         // Its files may be cleaned at this moment, which ends now that it is led no more.
         drop(partition.cleaning());

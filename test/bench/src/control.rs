@@ -106,7 +106,6 @@ impl Control {
         let config = |(key, value): &(String, String)| CreatableTopicConfig {
             name: Str::from(key),
             value: Some(Str::from(value)),
-            ..CreatableTopicConfig::default()
         };
         let topic = CreatableTopic {
             name: Str::from(name),

@@ -75,7 +75,7 @@ impl<'a, F: DiskFile> Batches<'a, F> {
     ///
     /// # Errors
     /// A length that no format has, or a head that is longer than the rest of the file.
-    pub fn next(&mut self) -> Result<Option<StoredBatch>, LogError> {
+    pub fn next_batch(&mut self) -> Result<Option<StoredBatch>, LogError> {
         let left = self.end.saturating_sub(self.position);
         // Source: observed of Kafka 4.4.0, which wants one byte more than it looks at.
         if left <= PEEK_SIZE as u64 {

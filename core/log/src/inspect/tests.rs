@@ -39,7 +39,7 @@ fn walk(bytes: &[u8]) -> (Vec<(u64, usize, i64)>, u64, Option<LogError>) {
     let mut batches = Batches::new(&file, (0, u64::MAX), 64).unwrap();
     let mut found = Vec::new();
     loop {
-        match batches.next() {
+        match batches.next_batch() {
             Ok(Some(batch)) => {
                 assert_eq!(batches.bytes(&batch).unwrap().len(), batch.size);
                 found.push((batch.position, batch.size, batch.last_offset().0));
@@ -100,7 +100,7 @@ fn a_format_from_the_future_is_read_as_the_newest_one() {
     bytes[16] = 9;
     let file = file(&bytes);
     let mut batches = Batches::new(&file, (0, u64::MAX), 4096).unwrap();
-    let batch = batches.next().unwrap().unwrap();
+    let batch = batches.next_batch().unwrap().unwrap();
     assert_eq!((batch.magic, batch.last_offset()), (9, Offset(5)));
     let mut patched = Vec::new();
     let entry = batch.entry(batches.bytes(&batch).unwrap(), &mut patched).unwrap();

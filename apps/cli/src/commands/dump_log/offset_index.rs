@@ -121,7 +121,7 @@ impl<'a> Segment<'a> {
     /// The last offset of the batch that an entry points to.
     fn last_offset_at(&self, entry: &IndexedOffset, size_max: i32) -> Result<Offset, Fault> {
         let mut batches = self.batches_from(entry.position, size_max)?;
-        match batches.next().map_err(|error| Fault::of_walk(&self.path, error))? {
+        match batches.next_batch().map_err(|error| Fault::of_walk(&self.path, error))? {
             Some(batch) => Ok(batch.last_offset()),
             None => {
                 let problem = Problem::NothingThere { position: i64::from(entry.position) };

@@ -74,9 +74,9 @@ pub(super) fn show(
 }
 
 fn check_all<'a>(
-    records: impl Iterator<Item = Result<Record<'a>, BatchError>>,
+    mut records: impl Iterator<Item = Result<Record<'a>, BatchError>>,
 ) -> Result<(), BatchError> {
-    records.map(|record| record.map(drop)).collect()
+    records.try_for_each(|record| record.map(drop))
 }
 
 fn at(place: Place<'_>, problem: Problem) -> Fault {

@@ -38,7 +38,7 @@ pub(super) fn show(
     let key = findings::key(path);
     let mut last_offset = -1;
     let mut patched = Vec::new();
-    while let Some(batch) = batches.next().map_err(|error| Fault::of_walk(path, error))? {
+    while let Some(batch) = batches.next_batch().map_err(|error| Fault::of_walk(path, error))? {
         let bytes = batches.bytes(&batch).map_err(|error| disk(path, error))?;
         let entry = batch.entry(bytes, &mut patched);
         show_batch(path, &batch, entry.is_ok_and(|entry| entry.check_crc().is_ok()), page)?;

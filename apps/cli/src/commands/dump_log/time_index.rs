@@ -114,7 +114,7 @@ fn compare(
     tail.check(start, segment, &mut batches)?;
     let walked = |error| Fault::of_walk(segment.path(), error);
     let found = loop {
-        match batches.next().map_err(walked)? {
+        match batches.next_batch().map_err(walked)? {
             Some(batch) if batch.last_offset() < entry.offset => {}
             other => break other,
         }
@@ -173,7 +173,7 @@ impl Tail {
         }
         let mut sound = Vec::new();
         while let Some(batch) =
-            batches.next().map_err(|error| Fault::of_walk(segment.path(), error))?
+            batches.next_batch().map_err(|error| Fault::of_walk(segment.path(), error))?
         {
             // Positions fit 31 bits, or the segment would not have been opened.
             sound.push(batch.position as u32);
