@@ -11,6 +11,7 @@ impl<D: Disk> Log<D> {
         assert_eq!(self.log_end, other.log_end, "the copy has caught up");
         assert_eq!(self.log_start, other.log_start, "and has lost what the other one has lost");
         self.config = other.config.clone();
+        self.cleaned_to = other.cleaned_to;
         self.truncations = other.truncations.max(self.truncations) + 1;
         self.deleted.follow(&dir);
         self.dir.path = dir;

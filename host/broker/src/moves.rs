@@ -261,6 +261,7 @@ impl Worker {
             Ok(Step::After(wait)) => return Some(wait),
             Ok(Step::Done) => {
                 info!(partition = %moving.partition, to = %moving.target.path.display(), "moved");
+                self.broker.cleaner.ring();
             }
             Err(error) => {
                 warn!(
@@ -285,6 +286,8 @@ impl Worker {
         let at = self.copies.iter().position(|(other, _)| Arc::ptr_eq(other, moving));
         let at = match at {
             Some(at) => at,
+            // What one part of a copy lacks another part could have: none is made meanwhile.
+            None if moving.partition.is_being_cleaned() => return Ok(Step::After(RETRY)),
             None => {
                 let copy = Copy::begin(moving, self.broker.clock.wall())?;
                 self.copies.push((Arc::clone(moving), copy));

@@ -4,7 +4,7 @@
 //! way of a request.
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
+    Arc, Mutex, MutexGuard, PoisonError, TryLockError,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -74,6 +74,11 @@ impl Partition {
     /// Waits until nobody cleans the log, and keeps others from it.
     pub(crate) fn cleaning(&self) -> MutexGuard<'_, ()> {
         self.cleaning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the log is being cleaned at this moment.
+    pub(crate) fn is_being_cleaned(&self) -> bool {
+        matches!(self.cleaning.try_lock(), Err(TryLockError::WouldBlock))
     }
 
     /// The topic's name.

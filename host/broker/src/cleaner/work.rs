@@ -58,6 +58,10 @@ pub(super) fn clean(
 ) -> Outcome {
     // Whoever deletes the partition waits for this: its directory must not be another's meanwhile.
     let _here = partition.cleaning();
+    // Whoever moves it looks first whether this is held.
+    if broker.moves.is_moving(partition.topic_id(), partition.index()) {
+        return Outcome::Later;
+    }
     let start = Instant::now();
     match run(broker, shared, partition) {
         // It was due, and is not, or not as far as it is durable.
