@@ -64,19 +64,23 @@ class Damaged:
             states.three(folder)
             states.DAMAGE[name].make(folder)
         states.three(made_for(data / "nobody-0", NOBODY))
-        starts = {f"{n} 0": o for n, o in states.LOG_STARTS.items() if n in self.damage}
-        self.checkpoint(data, "log-start", starts)
         if self.is_clean:
-            (data / CHECKPOINTS["recovery-point"]).write_text("0\n1\nno offset here\n")
+            self.checkpoint(data, "log-start", states.LOG_STARTS)
+            self.unreadable(data, "recovery-point")
         else:
             (data / ".kafka_cleanshutdown").unlink()
-            self.checkpoint(data, "recovery-point", {f"{n} 0": o for n, o in states.FLUSHED.items()})
+            self.unreadable(data, "log-start")
+            self.checkpoint(data, "recovery-point", states.FLUSHED)
         return node
 
     @staticmethod
-    def checkpoint(data, which, rows):
-        lines = [f"{part} {offset}" for part, offset in rows.items()]
+    def checkpoint(data, which, offsets):
+        lines = [f"{name} 0 {offset}" for name, offset in offsets.items()]
         (data / CHECKPOINTS[which]).write_text("\n".join(["0", str(len(lines)), *lines]) + "\n")
+
+    @staticmethod
+    def unreadable(data, which):
+        (data / CHECKPOINTS[which]).write_text("0\n1\nno offset here\n")
 
     def opened(self, kind, name, source):
         """What a node tells of the directory, which files it leaves, and its log."""
@@ -147,7 +151,7 @@ def damaged(it, leave_clean, quick):
     interrupted = states.interrupted()
     if quick:
         interrupted = it.rng.sample(interrupted, QUICK)
-    this = Damaged(it, interrupted, states.CLEAN if leave_clean else list(states.DAMAGE), leave_clean)
+    this = Damaged(it, interrupted, states.CLEAN if leave_clean else states.CRASHED, leave_clean)
     found = this.compare(this.make())
     lines = [f"{part}: {'; '.join(what[:4])}" for part, what in this.wrong.items()]
     expect(not lines, f"{len(lines)} partitions differ:\n  " + "\n  ".join(lines[:40]))

@@ -326,5 +326,6 @@ CONFIGS = {
 }
 # Recovery points: what is amiss lies in what is durable.
 FLUSHED = {"no-index": 20, "odd-txnindex": 20, "bad-txnindex": 20}
-# Log starts of the checkpoint.
+# Log starts of the checkpoint, which can be read after a clean stop only.
 LOG_STARTS = {"beyond-the-end": 100}
+CRASHED = [name for name in DAMAGE if name not in LOG_STARTS]
