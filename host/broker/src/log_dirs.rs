@@ -129,7 +129,8 @@ impl LogDir {
         clean_stop::remove(&disk, &path)?;
         let volume = VolumeSync::open(&path)?;
         let way = WriteAhead::new(upkeep, alarm, wal.end());
-        let writer = WriterThread::start(Arc::clone(&way), wal)
+        let preparer = wal.preparer(&disk)?;
+        let writer = WriterThread::start(Arc::clone(&way), wal, preparer)
             .map_err(|error| LogDirError::Thread { path: path.clone(), error })?;
         let (lock, writer) = (Mutex::new(Some(lock)), Mutex::new(Some(writer)));
         let unflushed = RwLock::new((!unflushed.is_empty()).then_some(unflushed));

@@ -11,13 +11,15 @@
 //!
 //! The writer is a thread for each directory. It takes all that came while it was at the last sync, so
 //! the more there is the cheaper each is; nothing waits for a timer. What a frame cannot take, for it is
-//! large or there is no room, is made durable by syncing its segments.
+//! large or there is no room, is made durable by syncing its segments. Another thread keeps some of the
+//! file prepared, so that a sync has nothing to write but the frame.
 //!
 //! Topics with `dohle.durability=os` pass by: their appends are committed when written, and only marked
 //! dirty here.
 //! Not here: the bytes of the file (core/log), and who waits for what (core/replication).
 
 mod flush;
+mod room;
 mod writer;
 
 use std::{

@@ -9,12 +9,12 @@ use std::{
 use dohle_base::Offset;
 use dohle_log::{
     IoError, LogError,
-    wal::{Frame, Wal},
+    wal::{Frame, Preparer, Wal},
 };
 use dohle_os::OsFile;
 use tracing::warn;
 
-use super::{Pending, WriteAhead};
+use super::{Pending, WriteAhead, room::Room};
 use crate::partition::Partition;
 
 /// How much memory is kept for the frames of the next rounds.
@@ -28,12 +28,17 @@ pub(crate) struct WriterThread {
 }
 
 impl WriterThread {
-    /// Starts it.
+    /// Starts it, and what prepares its file.
     ///
     /// # Errors
     /// The system has no thread to give.
-    pub(crate) fn start(way: Arc<WriteAhead>, wal: Wal<OsFile>) -> io::Result<Self> {
-        let writer = Writer { way: Arc::clone(&way), wal, taken: Pending::default() };
+    pub(crate) fn start(
+        way: Arc<WriteAhead>,
+        wal: Wal<OsFile>,
+        preparer: Preparer<OsFile>,
+    ) -> io::Result<Self> {
+        let room = Room::start(Arc::clone(&way), preparer)?;
+        let writer = Writer { way: Arc::clone(&way), wal, room, taken: Pending::default() };
         let thread = std::thread::Builder::new().name("wal".to_owned());
         Ok(Self { way, thread: thread.spawn(move || writer.run())? })
     }
@@ -51,6 +56,7 @@ impl WriterThread {
 struct Writer {
     way: Arc<WriteAhead>,
     wal: Wal<OsFile>,
+    room: Room,
     /// What this round is about. Its memory goes back and forth with what is pending.
     taken: Pending,
 }
@@ -62,7 +68,9 @@ impl Writer {
                 self.fail(&error);
                 break;
             }
+            self.room.left(self.wal.room());
         }
+        self.room.stop();
         self.wal
     }
 
