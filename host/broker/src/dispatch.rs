@@ -20,6 +20,7 @@ use crate::{
         self, Endpoint,
         endpoint::{Answer, Body, Call, ResponseOf},
     },
+    durability::begin_turns,
     metrics::Tally,
 };
 
@@ -36,9 +37,10 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// A dispatcher for one thread.
+    /// A dispatcher for one network thread, made in its runtime.
     pub fn new(broker: Arc<Broker>) -> Self {
         let tally = broker.metrics.tally();
+        begin_turns();
         Self { broker, tally, output: RefCell::new(BytesMut::new()) }
     }
 }

@@ -311,8 +311,8 @@ impl LogDir {
     /// offline has to be read at the next start, and with it, as in Kafka, all that lie here.
     pub fn close(&self, partitions: &[Arc<Partition>], broker_epoch: i64) {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let wal = writer.and_then(WriterThread::stop);
-        let mut is_clean = wal.is_some() && !self.way.keeps_frames();
+        let is_durable = writer.is_some_and(WriterThread::stop);
+        let mut is_clean = is_durable && !self.way.keeps_frames();
         let mut ends = BTreeMap::new();
         let here = partitions.iter().filter(|partition| partition.directory() == self.id);
         let here: Vec<_> = here.collect();
