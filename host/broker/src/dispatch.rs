@@ -22,6 +22,7 @@ use crate::{
     },
     durability::begin_turns,
     metrics::Tally,
+    time_limit::start_clock,
 };
 
 /// How large an output buffer may grow before it is given back after use.
@@ -41,6 +42,7 @@ impl Dispatcher {
     pub fn new(broker: Arc<Broker>) -> Self {
         let tally = broker.metrics.tally();
         begin_turns();
+        start_clock();
         Self { broker, tally, output: RefCell::new(BytesMut::new()) }
     }
 }
