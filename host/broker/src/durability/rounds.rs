@@ -28,6 +28,7 @@ use dohle_log::{
     IoError,
     wal::{Frame, Wal},
 };
+use dohle_net::wake_together;
 use dohle_os::OsFile;
 use tracing::warn;
 
@@ -157,7 +158,7 @@ impl Rounds {
         }
         let touched = self.taken.touched.drain(..);
         match is_framed {
-            true => touched.for_each(|(partition, end)| partition.synced(end)),
+            true => wake_together(|| touched.for_each(|(partition, end)| partition.synced(end))),
             false => self.taken.unframed.extend(touched.map(|(partition, _)| partition)),
         }
         self.taken.frame.clear(FRAME_KEPT_MAX);
