@@ -129,6 +129,8 @@ impl<F: DiskFile> Wal<F> {
         };
         let Some(block) = block else {
             file.truncate(0)?;
+            // The place of both blocks, so that a full volume does not keep the tail from moving.
+            file.write_all_at(&mut [IoSlice::new(&[0; DATA_START as usize])], 0)?;
             let block = Block { sequence: 0, capacity, tail: 0, boot };
             block.write(&file)?;
             file.sync()?;

@@ -145,6 +145,27 @@ fn a_prepared_file_does_not_grow_by_its_frames() {
 }
 
 #[test]
+fn on_a_full_volume_frames_are_released() {
+    let disk = disk();
+    let (mut wal, _) = open(&disk).unwrap();
+    // A hole would take room when it is written.
+    let size = disk.peek(&Path::new(DIR).join(FILE_NAME)).unwrap().len() as u64;
+    assert_eq!(size, DATA_START);
+    assert!(wal.append(&mut frame(key(1, 0), b"x")).unwrap());
+    wal.sync().unwrap();
+    disk.set_faults(Faults { bytes_free: Some(0), ..Faults::default() });
+    assert!(wal.append(&mut frame(key(1, 0), b"y")).unwrap_err().is_full());
+    wal.release(wal.end()).unwrap();
+    wal.sync().unwrap();
+    assert_eq!(wal.needed(), 0);
+    // What they took is there for the next.
+    assert!(wal.append(&mut frame(key(1, 0), b"z")).unwrap());
+    wal.sync().unwrap();
+    disk.restart(0);
+    assert_eq!(found(&open(&disk).unwrap().1, key(1, 0)), [b"z".to_vec()]);
+}
+
+#[test]
 fn zeros_never_fall_on_a_frame() {
     for _ in 0..20 {
         let disk = disk();

@@ -148,11 +148,12 @@ impl Rounds {
     /// Makes durable what was taken, and commits it.
     fn run(&mut self, way: &WriteAhead, runner: Runner) -> Result<(), IoError> {
         let began = Instant::now();
-        if let Some(position) = self.taken.released {
-            self.wal.release(position)?;
-        }
+        let released = match self.taken.released {
+            Some(position) => self.release(position)?,
+            None => false,
+        };
         let is_framed = self.taken.touched.is_empty() || self.append(way)?;
-        if !self.taken.touched.is_empty() && is_framed || self.taken.released.is_some() {
+        if !self.taken.touched.is_empty() && is_framed || released {
             self.wal.sync()?;
             way.pace.took(began.elapsed());
         }
@@ -172,6 +173,17 @@ impl Rounds {
                 way.pending().unframed.append(&mut self.taken.unframed);
                 Ok(())
             }
+        }
+    }
+
+    /// Lets frames go; `false` if the volume has no room to write that down. The next flush tries again.
+    fn release(&mut self, position: u64) -> Result<bool, IoError> {
+        match self.wal.release(position) {
+            Err(error) if error.is_full() => {
+                warn!("write-ahead log: {error}; its frames stay");
+                Ok(false)
+            }
+            released => released.map(|()| true),
         }
     }
 
