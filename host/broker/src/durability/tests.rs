@@ -108,6 +108,24 @@ fn threads_without_turns_and_slow_disks_have_the_writer() {
 }
 
 #[test]
+fn while_a_round_of_many_is_under_way_a_network_thread_goes_on() {
+    let node = node(40);
+    runtime().block_on(async {
+        begin_turns();
+        yield_now().await;
+        let way = node.dir.write_ahead();
+        let few = append(&node.partitions[0]);
+        assert!(way.awaits_turn(&way.pending()));
+        let rest = node.partitions[1..].iter().map(append);
+        let ends: Vec<_> = std::iter::once(few).chain(rest).collect();
+        assert!(!way.awaits_turn(&way.pending()));
+        yield_now().await;
+        let mut committed = node.partitions.iter().zip(ends);
+        assert!(committed.all(|(partition, end)| is_committed_soon(partition, end)));
+    });
+}
+
+#[test]
 fn a_disk_is_quick_again_after_a_slow_sync() {
     let pace = Pace::default();
     assert!(pace.is_quick());
