@@ -4,8 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use dohle_base::{ErrorCode, Offset};
 use dohle_replication::wait::{Satisfied, Wait};
+use tokio::time::Instant;
 
-use crate::partition::Partition;
+use crate::{partition::Partition, time_limit::within};
 
 /// Appends that are not committed yet.
 #[derive(Default)]
@@ -44,7 +45,7 @@ impl Uncommitted {
             }
         }
         // Satisfied, interrupted or too late: each says where it stands.
-        let _ = tokio::time::timeout(time_max, Satisfied(Arc::clone(&wait))).await;
+        within(Instant::now() + time_max, Satisfied(Arc::clone(&wait))).await;
         let lacking = self.writes.into_iter().filter_map(|write| {
             match write.partition.is_committed(write.end, &wait) {
                 Ok(true) => None,

@@ -20,7 +20,9 @@ use crate::{
         self, Endpoint,
         endpoint::{Answer, Body, Call, ResponseOf},
     },
+    durability::begin_turns,
     metrics::Tally,
+    time_limit::start_clock,
 };
 
 /// How large an output buffer may grow before it is given back after use.
@@ -36,9 +38,11 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// A dispatcher for one thread.
+    /// A dispatcher for one network thread, made in its runtime.
     pub fn new(broker: Arc<Broker>) -> Self {
         let tally = broker.metrics.tally();
+        begin_turns();
+        start_clock();
         Self { broker, tally, output: RefCell::new(BytesMut::new()) }
     }
 }

@@ -31,6 +31,7 @@ mod producer_ids;
 mod publisher;
 mod retention;
 mod storage;
+mod time_limit;
 mod topic_config;
 mod topic_names;
 mod upkeep;

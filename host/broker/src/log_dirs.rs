@@ -129,7 +129,8 @@ impl LogDir {
         clean_stop::remove(&disk, &path)?;
         let volume = VolumeSync::open(&path)?;
         let way = WriteAhead::new(upkeep, alarm, wal.end());
-        let writer = WriterThread::start(Arc::clone(&way), wal)
+        let preparer = wal.preparer(&disk)?;
+        let writer = WriterThread::start(Arc::clone(&way), wal, preparer)
             .map_err(|error| LogDirError::Thread { path: path.clone(), error })?;
         let (lock, writer) = (Mutex::new(Some(lock)), Mutex::new(Some(writer)));
         let unflushed = RwLock::new((!unflushed.is_empty()).then_some(unflushed));
@@ -310,8 +311,8 @@ impl LogDir {
     /// offline has to be read at the next start, and with it, as in Kafka, all that lie here.
     pub fn close(&self, partitions: &[Arc<Partition>], broker_epoch: i64) {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let wal = writer.and_then(WriterThread::stop);
-        let mut is_clean = wal.is_some() && !self.way.keeps_frames();
+        let is_durable = writer.is_some_and(WriterThread::stop);
+        let mut is_clean = is_durable && !self.way.keeps_frames();
         let mut ends = BTreeMap::new();
         let here = partitions.iter().filter(|partition| partition.directory() == self.id);
         let here: Vec<_> = here.collect();

@@ -25,7 +25,7 @@ use std::{
     future::poll_fn,
     io,
     rc::Rc,
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
@@ -34,6 +34,7 @@ use self::{answers::Answers, idle::Idle, input::Input, output::Output};
 use crate::{
     ConnectionContext, Handler,
     admission::Admitted,
+    bell::connection_waker,
     limits::{LINGER, OUTPUT_BYTES_MAX, TURN_BYTES_MAX},
     thread::ThreadState,
 };
@@ -51,8 +52,8 @@ pub(crate) struct Connection<H: Handler> {
     idle: Idle,
     /// Set when no more is to be read, with the reason.
     input_end: Option<End>,
-    /// The thread knows this task.
-    remembered: bool,
+    /// Wakes this task from any thread; none before its first turn.
+    waker: Option<Waker>,
     _admitted: Admitted,
 }
 
@@ -92,7 +93,7 @@ impl<H: Handler> Connection<H> {
             output: Output::default(),
             idle,
             input_end: None,
-            remembered: false,
+            waker: None,
             _admitted: admitted,
         })
     }
@@ -121,15 +122,23 @@ impl<H: Handler> Connection<H> {
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        if !self.remembered {
+        // A task keeps its waker, so once is enough.
+        let waker = self.waker.take().unwrap_or_else(|| {
             self.thread.remember(self.context.id, cx.waker());
-            self.remembered = true;
-        }
+            connection_waker(&self.thread.bell, cx.waker())
+        });
+        let end = self.act(cx, &mut Context::from_waker(&waker));
+        self.waker = Some(waker);
+        end
+    }
+
+    /// A turn. Replies that are not known yet wake through `replies`.
+    fn act(&mut self, cx: &mut Context<'_>, replies: &mut Context<'_>) -> Poll<End> {
         let mut budget = TURN_BYTES_MAX;
-        self.answers.poll_all(cx, &mut self.output);
+        self.answers.poll_all(replies, &mut self.output);
         loop {
             self.handle_frames();
-            self.answers.poll_new(cx, &mut self.output);
+            self.answers.poll_new(replies, &mut self.output);
             if let Err(error) = self.write(cx, &mut budget) {
                 return Poll::Ready(End::Failed(error));
             }

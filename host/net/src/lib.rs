@@ -23,6 +23,7 @@
 //! quotas.
 
 mod admission;
+mod bell;
 mod buffers;
 mod connection;
 mod counters;
@@ -35,6 +36,7 @@ mod response;
 mod server;
 mod thread;
 
+pub use bell::wake_together;
 pub use counters::{Counters, ThreadCounters};
 pub use handler::{ConnectionContext, ConnectionId, Handler, Later, Outcome, Reply};
 pub use listener::{BoundListener, ListenerSpec};

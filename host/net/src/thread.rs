@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    future::poll_fn,
     rc::Rc,
     sync::Arc,
     task::Waker,
@@ -16,7 +17,7 @@ use tokio::{
 
 use crate::{
     ConnectionContext, ConnectionId, Handler, Options, ThreadCounters, admission::Admitted,
-    buffers::Buffers, connection::Connection, limits::SCRATCH_BYTES, log_gate::LogGate,
+    bell::Bell, buffers::Buffers, connection::Connection, limits::SCRATCH_BYTES, log_gate::LogGate,
 };
 
 /// Tells all threads to stop: none while the server runs, then the time by which answers still owed
@@ -35,6 +36,8 @@ pub(crate) struct ThreadState {
     pub(crate) options: Arc<Options>,
     pub(crate) counters: Arc<ThreadCounters>,
     pub(crate) buffers: Rc<RefCell<Buffers>>,
+    /// Wakes them from other threads.
+    pub(crate) bell: Arc<Bell>,
     /// Short file ranges on their way into a vectored write.
     pub(crate) scratch: RefCell<Box<[u8]>>,
     draining: Cell<bool>,
@@ -53,6 +56,7 @@ impl ThreadState {
             options,
             counters,
             buffers: Rc::default(),
+            bell: Bell::here(),
             scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
             draining: Cell::new(false),
             open: Cell::new(0),
@@ -130,6 +134,8 @@ pub(crate) async fn serve<H: Handler>(
     mut stop: watch::Receiver<StopAt>,
 ) {
     let handler = Rc::new(handler);
+    let bell = Arc::clone(&state.bell);
+    spawn_local(poll_fn(move |cx| bell.poll(cx)));
     loop {
         tokio::select! {
             biased;

@@ -23,8 +23,10 @@
 //! After a crash each partition takes in what it lacks ([`crate::Log::redo`]), and the directory is
 //! whole for Kafka too, which passes over the file. After a clean stop it holds nothing.
 //!
-//! Not here: who waits for the sync, and when segments are synced (host/broker).
+//! Not here: who waits for the sync, when segments are synced, and when the file is prepared for what
+//! comes (host/broker).
 
+mod ahead;
 mod format;
 mod replay;
 
@@ -34,9 +36,12 @@ mod tests;
 use std::{
     io::IoSlice,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use crate::disk::{Disk, DiskFile, IoError, OpenMode};
+use ahead::Ahead;
+pub use ahead::Preparer;
 pub use format::Frame;
 use format::{ALIGN, Block, DATA_START, padding};
 pub use replay::Unflushed;
@@ -101,6 +106,7 @@ pub struct Wal<F> {
     head: u64,
     /// A tail that was written and is not synced yet.
     unsynced_tail: Option<u64>,
+    ahead: Arc<Ahead>,
 }
 
 impl<F: DiskFile> Wal<F> {
@@ -123,26 +129,48 @@ impl<F: DiskFile> Wal<F> {
         };
         let Some(block) = block else {
             file.truncate(0)?;
+            // The place of both blocks, so that a full volume does not keep the tail from moving.
+            file.write_all_at(&mut [IoSlice::new(&[0; DATA_START as usize])], 0)?;
             let block = Block { sequence: 0, capacity, tail: 0, boot };
             block.write(&file)?;
             file.sync()?;
             disk.sync_dir(dir)?;
             let unflushed = Unflushed::none(file.clone());
-            return Ok((Self { file, block, head: 0, unsynced_tail: None }, unflushed));
+            return Ok((Self::new(file, block, 0)?, unflushed));
         };
         let mut unflushed = Unflushed::read(&file, &block, left_clean)?;
         unflushed.lost_cache = Some(block.boot != boot);
-        let block = Block { boot, ..block };
-        let mut wal = Self { file, block, head: unflushed.end(), unsynced_tail: None };
+        let (mut head, mut block) = (unflushed.end(), Block { boot, ..block });
         if unflushed.is_empty() {
             // A lap of the new length begins at a multiple of it, behind all positions so far.
-            wal.head = wal.head.div_ceil(capacity) * capacity;
-            wal.block.capacity = capacity;
+            head = head.div_ceil(capacity) * capacity;
+            block.capacity = capacity;
         }
+        let mut wal = Self::new(file, block, head)?;
         // Says under which run of the machine what follows is written.
         wal.write_block(if unflushed.is_empty() { wal.head } else { wal.block.tail })?;
         wal.sync()?;
         Ok((wal, unflushed))
+    }
+
+    fn new(file: F, block: Block, head: u64) -> Result<Self, IoError> {
+        let written = DATA_START + head % block.capacity;
+        let ahead = Ahead::new(file.size()?, written, DATA_START + block.capacity);
+        Ok(Self { file, block, head, unsynced_tail: None, ahead })
+    }
+
+    /// What prepares the file for frames that are to come.
+    ///
+    /// # Errors
+    /// The file cannot be opened once more.
+    pub fn preparer<D: Disk<File = F>>(&self, disk: &D) -> Result<Preparer<F>, IoError> {
+        let file = disk.open(self.file.path(), OpenMode::Write)?;
+        Ok(Preparer::new(file, Arc::clone(&self.ahead)))
+    }
+
+    /// How many bytes are prepared behind the latest frame; `None` if nothing is to be prepared ever.
+    pub fn room(&self) -> Option<u64> {
+        self.ahead.room()
     }
 
     /// Writes a frame behind the last one, not synced. `false` if there is no room: before some of
@@ -171,7 +199,8 @@ impl<F: DiskFile> Wal<F> {
         }
         frame.seal(position);
         let mut slices = [IoSlice::new(frame.bytes()), IoSlice::new(padding(size))];
-        self.file.write_all_at(&mut slices, DATA_START + position % capacity)?;
+        let place = DATA_START + position % capacity;
+        self.ahead.write(place + padded, || self.file.write_all_at(&mut slices, place))?;
         self.head = position + padded;
         Ok(true)
     }

@@ -119,19 +119,120 @@ fn an_idle_file_starts_from_its_beginning_again() {
     assert_eq!(size, DATA_START + ALIGN);
 }
 
-/// Many rounds of frames and releases; whatever call is the last, what was synced and not released
+#[test]
+fn a_prepared_file_does_not_grow_by_its_frames() {
+    let disk = disk();
+    let path = Path::new(DIR).join(FILE_NAME);
+    let size = || disk.peek(&path).unwrap().len() as u64;
+    let (mut wal, _) = open(&disk).unwrap();
+    assert_eq!(wal.room(), Some(0));
+    let preparer = wal.preparer(&disk).unwrap();
+    assert_eq!(preparer.prepare(4 * ALIGN, 5 * ALIGN), Ok(true));
+    assert_eq!((wal.room(), size()), (Some(4 * ALIGN), DATA_START + 4 * ALIGN));
+    for left in (0..4).rev() {
+        wal.append(&mut frame(key(1, 0), b"x")).unwrap();
+        wal.sync().unwrap();
+        assert_eq!((wal.room(), size()), (Some(left * ALIGN), DATA_START + 4 * ALIGN));
+    }
+    // Behind what is prepared it grows as ever, and what is prepared then begins there.
+    wal.append(&mut frame(key(1, 0), b"x")).unwrap();
+    assert_eq!(size(), DATA_START + 5 * ALIGN);
+    assert_eq!(preparer.prepare(CAPACITY, ALIGN), Ok(true));
+    assert_eq!((wal.room(), size()), (None, DATA_START + CAPACITY));
+    assert_eq!(preparer.prepare(ALIGN, CAPACITY), Ok(false));
+    wal.sync().unwrap();
+    assert_eq!(found(&open(&disk).unwrap().1, key(1, 0)).len(), 5);
+}
+
+#[test]
+fn on_a_full_volume_frames_are_released() {
+    let disk = disk();
+    let (mut wal, _) = open(&disk).unwrap();
+    // A hole would take room when it is written.
+    let size = disk.peek(&Path::new(DIR).join(FILE_NAME)).unwrap().len() as u64;
+    assert_eq!(size, DATA_START);
+    assert!(wal.append(&mut frame(key(1, 0), b"x")).unwrap());
+    wal.sync().unwrap();
+    disk.set_faults(Faults { bytes_free: Some(0), ..Faults::default() });
+    assert!(wal.append(&mut frame(key(1, 0), b"y")).unwrap_err().is_full());
+    wal.release(wal.end()).unwrap();
+    wal.sync().unwrap();
+    assert_eq!(wal.needed(), 0);
+    // What they took is there for the next.
+    assert!(wal.append(&mut frame(key(1, 0), b"z")).unwrap());
+    wal.sync().unwrap();
+    disk.restart(0);
+    assert_eq!(found(&open(&disk).unwrap().1, key(1, 0)), [b"z".to_vec()]);
+}
+
+#[test]
+fn zeros_never_fall_on_a_frame() {
+    for _ in 0..20 {
+        let disk = disk();
+        let how = OpenWal { capacity: 400 * ALIGN, ..HOW };
+        let (mut wal, _) = Wal::open(&disk, Path::new(DIR), how).unwrap();
+        let preparer = wal.preparer(&disk).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| while preparer.prepare(2 * ALIGN, u64::MAX).unwrap() {});
+            for number in 0..300_u32 {
+                assert!(wal.append(&mut frame(key(1, 0), &number.to_be_bytes())).unwrap());
+            }
+        });
+        wal.sync().unwrap();
+        let numbers = (0..300_u32).map(|number| number.to_be_bytes().to_vec());
+        assert!(found(&open(&disk).unwrap().1, key(1, 0)).into_iter().eq(numbers));
+    }
+}
+
+#[test]
+fn enough_is_not_added_to() {
+    let disk = disk();
+    let (wal, _) = open(&disk).unwrap();
+    let preparer = wal.preparer(&disk).unwrap();
+    assert_eq!(preparer.prepare(2 * ALIGN, ALIGN), Ok(true));
+    assert_eq!(preparer.prepare(2 * ALIGN, 2 * ALIGN), Ok(false));
+    assert_eq!(wal.room(), Some(2 * ALIGN));
+}
+
+#[test]
+fn a_full_volume_takes_frames_as_long_as_it_can() {
+    let disk = disk();
+    let (mut wal, _) = open(&disk).unwrap();
+    let preparer = wal.preparer(&disk).unwrap();
+    disk.set_faults(Faults { bytes_free: Some(3 * ALIGN + 5), ..Faults::default() });
+    assert!(preparer.prepare(8 * ALIGN, 1).unwrap_err().is_full());
+    assert_eq!(wal.room(), Some(0));
+    // Those bytes are the file's now, and good for frames.
+    for _ in 0..3 {
+        assert!(wal.append(&mut frame(key(1, 0), b"x")).unwrap());
+        wal.sync().unwrap();
+    }
+    assert!(wal.append(&mut frame(key(1, 0), b"x")).unwrap_err().is_full());
+    disk.restart(0);
+    assert_eq!(found(&open(&disk).unwrap().1, key(1, 0)).len(), 3);
+}
+
+/// Many rounds of frames and releases, with zeros ahead of them now and then; whatever call is the last, what was synced and not released
 /// is there afterwards, and nothing else of what was released before it.
 #[test]
 fn a_power_cut_after_any_call_loses_nothing_that_was_synced() {
     let run = |disk: &SimDisk, synced: &mut Vec<(u32, u64)>, released: &mut u64| {
         let (mut wal, _) = open(disk)?;
+        let preparer = wal.preparer(disk)?;
         let mut rng = Rng::from_seed(3);
         for number in 0..30_u32 {
             let size = 4 + rng.below(6_000) as usize;
             let mut bytes = number.to_be_bytes().to_vec();
             bytes.resize(size, number as u8);
+            if number % 3 == 2 {
+                preparer.prepare(ALIGN, 2 * ALIGN)?;
+            }
             if !wal.append(&mut frame(key(1, 0), &bytes))? {
                 break;
+            }
+            if number % 8 == 1 {
+                // Another thread may come in between.
+                preparer.prepare(2 * ALIGN, 4 * ALIGN)?;
             }
             wal.sync()?;
             synced.push((number, wal.end()));

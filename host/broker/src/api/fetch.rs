@@ -28,7 +28,7 @@ use dohle_replication::{
 };
 
 use super::{Answer, Body, Call, Endpoint, new_leader};
-use crate::{Broker, metadata::Published, partition::Partition, storage};
+use crate::{Broker, metadata::Published, partition::Partition, storage, time_limit::within};
 use dohle_os::{OsDisk, OsFile};
 
 /// From here on topics come as ids.
@@ -245,7 +245,7 @@ impl Serving {
             // What was read before the wait could hear of it.
             wait.arrived(findings.size);
             // Either way the next reading tells what to do.
-            let _ = tokio::time::timeout_at(deadline, Satisfied(wait)).await;
+            within(deadline, Satisfied(wait)).await;
         }
     }
 

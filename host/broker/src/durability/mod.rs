@@ -9,21 +9,29 @@
 //!              └─ dirty partitions ──upkeep: flush──▶ recovery points ──▶ frames released
 //! ```
 //!
-//! The writer is a thread for each directory. It takes all that came while it was at the last sync, so
-//! the more there is the cheaper each is; nothing waits for a timer. What a frame cannot take, for it is
-//! large or there is no room, is made durable by syncing its segments.
+//! A round takes all that came while the last one was at its sync, so the more there is the cheaper
+//! each is; nothing waits for a timer. Network threads run rounds, or a thread for each directory, the
+//! writer, does it for them (`rounds`). What a frame cannot take, for it is
+//! large or there is no room, is made durable by syncing its segments. Another thread keeps some of the
+//! file prepared, so that a sync has nothing to write but the frame.
 //!
 //! Topics with `dohle.durability=os` pass by: their appends are committed when written, and only marked
 //! dirty here.
 //! Not here: the bytes of the file (core/log), and who waits for what (core/replication).
 
 mod flush;
+mod room;
+mod rounds;
+mod turn;
 mod writer;
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     io::IoSlice,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -33,8 +41,10 @@ use dohle_log::{IoError, wal::Frame};
 use dohle_replication::CommitRule;
 use tracing::error;
 
+use self::rounds::{Pace, Rounds};
 use crate::{log_dirs::Alarm, partition::Partition, upkeep::Upkeep};
 pub(crate) use flush::{close_all, flush, sync_all};
+pub(crate) use turn::begin_turns;
 pub(crate) use writer::{WriterThread, sync_segments};
 
 /// How many bytes may be unflushed in a directory before its recovery points are moved. Source: so
@@ -44,9 +54,13 @@ const UNFLUSHED_MAX: u64 = 128 << 20;
 /// The way of appends to the disk, for one log directory.
 #[derive(Debug)]
 pub(crate) struct WriteAhead {
+    me: Weak<Self>,
     pending: Mutex<Pending>,
     /// Wakes the writer.
     arrived: Condvar,
+    /// For who runs a round; none before the writer has started and after it has stopped.
+    rounds: Mutex<Option<Rounds>>,
+    pace: Pace,
     upkeep: Upkeep,
     alarm: Alarm,
     /// Held by who flushes: two flushes of a partition at once would get into each other's files.
@@ -57,7 +71,7 @@ pub(crate) struct WriteAhead {
     keeps_frames: AtomicBool,
 }
 
-/// What waits for the writer and for the next flush.
+/// What waits for the next round and for the next flush.
 #[derive(Debug, Default)]
 struct Pending {
     frame: Frame,
@@ -73,7 +87,14 @@ struct Pending {
     /// The position behind the last synced frame.
     synced: u64,
     is_writer_asleep: bool,
+    /// Somebody runs a round.
+    is_running: bool,
+    /// How many network threads will look for work at the end of their turns.
+    turns: u32,
+    /// The writer is to end once all is durable.
     stop: bool,
+    /// There will be no more rounds.
+    is_over: bool,
 }
 
 impl Pending {
@@ -89,9 +110,12 @@ impl WriteAhead {
     /// A way to a writer that is yet to be started, whose file ends at `synced`.
     pub(crate) fn new(upkeep: Upkeep, alarm: Alarm, synced: u64) -> Arc<Self> {
         let pending = Pending { synced, ..Pending::default() };
-        Arc::new(Self {
+        Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
             pending: Mutex::new(pending),
             arrived: Condvar::new(),
+            rounds: Mutex::new(None),
+            pace: Pace::default(),
             flushing: Mutex::new(()),
             upkeep,
             alarm,
@@ -127,7 +151,9 @@ impl WriteAhead {
             } else {
                 pending.unframed.push(Arc::clone(partition));
             }
-            self.wake_writer(pending);
+            if !turn::appended(self, || pending.turns += 1) {
+                self.wake_writer(pending);
+            }
         }
     }
 
@@ -202,8 +228,9 @@ impl WriteAhead {
         self.wake_writer(pending);
     }
 
+    /// Wakes the writer, unless a round is under way: who runs it looks again.
     fn wake_writer(&self, mut pending: MutexGuard<'_, Pending>) {
-        if std::mem::take(&mut pending.is_writer_asleep) {
+        if !pending.is_running && std::mem::take(&mut pending.is_writer_asleep) {
             drop(pending);
             self.arrived.notify_one();
         }

@@ -1,140 +1,81 @@
-//! The thread that writes a directory's write-ahead log.
+//! The thread that runs rounds which network threads do not.
 
 use std::{
     io,
-    sync::{Arc, PoisonError},
+    sync::{Arc, MutexGuard, PoisonError},
     thread::JoinHandle,
 };
 
 use dohle_base::Offset;
 use dohle_log::{
     IoError, LogError,
-    wal::{Frame, Wal},
+    wal::{Preparer, Wal},
 };
 use dohle_os::OsFile;
 use tracing::warn;
 
-use super::{Pending, WriteAhead};
+use super::{
+    Pending, WriteAhead,
+    room::Room,
+    rounds::{Rounds, Runner},
+};
 use crate::partition::Partition;
-
-/// How much memory is kept for the frames of the next rounds.
-const FRAME_KEPT_MAX: usize = 1 << 20;
 
 /// The writer of one directory.
 #[derive(Debug)]
 pub(crate) struct WriterThread {
     way: Arc<WriteAhead>,
-    thread: JoinHandle<Wal<OsFile>>,
+    thread: JoinHandle<()>,
 }
 
 impl WriterThread {
-    /// Starts it.
+    /// Starts it, and what prepares its file.
     ///
     /// # Errors
     /// The system has no thread to give.
-    pub(crate) fn start(way: Arc<WriteAhead>, wal: Wal<OsFile>) -> io::Result<Self> {
-        let writer = Writer { way: Arc::clone(&way), wal, taken: Pending::default() };
+    pub(crate) fn start(
+        way: Arc<WriteAhead>,
+        wal: Wal<OsFile>,
+        preparer: Preparer<OsFile>,
+    ) -> io::Result<Self> {
+        let room = Room::start(Arc::clone(&way), preparer)?;
+        *way.rounds() = Some(Rounds::new(wal, room));
+        let writes = Arc::clone(&way);
         let thread = std::thread::Builder::new().name("wal".to_owned());
-        Ok(Self { way, thread: thread.spawn(move || writer.run())? })
+        Ok(Self { way, thread: thread.spawn(move || run(&writes))? })
     }
 
-    /// Ends it once all that reached it is durable. Gives the file back, if the thread has not
-    /// panicked.
-    pub(crate) fn stop(self) -> Option<Wal<OsFile>> {
+    /// Ends it once all that reached it is durable; says whether it is.
+    pub(crate) fn stop(self) -> bool {
         let mut pending = self.way.pending();
         pending.stop = true;
         self.way.wake_writer(pending);
-        self.thread.join().ok().filter(|_| !self.way.has_failed())
+        let has_ended = self.thread.join().is_ok();
+        if let Some(rounds) = self.way.rounds().take() {
+            rounds.end();
+        }
+        has_ended && !self.way.has_failed()
     }
 }
 
-struct Writer {
-    way: Arc<WriteAhead>,
-    wal: Wal<OsFile>,
-    /// What this round is about. Its memory goes back and forth with what is pending.
-    taken: Pending,
+fn run(way: &WriteAhead) {
+    while let Some(pending) = next_work(way) {
+        way.run_round(pending, Runner::Writer);
+    }
 }
 
-impl Writer {
-    fn run(mut self) -> Wal<OsFile> {
-        while self.take() {
-            if let Err(error) = self.round() {
-                self.fail(&error);
-                break;
-            }
-        }
-        self.wal
+/// Waits for work; `None` if there will be none.
+fn next_work(way: &WriteAhead) -> Option<MutexGuard<'_, Pending>> {
+    let mut pending = way.pending();
+    while !pending.is_over
+        && (pending.is_running || !pending.has_work() || way.awaits_turn(&pending))
+    {
+        pending.is_writer_asleep = true;
+        pending = way.arrived.wait(pending).unwrap_or_else(PoisonError::into_inner);
     }
-
-    /// Waits for work and takes it; `false` if there will be none.
-    fn take(&mut self) -> bool {
-        let way = Arc::clone(&self.way);
-        let mut pending = way.pending();
-        while !pending.has_work() {
-            pending.is_writer_asleep = true;
-            pending = way.arrived.wait(pending).unwrap_or_else(PoisonError::into_inner);
-        }
-        pending.is_writer_asleep = false;
-        std::mem::swap(&mut pending.frame, &mut self.taken.frame);
-        std::mem::swap(&mut pending.touched, &mut self.taken.touched);
-        std::mem::swap(&mut pending.unframed, &mut self.taken.unframed);
-        self.taken.released = pending.released.take();
-        let is_last = self.taken.touched.is_empty() && self.taken.unframed.is_empty();
-        !(pending.stop && is_last)
-    }
-
-    /// Makes durable what was taken, and commits it.
-    fn round(&mut self) -> Result<(), IoError> {
-        if let Some(position) = self.taken.released {
-            self.wal.release(position)?;
-        }
-        let is_framed = self.taken.touched.is_empty() || self.append()?;
-        if !self.taken.touched.is_empty() && is_framed || self.taken.released.is_some() {
-            self.wal.sync()?;
-            self.way.pending().synced = self.wal.end();
-        }
-        for (partition, end) in self.taken.touched.drain(..) {
-            match is_framed {
-                true => partition.synced(end),
-                false => sync_segments(&self.way, &partition)?,
-            }
-        }
-        for partition in self.taken.unframed.drain(..) {
-            sync_segments(&self.way, &partition)?;
-        }
-        self.taken.frame.clear(FRAME_KEPT_MAX);
-        Ok(())
-    }
-
-    /// Writes the frame; `false` if there is no room for it, on the volume or in the file.
-    fn append(&mut self) -> Result<bool, IoError> {
-        let frame: &mut Frame = &mut self.taken.frame;
-        let is_written = match self.wal.append(frame) {
-            Err(error) if error.is_full() => {
-                warn!("write-ahead log: {error}; segments are synced instead");
-                false
-            }
-            written => written?,
-        };
-        if !is_written {
-            self.way.upkeep.urgent();
-        }
-        Ok(is_written)
-    }
-
-    /// Nothing of the directory is acknowledged any more; whoever waits is told.
-    fn fail(&mut self, error: &IoError) {
-        self.way.fail(error);
-        let mut pending = self.way.pending();
-        let touched = std::mem::take(&mut pending.touched);
-        let mut partitions = std::mem::take(&mut pending.unframed);
-        partitions.extend(pending.dirty.iter().cloned());
-        drop(pending);
-        let touched = touched.into_iter().chain(self.taken.touched.drain(..));
-        partitions.extend(touched.map(|(partition, _)| partition));
-        partitions.append(&mut self.taken.unframed);
-        partitions.iter().for_each(|partition| partition.take_offline());
-    }
+    pending.is_writer_asleep = false;
+    pending.is_over |= pending.stop && pending.touched.is_empty() && pending.unframed.is_empty();
+    (!pending.is_over).then_some(pending)
 }
 
 /// Syncs a partition's own files instead of a frame.

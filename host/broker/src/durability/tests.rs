@@ -1,0 +1,195 @@
+//! Whoever runs the rounds, what was appended is committed, once it is durable.
+
+use std::{
+    sync::atomic::AtomicBool,
+    time::{Duration, Instant},
+};
+
+use dohle_base::{LeaderEpoch, PartitionId, Timestamp, TopicId, Uuid};
+use dohle_log::{Log, LogConfig, OpenLog, Origin};
+use dohle_metadata::Topic;
+use dohle_os::OsDisk;
+use dohle_records::{BatchBuilder, BatchSpec, NewRecord};
+use dohle_replication::Leader;
+use tempfile::TempDir;
+use tokio::{
+    runtime::{Builder, LocalOptions, LocalRuntime},
+    task::yield_now,
+};
+
+use super::*;
+use crate::{
+    cleaner::Cleaner, commit::Uncommitted, log_dirs::LogDir, partition::State, upkeep::UpkeepInbox,
+};
+
+struct Node {
+    dir: Arc<LogDir>,
+    partitions: Vec<Arc<Partition>>,
+    _inbox: UpkeepInbox,
+    _root: TempDir,
+}
+
+fn node(partitions: i32) -> Node {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("logs");
+    std::fs::create_dir(&path).unwrap();
+    let (upkeep, inbox) = Upkeep::new();
+    let dir = LogDir::open(Uuid(7), path, OsDisk, upkeep, Alarm::default());
+    let dir = Arc::new(dir.unwrap());
+    let partitions = (0..partitions).map(|index| partition(&dir, index)).collect();
+    Node { dir, partitions, _inbox: inbox, _root: root }
+}
+
+fn partition(dir: &Arc<LogDir>, index: i32) -> Arc<Partition> {
+    let name = format!("t-{index}");
+    let (config, how) = (LogConfig::default(), OpenLog::default());
+    let log = Log::open(OsDisk, dir.path.join(name), config, how, Timestamp(0)).unwrap();
+    let leader = Leader::new(log, LeaderEpoch(0), CommitRule::Synced, Offset::ZERO).unwrap();
+    let topic = Topic { name: "t".into(), id: TopicId(Uuid(1)), partitions: Default::default() };
+    let state = State::Led(Box::new(leader));
+    Partition::new(&topic, PartitionId(index), Arc::clone(dir), state, Cleaner::default())
+}
+
+/// Appends a record; the end of the log behind it.
+fn append(partition: &Arc<Partition>) -> Offset {
+    let mut batch = BatchBuilder::new(BatchSpec::default());
+    batch.append(&NewRecord { value: Some(b"x"), ..NewRecord::default() }).unwrap();
+    let appended = partition.append(&batch.finish(), Origin::Client, Timestamp(0));
+    let (appended, is_committed) = appended.unwrap().unwrap();
+    assert!(!is_committed, "not before it is durable");
+    appended.last_offset.next()
+}
+
+fn runtime() -> LocalRuntime {
+    Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).unwrap()
+}
+
+/// Waits for the writer.
+fn is_committed_soon(partition: &Partition, end: Offset) -> bool {
+    let until = Instant::now() + Duration::from_secs(20);
+    while partition.high_watermark() < end && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    partition.high_watermark() == end
+}
+
+#[test]
+fn what_a_network_thread_appends_is_committed_when_its_turn_is_over() {
+    let node = node(2);
+    while !node.dir.write_ahead().pending().is_writer_asleep {
+        std::thread::yield_now();
+    }
+    runtime().block_on(async {
+        begin_turns();
+        yield_now().await;
+        let ends: Vec<_> = node.partitions.iter().map(append).collect();
+        assert!(node.partitions.iter().all(|partition| partition.high_watermark() == Offset(0)));
+        yield_now().await;
+        assert!(node.dir.write_ahead().pending().is_writer_asleep);
+        assert!(node.partitions.iter().map(|partition| partition.high_watermark()).eq(ends));
+    });
+}
+
+#[test]
+fn threads_without_turns_and_slow_disks_have_the_writer() {
+    let node = node(1);
+    let [partition] = &node.partitions[..] else { unreachable!() };
+    assert!(is_committed_soon(partition, append(partition)));
+    for _ in 0..20 {
+        node.dir.write_ahead().pace.took(Duration::from_millis(10));
+    }
+    runtime().block_on(async {
+        begin_turns();
+        yield_now().await;
+        let end = append(partition);
+        yield_now().await;
+        assert!(is_committed_soon(partition, end));
+    });
+}
+
+#[test]
+fn while_a_round_of_many_is_under_way_a_network_thread_goes_on() {
+    let node = node(40);
+    runtime().block_on(async {
+        begin_turns();
+        yield_now().await;
+        let way = node.dir.write_ahead();
+        let few = append(&node.partitions[0]);
+        assert!(way.awaits_turn(&way.pending()));
+        let rest = node.partitions[1..].iter().map(append);
+        let ends: Vec<_> = std::iter::once(few).chain(rest).collect();
+        assert!(!way.awaits_turn(&way.pending()));
+        yield_now().await;
+        let mut committed = node.partitions.iter().zip(ends);
+        assert!(committed.all(|(partition, end)| is_committed_soon(partition, end)));
+    });
+}
+
+#[test]
+fn a_disk_is_quick_again_after_a_slow_sync() {
+    let pace = Pace::default();
+    assert!(pace.is_quick());
+    let quick_after = |pace: &Pace| {
+        (0..100).find(|_| {
+            pace.took(Duration::from_micros(200));
+            pace.is_quick()
+        })
+    };
+    pace.took(Duration::from_secs(1));
+    assert_eq!(quick_after(&pace), Some(0));
+    (0..50).for_each(|_| pace.took(Duration::from_millis(5)));
+    assert!(!pace.is_quick());
+    assert!((10..30).contains(&quick_after(&pace).unwrap()));
+}
+
+#[test]
+fn a_turn_that_was_not_ended_is_made_up_for() {
+    let node = node(1);
+    let end = runtime().block_on(async {
+        begin_turns();
+        yield_now().await;
+        // The runtime ends before the turn does.
+        append(&node.partitions[0])
+    });
+    assert!(is_committed_soon(&node.partitions[0], end));
+}
+
+/// Network threads, others, and flushes get in each other's way; nothing is left behind.
+#[test]
+fn nothing_is_forgotten_between_threads() {
+    const APPENDS: i64 = 300;
+    let node = node(4);
+    let (dir, partitions) = (&node.dir, &node.partitions);
+    let is_done = AtomicBool::new(false);
+    let produce = |with_turns: bool, number: usize| {
+        runtime().block_on(async {
+            if with_turns {
+                begin_turns();
+                yield_now().await;
+            }
+            for at in 0..APPENDS as usize {
+                let partition = &partitions[(at + number) % partitions.len()];
+                let mut uncommitted = Uncommitted::default();
+                uncommitted.push(Arc::clone(partition), append(partition));
+                assert!(uncommitted.committed(Duration::from_secs(60)).await.is_empty());
+            }
+        });
+    };
+    std::thread::scope(|scope| {
+        let flushes = scope.spawn(|| {
+            while !is_done.load(Ordering::Acquire) {
+                dir.flush(partitions);
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let producers: Vec<_> =
+            (0..4).map(|number| scope.spawn(move || produce(number < 3, number))).collect();
+        producers.into_iter().for_each(|producer| producer.join().unwrap());
+        is_done.store(true, Ordering::Release);
+        flushes.join().unwrap();
+    });
+    let committed: i64 = partitions.iter().map(|partition| partition.high_watermark().0).sum();
+    assert_eq!(committed, 4 * APPENDS);
+    dir.close(partitions, 1);
+    assert!(dir.path.join(".kafka_cleanshutdown").exists());
+}
