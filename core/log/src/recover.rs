@@ -307,7 +307,7 @@ impl<D: Disk> Log<D> {
         while let Some(segment) = self.segments.get(index) {
             if segment.size == 0 || index > first {
                 self.producers.advance(segment.base);
-                self.write_snapshot()?;
+                self.write_snapshot_if_room()?;
             }
             let (end, damage) = self.scan_segment(index)?;
             self.log_end = end;
@@ -325,12 +325,11 @@ impl<D: Disk> Log<D> {
             }
             index += 1;
             if index < self.segments.len() {
-                let segment = self.segments.get_mut(index - 1).expect("just scanned");
-                segment.seal(&self.dir)?;
+                self.seal_if_room(index - 1)?;
             }
         }
         if self.epochs != known {
-            self.save_epochs()?;
+            self.save_epochs_if_room()?;
         }
         Ok(None)
     }
@@ -489,7 +488,7 @@ impl<D: Disk> Log<D> {
             let (position, entry) = match scan.next()? {
                 Scanned::Entry(position, entry) => (position, entry),
                 Scanned::Damaged(position, error) => break (position, DamageReason::Batch(error)),
-                Scanned::End => return Ok(segment.seal(&self.dir)?),
+                Scanned::End => return Ok(self.seal_if_room(index)?),
             };
             match check_entry(&entry, position, base, expected) {
                 Ok(head) => {
@@ -522,7 +521,7 @@ impl<D: Disk> Log<D> {
             false => how.recovery_point.min(self.log_end),
         };
         if self.epochs.truncate_end(self.log_end) {
-            self.save_epochs()?;
+            self.save_epochs_if_room()?;
         }
         // Their head on the disk may be older than the log: see `move_log_start`.
         self.epochs.truncate_start(self.log_start);
@@ -535,7 +534,7 @@ impl<D: Disk> Log<D> {
         }
         if !how.clean && self.producers.states().len() > 0 {
             // Before some of them are forgotten.
-            self.write_snapshot()?;
+            self.write_snapshot_if_room()?;
         }
         self.producers.expire(now, self.config.producer_expiration_ms);
         Ok(())
@@ -550,6 +549,44 @@ impl<D: Disk> Log<D> {
             self.put_snapshot(base, &snapshot::encode(&nobody))?;
         }
         Ok(())
+    }
+
+    /// Seals a segment. On a full disk it has no indexes then: it is searched from its beginning, and
+    /// the next start makes them.
+    fn seal_if_room(&mut self, index: usize) -> Result<(), IoError> {
+        let Some(segment) = self.segments.get_mut(index) else { return Ok(()) };
+        match segment.seal(&self.dir) {
+            Err(error) if error.is_full() => {}
+            sealed => return sealed,
+        }
+        segment.take_indexes();
+        segment.release();
+        for kind in [FileKind::OffsetIndex, FileKind::TimeIndex] {
+            self.dir.remove(segment.base, kind)?;
+        }
+        self.names_changed = true;
+        Ok(())
+    }
+
+    /// Writes a snapshot that spares the next start some reading; on a full disk none.
+    fn write_snapshot_if_room(&mut self) -> Result<(), IoError> {
+        match self.write_snapshot() {
+            Err(error) if error.is_full() => {
+                self.dir.remove(self.producers.end(), FileKind::Snapshot)
+            }
+            written => written,
+        }
+    }
+
+    /// Writes the file of epochs; on a full disk the next flush does.
+    fn save_epochs_if_room(&mut self) -> Result<(), IoError> {
+        match self.save_epochs() {
+            Err(error) if error.is_full() => {
+                self.unsaved_epochs = true;
+                Ok(())
+            }
+            saved => saved,
+        }
     }
 
     /// Removes snapshots that no segment begins with, but for the last one, and those outside the

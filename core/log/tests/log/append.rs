@@ -1,8 +1,10 @@
 //! What a leader appends gets offsets, is checked and is changed only as the topic wants it.
 
+use std::path::Path;
+
 use dohle_base::{LeaderEpoch, Offset, Timestamp};
 use dohle_log::{
-    AppendError, CompressionPolicy, LogConfig, OpenLog, Origin, ProducerError, sim::Faults,
+    AppendError, CompressionPolicy, Disk, LogConfig, OpenLog, Origin, ProducerError, sim::Faults,
 };
 use dohle_records::{
     BatchError, BatchView, Codec, Compression, ControlError, MAGIC_V2, TimestampType,
@@ -257,6 +259,30 @@ fn a_full_disk_refuses_and_loses_nothing() {
     assert_eq!(read_values(&mut log).len(), 7);
     drop(log);
     assert_eq!(open(&disk, LogConfig::default()).unwrap().log_end_offset(), Offset(7));
+}
+
+#[test]
+fn a_start_after_a_crash_needs_no_room() {
+    let (disk, mut log) = empty(small());
+    for sequence in 0..40 {
+        records(1).by(9, 0, sequence).append(&mut log).unwrap();
+    }
+    assert!(log.segment_count() > 2, "{}", log.segment_count());
+    drop(log);
+    for entry in disk.list(Path::new(DIR)).unwrap() {
+        if !entry.name.ends_with(".log") {
+            disk.remove(&Path::new(DIR).join(entry.name)).unwrap();
+        }
+    }
+    disk.set_faults(Faults { bytes_free: Some(0), ..Faults::default() });
+    let mut log = open(&disk, small()).unwrap();
+    assert_eq!(read_values(&mut log).len(), 40);
+    disk.set_faults(Faults::default());
+    records(1).by(9, 0, 40).append(&mut log).unwrap();
+    log.close().unwrap();
+    let mut log = open(&disk, small()).unwrap();
+    assert_eq!(read_values(&mut log).len(), 41);
+    assert_eq!(log.producers().len(), 1);
 }
 
 #[test]
