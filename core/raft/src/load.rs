@@ -6,7 +6,7 @@
 //!
 //! Invariant: offsets are contiguous and epochs never decrease, or loading fails.
 
-use dohle_base::{BrokerId, LeaderEpoch, Now, Offset, Timestamp};
+use dohle_base::{BrokerId, LeaderEpoch, Now, Offset, Timestamp, Uuid};
 use dohle_records::{BatchError, BatchView, DECOMPRESSED_SIZE_MAX};
 
 use crate::{
@@ -76,11 +76,14 @@ pub enum LoadError {
     NoVoters,
     /// This replica is not among the voters.
     #[error(
-        "node {id} with this metadata directory is not a voter, and observers are not supported yet"
+        "no voter: node {id} with the directory.id that meta.properties has, {}; observers are not \
+         supported yet", directory_id.unwrap_or(Uuid::ZERO)
     )]
     NotAVoter {
         /// The node.
         id: BrokerId,
+        /// Its metadata directory; none if that has no id.
+        directory_id: Option<Uuid>,
     },
     /// There are other voters.
     #[error("{count} voters: quorums of more than one are not supported yet")]
@@ -220,7 +223,8 @@ impl Loader {
             return Err(LoadError::SeveralVoters { count: state.voters.len() });
         }
         if !state.voters.contains(&self.config.own) {
-            return Err(LoadError::NotAVoter { id: self.config.own.id });
+            let ReplicaKey { id, directory_id } = self.config.own;
+            return Err(LoadError::NotAVoter { id, directory_id });
         }
         Ok(Raft::new(self, now))
     }

@@ -289,11 +289,19 @@ fn a_log_that_cannot_be_led_is_refused() {
         loader.start(now()).map(|_| ()).unwrap_err()
     };
     assert_eq!(start(config(33101), false), LoadError::NoVoters);
+    let no_voter = |config: &Config| {
+        let ReplicaKey { id, directory_id } = config.own;
+        LoadError::NotAVoter { id, directory_id }
+    };
     let other_disk = directory("AAAAAAAAAAAAAAAAAAAAfw");
-    assert_eq!(start(other_disk, true), LoadError::NotAVoter { id: BrokerId(1) });
+    assert_eq!(start(other_disk.clone(), true), no_voter(&other_disk));
+    assert!(
+        no_voter(&other_disk).to_string().contains("meta.properties has, AAAAAAAAAAAAAAAAAAAAfw;")
+    );
     let three = static_config("1@a:1,2@b:2,3@c:3");
     assert_eq!(start(three, false), LoadError::SeveralVoters { count: 3 });
-    assert_eq!(start(static_config("2@b:2"), false), LoadError::NotAVoter { id: BrokerId(1) });
+    let another = static_config("2@b:2");
+    assert_eq!(start(another.clone(), false), no_voter(&another));
     let mut newer = Loader::new(config(33101), None).unwrap();
     newer.checkpoint(&Checkpoint { kraft_version: 2, ..bootstrap() });
     assert_eq!(newer.start(now()).map(|_| ()), Err(LoadError::KRaftVersion { version: 2 }));
