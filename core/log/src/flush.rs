@@ -103,6 +103,23 @@ impl<D: Disk> FlushPlan<D> {
     /// The log directory is dead.
     pub fn run(mut self) -> Result<Flushed, IoError> {
         self.write()?;
+        self.sync()
+    }
+
+    /// Leaves out the side files, for which a full disk has no room. What is then synced is all that
+    /// makes the batches durable, but a start after a crash must read them: the recovery point stays,
+    /// see [`Log::give_up_flush`].
+    pub fn leave_out_sides(&mut self) {
+        self.writes.clear();
+        self.replaced.clear();
+        self.obsolete.clear();
+    }
+
+    /// Syncs, once `write` has written.
+    ///
+    /// # Errors
+    /// The log directory is dead.
+    pub fn sync(mut self) -> Result<Flushed, IoError> {
         for log in &self.logs {
             log.sync()?;
         }

@@ -262,6 +262,26 @@ fn a_full_disk_refuses_and_loses_nothing() {
 }
 
 #[test]
+fn batches_are_made_durable_on_a_disk_that_is_full() {
+    let (disk, mut log) = empty(LogConfig::default());
+    records(5).append(&mut log).unwrap();
+    let mut plan = log.begin_flush().unwrap().unwrap();
+    disk.set_faults(Faults { bytes_free: Some(0), ..Faults::default() });
+    assert!(plan.write().unwrap_err().is_full());
+    plan.leave_out_sides();
+    assert_eq!(plan.sync().unwrap().end(), Offset(5));
+    log.give_up_flush();
+    assert_eq!(log.recovery_point(), Offset(0), "epochs are not in their file");
+    disk.set_faults(Faults::default());
+    let disk = disk.fork();
+    disk.restart(1);
+    let mut log = open(&disk, LogConfig::default()).unwrap();
+    assert_eq!(read_values(&mut log).len(), 5);
+    log.flush().unwrap();
+    assert_eq!(log.recovery_point(), Offset(5));
+}
+
+#[test]
 fn a_start_after_a_crash_needs_no_room() {
     let (disk, mut log) = empty(small());
     for sequence in 0..40 {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dohle_log::{FlushPlan, Flushed, IoError, LogError};
 use dohle_os::{OsDisk, VolumeSync};
+use dohle_replication::Leader;
 use tracing::{error, warn};
 
 use super::{WriteAhead, writer::sync_segments};
@@ -40,7 +41,8 @@ pub(crate) fn flush(
 }
 
 /// Makes some partitions durable, and commits them, before anybody waits for it: one by one if they are
-/// few, else by `flush`, which flushes all that is dirty.
+/// few, else by `flush`, which flushes all that is dirty. What that leaves, for the disk is full, is
+/// synced one by one, too.
 ///
 /// # Errors
 /// The disk failed.
@@ -51,9 +53,13 @@ pub(crate) fn sync_all(
 ) -> Result<(), IoError> {
     if partitions.len() >= VOLUME_MIN {
         flush();
-        return Ok(());
     }
-    partitions.iter().try_for_each(|partition| sync_segments(way, partition))
+    let lacks_sync = |partition: &&Arc<Partition>| {
+        let is_committed =
+            |leader: &mut Leader<OsDisk>| leader.is_committed(leader.log().log_end_offset());
+        !partition.with_leader(is_committed).unwrap_or(true)
+    };
+    partitions.iter().filter(lacks_sync).try_for_each(|partition| sync_segments(way, partition))
 }
 
 /// Makes the files of many partitions be as a clean stop leaves them, at the price of two syncs. Few are

@@ -90,8 +90,16 @@ pub(crate) fn sync_segments(way: &WriteAhead, partition: &Arc<Partition>) -> Res
         (leader.log().log_end_offset(), plan)
     });
     let end: Offset = match plan {
-        Ok((_, Ok(Some(plan)))) => {
-            let done = match plan.run() {
+        Ok((_, Ok(Some(mut plan)))) => {
+            let is_whole = match plan.write() {
+                Err(error) if error.is_full() => {
+                    warn!(%partition, "synced without what lies beside the batches: {error}");
+                    plan.leave_out_sides();
+                    false
+                }
+                written => written.map(|()| true)?,
+            };
+            let done = match plan.sync() {
                 Err(error) if error.is_full() => {
                     warn!(%partition, "not synced, and not acknowledged before it is: {error}");
                     let _ = partition.with_leader(|leader| leader.log_mut().give_up_flush());
@@ -99,7 +107,10 @@ pub(crate) fn sync_segments(way: &WriteAhead, partition: &Arc<Partition>) -> Res
                 }
                 done => done?,
             };
-            let _ = partition.with_leader(|leader| leader.log_mut().finish_flush(done));
+            let _ = partition.with_leader(|leader| match is_whole {
+                true => leader.log_mut().finish_flush(done),
+                false => leader.log_mut().give_up_flush(),
+            });
             done.end()
         }
         Ok((end, Ok(None))) => end,
