@@ -20,10 +20,14 @@ LEFT_OUT = ["test/integration/test_ssl_integration.py", "test/integration/test_s
 # answer to the old question for one to the new, and asks again after five minutes only. Whether a test is
 # hit hangs on a millisecond, on any broker; what is edited is the client, which is to ask again.
 RACE = [
-    ("            request = self.metadata_request()\n", "            request, asked = self.metadata_request(), set(self._topics)\n"),
+    (
+        "            request = self.metadata_request()\n",
+        "            request, asked = self.metadata_request(), set(self._topics)\n",
+    ),
     (
         "        self.update_metadata(response)\n\n",
-        "        self.update_metadata(response)\n        if self._topics != asked:\n            self.request_update()\n\n",
+        "        self.update_metadata(response)\n"
+        "        if self._topics != asked:\n            self.request_update()\n\n",
     ),
 ]
 STAND_IN = '''"""Stand-in for a file that the source package lacks: for a running broker only its external half is needed."""
