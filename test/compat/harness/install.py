@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -77,6 +78,14 @@ def once(folder, key, make):
             make(folder)
             stamp.write_text(digest)
     return folder
+
+
+def edit(path, pattern, replacement):
+    """Edits a file of somebody's sources; they may have become others, and the edit would do nothing."""
+    text, count = re.subn(pattern, replacement, path.read_text())
+    if count == 0:
+        raise InstallError(f"{path}: nothing to edit matches {pattern}")
+    path.write_text(text)
 
 
 def log_of(name):

@@ -20,14 +20,10 @@ LEFT_OUT = ["test/integration/test_ssl_integration.py", "test/integration/test_s
 # answer to the old question for one to the new, and asks again after five minutes only. Whether a test is
 # hit hangs on a millisecond, on any broker; what is edited is the client, which is to ask again.
 RACE = [
+    (r"request = self\.metadata_request\(\)\n", "request, asked = self.metadata_request(), set(self._topics)\n"),
     (
-        "            request = self.metadata_request()\n",
-        "            request, asked = self.metadata_request(), set(self._topics)\n",
-    ),
-    (
-        "        self.update_metadata(response)\n\n",
-        "        self.update_metadata(response)\n"
-        "        if self._topics != asked:\n            self.request_update()\n\n",
+        r"( +)self\.update_metadata\(response\)\n\n",
+        r"\1self.update_metadata(response)\n\1if self._topics != asked:\n\1    self.request_update()\n\n",
     ),
 ]
 STAND_IN = '''"""Stand-in for a file that the source package lacks: for a running broker only its external half is needed."""
@@ -66,12 +62,8 @@ def build():
             log_of("kafka-python-unpack"),
         )
         cluster = folder / "src" / "kafka" / "cluster.py"
-        text = cluster.read_text()
-        for old, new in RACE:
-            if text.count(old) != 1:
-                raise install.InstallError(f"{cluster}: not what is edited: {old}")
-            text = text.replace(old, new)
-        cluster.write_text(text)
+        for pattern, replacement in RACE:
+            install.edit(cluster, pattern, replacement)
         call([*pip, "install", folder / "src"], log_of("kafka-python-install"))
         # without it Python's own package `test` is found first
         (folder / "src" / "test" / "__init__.py").touch()

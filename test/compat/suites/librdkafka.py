@@ -53,9 +53,9 @@ def build():
             (folder / name).chmod(0o755)
         for test in folder.glob("tests/*.c*"):
             if test.name[:4] in ("0098", "0103", "0107", "0111"):
-                edit(test, r"(create_topic(?:_wait_exists)?\((?:[^,]+, ){3})3\b", r"\g<1>1")
+                install.edit(test, r"(create_topic(?:_wait_exists)?\((?:[^,]+, ){3})3\b", r"\g<1>1")
             if test.name[:4] == "0129":
-                edit(test, r'"segment.bytes", "20000"', '"segment.bytes", "1048576"')
+                install.edit(test, r'"segment.bytes", "20000"', '"segment.bytes", "1048576"')
         # a variable LIBS would be passed to the linker by configure
         env = {k: v for k, v in os.environ.items() if k not in ("LIBS", "CFLAGS", "CXXFLAGS", "LDFLAGS")}
         for step, command in (
@@ -66,10 +66,6 @@ def build():
             call(command, log_of(f"librdkafka-{step}"), cwd=folder, env=env)
 
     return install.once(TARGET / "librdkafka", install.LIBRDKAFKA_CRATE + " edits 1", make) / "tests"
-
-
-def edit(path, pattern, replacement):
-    path.write_text(re.sub(pattern, replacement, path.read_text()))
 
 
 def verdicts(number, tests, node, work, scenario, part=None):
