@@ -11,6 +11,9 @@
 //!
 //! Source: interop facts A.9; the second rule is ours, Kafka cuts.
 
+mod producers;
+mod room;
+
 use std::{collections::BTreeSet, path::PathBuf};
 
 use dohle_base::{Offset, Timestamp, TopicId};
@@ -20,7 +23,7 @@ use crate::{
     checkpoint::{self, SideFileError},
     config::LogConfig,
     deleted::Deleted,
-    disk::{Disk, DiskFile, IoError, read_file},
+    disk::{Disk, DiskFile},
     epoch_cache::{EpochCache, EpochStart},
     error::{Corruption, DamageReason, LogError, Place},
     flush::SidesSaved,
@@ -28,15 +31,12 @@ use crate::{
     log::Log,
     names::FileKind,
     partition_metadata,
-    producer_state::{Producers, snapshot},
+    producer_state::Producers,
     recent::Recent,
     scan::{BatchScan, Head, Scanned, find_valid},
     segment::{Dir, SEGMENT_SIZE_MAX, Segment},
     split, txn_index,
 };
-
-/// The largest snapshot that is read: twenty million producers.
-const SNAPSHOT_SIZE_MAX: usize = 1 << 30;
 
 /// What the one who opens a log knows of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -537,134 +537,6 @@ impl<D: Disk> Log<D> {
             self.write_snapshot_if_room()?;
         }
         self.producers.expire(now, self.config.producer_expiration_ms);
-        Ok(())
-    }
-
-    /// Says of a log that is of a version without snapshots that nothing is known of producers where
-    /// its last two segments begin.
-    fn write_first_snapshots(&mut self) -> Result<(), IoError> {
-        let bases = self.segments.iter().rev().take(2).map(|segment| segment.base);
-        for base in bases.filter(|base| *base > Offset::ZERO).collect::<Vec<_>>() {
-            let nobody = Producers::from_states(Vec::new(), base);
-            self.put_snapshot(base, &snapshot::encode(&nobody))?;
-        }
-        Ok(())
-    }
-
-    /// Seals a segment. On a full disk it has no indexes then: it is searched from its beginning, and
-    /// the next start makes them.
-    fn seal_if_room(&mut self, index: usize) -> Result<(), IoError> {
-        let Some(segment) = self.segments.get_mut(index) else { return Ok(()) };
-        match segment.seal(&self.dir) {
-            Err(error) if error.is_full() => {}
-            sealed => return sealed,
-        }
-        segment.take_indexes();
-        segment.release();
-        for kind in [FileKind::OffsetIndex, FileKind::TimeIndex] {
-            self.dir.remove(segment.base, kind)?;
-        }
-        self.names_changed = true;
-        Ok(())
-    }
-
-    /// Writes a snapshot that spares the next start some reading; on a full disk none.
-    fn write_snapshot_if_room(&mut self) -> Result<(), IoError> {
-        match self.write_snapshot() {
-            Err(error) if error.is_full() => {
-                self.dir.remove(self.producers.end(), FileKind::Snapshot)
-            }
-            written => written,
-        }
-    }
-
-    /// Writes the file of epochs; on a full disk the next flush does.
-    fn save_epochs_if_room(&mut self) -> Result<(), IoError> {
-        match self.save_epochs() {
-            Err(error) if error.is_full() => {
-                self.unsaved_epochs = true;
-                Ok(())
-            }
-            saved => saved,
-        }
-    }
-
-    /// Removes snapshots that no segment begins with, but for the last one, and those outside the
-    /// log.
-    pub(crate) fn sweep_snapshots(&mut self) -> Result<(), LogError> {
-        let bases = self.segments.iter().map(|segment| segment.base).collect::<BTreeSet<_>>();
-        let first = bases.first().copied().unwrap_or(self.log_end);
-        let end = self.log_end;
-        self.remove_snapshots(|offset| offset > end || offset < first)?;
-        let last = self.snapshots.last().copied();
-        Ok(self.remove_snapshots(|offset| !bases.contains(&offset) && Some(offset) != last)?)
-    }
-
-    /// Brings the producers' state to `end`, a batch's first offset: the newest snapshot that can
-    /// be read, and all batches from there on.
-    pub(crate) fn restore_producers(&mut self, end: Offset, clean: bool) -> Result<(), LogError> {
-        self.producers = Producers::from_states(Vec::new(), end);
-        let first = self.segments.first().map_or(end, |segment| segment.base);
-        let start = first.max(self.log_start);
-        if clean && self.snapshots.is_empty() {
-            // A directory of a version without snapshots: nothing to know about producers.
-            return Ok(());
-        }
-        let mut replay_from = start.min(end);
-        while let Some(offset) = self.snapshots.range(..=end).next_back().copied() {
-            // Who has no batch from the log's start on is forgotten, as in Kafka.
-            if offset <= start {
-                break;
-            }
-            if let Some(producers) = self.read_snapshot(offset)? {
-                self.producers = producers;
-                replay_from = offset;
-                break;
-            }
-            self.remove_snapshots(|other| other == offset)?;
-        }
-        self.replay_producers(replay_from, end)?;
-        self.producers.advance(end);
-        Ok(())
-    }
-
-    fn read_snapshot(&self, offset: Offset) -> Result<Option<Producers>, IoError> {
-        let path = self.dir.file(offset, FileKind::Snapshot);
-        let bytes = read_file(&self.dir.disk, &path, SNAPSHOT_SIZE_MAX)?.unwrap_or_default();
-        Ok(snapshot::decode(&bytes).ok().map(|states| Producers::from_states(states, offset)))
-    }
-
-    /// Lets the producers' state take in the batches from `start` to `end`.
-    fn replay_producers(&mut self, start: Offset, end: Offset) -> Result<(), LogError> {
-        if start >= end {
-            return Ok(());
-        }
-        let first = self.floor(start);
-        for segment in self.segments.iter_mut().skip(first) {
-            if segment.base >= end {
-                break;
-            }
-            let Some(head) = segment.locate(&self.dir, start)? else { continue };
-            let size = u64::from(segment.size);
-            let file = segment.file(&self.dir)?.clone();
-            let mut scan = BatchScan::new(&file, u64::from(head.position), size);
-            loop {
-                match scan.next()? {
-                    Scanned::Entry(_, entry) if entry.last_offset() < end => {
-                        self.producers.apply_entry(&entry);
-                    }
-                    Scanned::Entry(..) | Scanned::End => break,
-                    Scanned::Damaged(position, error) => {
-                        let path = file.path();
-                        let reason = DamageReason::Batch(error);
-                        return Err(Corruption::new(path, position, reason).into());
-                    }
-                }
-            }
-            if segment.indexes.is_none() {
-                segment.release();
-            }
-        }
         Ok(())
     }
 }

@@ -1,0 +1,109 @@
+//! What is known of producers when a log is opened: a snapshot, and the batches behind it.
+
+use std::collections::BTreeSet;
+
+use dohle_base::Offset;
+
+use crate::{
+    disk::{Disk, DiskFile, IoError, read_file},
+    error::{Corruption, DamageReason, LogError},
+    log::Log,
+    names::FileKind,
+    producer_state::{Producers, snapshot},
+    scan::{BatchScan, Scanned},
+};
+
+/// The largest snapshot that is read: twenty million producers.
+const SNAPSHOT_SIZE_MAX: usize = 1 << 30;
+
+impl<D: Disk> Log<D> {
+    /// Brings the producers' state to `end`, a batch's first offset: the newest snapshot that can
+    /// be read, and all batches from there on.
+    pub(crate) fn restore_producers(&mut self, end: Offset, clean: bool) -> Result<(), LogError> {
+        self.producers = Producers::from_states(Vec::new(), end);
+        let first = self.segments.first().map_or(end, |segment| segment.base);
+        let start = first.max(self.log_start);
+        if clean && self.snapshots.is_empty() {
+            // A directory of a version without snapshots: nothing to know about producers.
+            return Ok(());
+        }
+        let mut replay_from = start.min(end);
+        while let Some(offset) = self.snapshots.range(..=end).next_back().copied() {
+            // Who has no batch from the log's start on is forgotten, as in Kafka.
+            if offset <= start {
+                break;
+            }
+            if let Some(producers) = self.read_snapshot(offset)? {
+                self.producers = producers;
+                replay_from = offset;
+                break;
+            }
+            self.remove_snapshots(|other| other == offset)?;
+        }
+        self.replay_producers(replay_from, end)?;
+        self.producers.advance(end);
+        Ok(())
+    }
+
+    fn read_snapshot(&self, offset: Offset) -> Result<Option<Producers>, IoError> {
+        let path = self.dir.file(offset, FileKind::Snapshot);
+        let bytes = read_file(&self.dir.disk, &path, SNAPSHOT_SIZE_MAX)?.unwrap_or_default();
+        Ok(snapshot::decode(&bytes).ok().map(|states| Producers::from_states(states, offset)))
+    }
+
+    /// Lets the producers' state take in the batches from `start` to `end`.
+    fn replay_producers(&mut self, start: Offset, end: Offset) -> Result<(), LogError> {
+        if start >= end {
+            return Ok(());
+        }
+        let first = self.floor(start);
+        for segment in self.segments.iter_mut().skip(first) {
+            if segment.base >= end {
+                break;
+            }
+            let Some(head) = segment.locate(&self.dir, start)? else { continue };
+            let size = u64::from(segment.size);
+            let file = segment.file(&self.dir)?.clone();
+            let mut scan = BatchScan::new(&file, u64::from(head.position), size);
+            loop {
+                match scan.next()? {
+                    Scanned::Entry(_, entry) if entry.last_offset() < end => {
+                        self.producers.apply_entry(&entry);
+                    }
+                    Scanned::Entry(..) | Scanned::End => break,
+                    Scanned::Damaged(position, error) => {
+                        let path = file.path();
+                        let reason = DamageReason::Batch(error);
+                        return Err(Corruption::new(path, position, reason).into());
+                    }
+                }
+            }
+            if segment.indexes.is_none() {
+                segment.release();
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes snapshots that no segment begins with, but for the last one, and those outside the
+    /// log.
+    pub(crate) fn sweep_snapshots(&mut self) -> Result<(), LogError> {
+        let bases = self.segments.iter().map(|segment| segment.base).collect::<BTreeSet<_>>();
+        let first = bases.first().copied().unwrap_or(self.log_end);
+        let end = self.log_end;
+        self.remove_snapshots(|offset| offset > end || offset < first)?;
+        let last = self.snapshots.last().copied();
+        Ok(self.remove_snapshots(|offset| !bases.contains(&offset) && Some(offset) != last)?)
+    }
+
+    /// Says of a log that is of a version without snapshots that nothing is known of producers where
+    /// its last two segments begin.
+    pub(super) fn write_first_snapshots(&mut self) -> Result<(), IoError> {
+        let bases = self.segments.iter().rev().take(2).map(|segment| segment.base);
+        for base in bases.filter(|base| *base > Offset::ZERO).collect::<Vec<_>>() {
+            let nobody = Producers::from_states(Vec::new(), base);
+            self.put_snapshot(base, &snapshot::encode(&nobody))?;
+        }
+        Ok(())
+    }
+}
