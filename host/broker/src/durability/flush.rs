@@ -40,9 +40,9 @@ pub(crate) fn flush(
     Ok(())
 }
 
-/// Makes some partitions durable, and commits them, before anybody waits for it: one by one if they are
-/// few, else by `flush`, which flushes all that is dirty. What that leaves, for the disk is full, is
-/// synced one by one, too.
+/// Makes durable what some partitions lack to be committed, before anybody waits for it: by `flush`, which
+/// flushes all that is dirty, if they are many. What that leaves, for the disk is full, and few partitions
+/// are synced one by one.
 ///
 /// # Errors
 /// The disk failed.

@@ -74,16 +74,10 @@ pub(crate) struct WriteAhead {
 /// What waits for the next round and for the next flush.
 #[derive(Debug, Default)]
 struct Pending {
-    frame: Frame,
-    /// Whose batches are in the frame, and where their logs ended.
-    touched: Vec<(Arc<Partition>, Offset)>,
-    /// Partitions whose segments are to be synced instead.
-    unframed: Vec<Arc<Partition>>,
+    work: Work,
     /// Partitions with something that is not flushed.
     dirty: Vec<Arc<Partition>>,
     unflushed: u64,
-    /// Up to which position frames are no longer needed.
-    released: Option<u64>,
     /// The position behind the last synced frame.
     synced: u64,
     is_writer_asleep: bool,
@@ -97,12 +91,21 @@ struct Pending {
     is_over: bool,
 }
 
+/// What a round is about.
+#[derive(Debug, Default)]
+struct Work {
+    frame: Frame,
+    /// Whose batches are in the frame, and where their logs ended.
+    touched: Vec<(Arc<Partition>, Offset)>,
+    /// Partitions whose segments are to be synced instead.
+    unframed: Vec<Arc<Partition>>,
+    /// Up to which position frames are no longer needed.
+    released: Option<u64>,
+}
+
 impl Pending {
     fn has_work(&self) -> bool {
-        !self.touched.is_empty()
-            || !self.unframed.is_empty()
-            || self.released.is_some()
-            || self.stop
+        self.work.has_appends() || self.work.released.is_some() || self.stop
     }
 }
 
@@ -146,11 +149,7 @@ impl WriteAhead {
             self.upkeep.urgent();
         }
         if rule == CommitRule::Synced {
-            if pending.frame.push((partition.topic_id(), partition.index()), batches) {
-                pending.touch(partition, end);
-            } else {
-                pending.unframed.push(Arc::clone(partition));
-            }
+            pending.work.appended(partition, end, batches);
             if !turn::appended(self, || pending.turns += 1) {
                 self.wake_writer(pending);
             }
@@ -191,7 +190,7 @@ impl WriteAhead {
     pub(crate) fn forget(&self, partition: &Arc<Partition>) {
         let mut pending = self.pending();
         pending.dirty.retain(|other| !Arc::ptr_eq(other, partition));
-        pending.unframed.retain(|other| !Arc::ptr_eq(other, partition));
+        pending.work.unframed.retain(|other| !Arc::ptr_eq(other, partition));
         partition.clear_dirty();
     }
 
@@ -224,7 +223,7 @@ impl WriteAhead {
             return;
         }
         let mut pending = self.pending();
-        pending.released = pending.released.max(Some(position));
+        pending.work.released = pending.work.released.max(Some(position));
         self.wake_writer(pending);
     }
 
@@ -242,7 +241,20 @@ impl WriteAhead {
     }
 }
 
-impl Pending {
+impl Work {
+    /// Whether it makes anything durable that was appended.
+    fn has_appends(&self) -> bool {
+        !self.touched.is_empty() || !self.unframed.is_empty()
+    }
+
+    fn appended(&mut self, partition: &Arc<Partition>, end: Offset, batches: &[IoSlice<'_>]) {
+        if self.frame.push((partition.topic_id(), partition.index()), batches) {
+            self.touch(partition, end);
+        } else {
+            self.unframed.push(Arc::clone(partition));
+        }
+    }
+
     fn touch(&mut self, partition: &Arc<Partition>, end: Offset) {
         match self.touched.last_mut() {
             Some((last, last_end)) if Arc::ptr_eq(last, partition) => *last_end = end,

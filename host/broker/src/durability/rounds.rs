@@ -33,7 +33,7 @@ use dohle_net::wake_together;
 use dohle_os::OsFile;
 use tracing::warn;
 
-use super::{Pending, WriteAhead, room::Room, writer::sync_segments};
+use super::{Pending, Work, WriteAhead, room::Room, writer::sync_segments};
 
 /// How long other connections of a thread may be held up by a round. Source: as long as by the turn of
 /// a connection that has much to read, and ten wake-ups of another thread.
@@ -64,7 +64,7 @@ pub(super) struct Rounds {
     wal: Wal<OsFile>,
     room: Room,
     /// What the round is about. Its memory goes back and forth with what is pending.
-    taken: Pending,
+    taken: Work,
 }
 
 /// How long rounds take lately, in microseconds.
@@ -106,7 +106,7 @@ impl WriteAhead {
 
     fn is_for_network(&self, pending: &Pending) -> bool {
         let is_flushing = matches!(self.flushing.try_lock(), Err(TryLockError::WouldBlock));
-        let is_small = pending.touched.len() <= FEW && pending.unframed.is_empty();
+        let is_small = pending.work.touched.len() <= FEW && pending.work.unframed.is_empty();
         is_small && self.pace.is_quick() && !is_flushing && !pending.stop
     }
 
@@ -116,7 +116,7 @@ impl WriteAhead {
         drop(pending);
         let mut rounds = self.rounds();
         let rounds = rounds.as_mut().expect("the writer has started, and not ended");
-        rounds.take(self);
+        std::mem::swap(&mut self.pending().work, &mut rounds.taken);
         if let Err(error) = rounds.run(self, runner) {
             return rounds.fail(self, &error);
         }
@@ -136,7 +136,7 @@ impl WriteAhead {
 
 impl Rounds {
     pub(super) fn new(wal: Wal<OsFile>, room: Room) -> Self {
-        Self { wal, room, taken: Pending::default() }
+        Self { wal, room, taken: Work::default() }
     }
 
     /// Ends what prepares the file.
@@ -144,18 +144,10 @@ impl Rounds {
         self.room.stop();
     }
 
-    fn take(&mut self, way: &WriteAhead) {
-        let mut pending = way.pending();
-        std::mem::swap(&mut pending.frame, &mut self.taken.frame);
-        std::mem::swap(&mut pending.touched, &mut self.taken.touched);
-        std::mem::swap(&mut pending.unframed, &mut self.taken.unframed);
-        self.taken.released = pending.released.take();
-    }
-
-    /// Makes durable what was taken, and commits it.
+    /// Makes durable what was taken, and commits it. Leaves no work behind, but its memory.
     fn run(&mut self, way: &WriteAhead, runner: Runner) -> Result<(), IoError> {
         let began = Instant::now();
-        let released = match self.taken.released {
+        let released = match self.taken.released.take() {
             Some(position) => self.release(position)?,
             None => false,
         };
@@ -177,7 +169,7 @@ impl Rounds {
                 unframed.try_for_each(|partition| sync_segments(way, &partition))
             }
             Runner::Network => {
-                way.pending().unframed.append(&mut self.taken.unframed);
+                way.pending().work.unframed.append(&mut self.taken.unframed);
                 Ok(())
             }
         }
@@ -216,8 +208,7 @@ impl Rounds {
         let mut pending = way.pending();
         pending.is_running = false;
         pending.is_over = true;
-        let touched = std::mem::take(&mut pending.touched);
-        let mut partitions = std::mem::take(&mut pending.unframed);
+        let Work { touched, unframed: mut partitions, .. } = std::mem::take(&mut pending.work);
         partitions.extend(pending.dirty.iter().cloned());
         way.wake_writer(pending);
         let touched = touched.into_iter().chain(self.taken.touched.drain(..));

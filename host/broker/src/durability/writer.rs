@@ -74,7 +74,7 @@ fn next_work(way: &WriteAhead) -> Option<MutexGuard<'_, Pending>> {
         pending = way.arrived.wait(pending).unwrap_or_else(PoisonError::into_inner);
     }
     pending.is_writer_asleep = false;
-    pending.is_over |= pending.stop && pending.touched.is_empty() && pending.unframed.is_empty();
+    pending.is_over |= pending.stop && !pending.work.has_appends();
     (!pending.is_over).then_some(pending)
 }
 
