@@ -332,14 +332,15 @@ def alike(observation, *epochs):
 
 
 def may_be_blind(data, offsets):
-    """Whether a segment may be without timestamps: it begins with offsets that are all cleaned away, or with
-    messages of format 0.
+    """Whether a segment may be newer by what is known of it than its records are: it begins with offsets that
+    are all cleaned away, or with messages of format 0, and counts as new as its file; or its newest records
+    are deleted, for the log starts behind them.
 
-    Kafka takes such a segment for one as new as its file, so it looks for any timestamp there, and tells that
-    no record is so late. Dohle looks on.
+    Kafka looks for a timestamp in the first segment that is new enough, and if it is not there tells that no
+    record is so late. Dohle looks on.
     """
-    found = list(batches(bytes.fromhex(data)))
-    return bool(found) and (found[0].base > offsets["-2 0"][1] or any(b.timestamp < 0 for b in found))
+    found, start = list(batches(bytes.fromhex(data))), offsets["-2 0"][1]
+    return bool(found) and (start > 0 or found[0].base > start or any(b.timestamp < 0 for b in found))
 
 
 def differences(got, wanted, path=()):
