@@ -103,6 +103,10 @@ pub(crate) struct Produce {
     /// Requests that each connection keeps unanswered.
     #[arg(long, default_value_t = 5)]
     pub(crate) in_flight: usize,
+    /// Send the next requests only when all in flight are answered, and then together: what arrives
+    /// together does not depend on time then.
+    #[arg(long)]
+    pub(crate) bursts: bool,
     /// Partitions of the topic.
     #[arg(long, default_value_t = 1)]
     pub(crate) partitions: i32,

@@ -38,7 +38,7 @@ pub(crate) fn run(args: &cli::Produce) -> Result<Value> {
     let created = control.ready_topic(&target.new_topic(args.partitions))?;
 
     let batch = records::batch(args.size, args.codec);
-    let mut load = Load::connect(args, &batch)?;
+    let mut load = Load { bursts: args.bursts, ..Load::connect(args, &batch)? };
     let measured = load.run(Meter::start(&args.phases, target.broker_pid))?;
     if created == Created::Now && !target.keep {
         control.delete_topic(&target.topic)?;
@@ -130,6 +130,8 @@ struct Load {
     links: Vec<Link>,
     lanes: Vec<Lane>,
     in_flight: usize,
+    /// Whether the next requests wait until all in flight are answered.
+    bursts: bool,
     raw_size: usize,
     latencies: Latencies,
 }
@@ -162,7 +164,8 @@ impl Load {
             Ok(Link { socket, inbox, lane, at: 0, owed: 0, sent: VecDeque::new() })
         };
         let links = (0..connections).map(link).collect::<Result<_>>()?;
-        Ok(Self { poller, links, lanes, in_flight, raw_size, latencies: Latencies::new() })
+        let latencies = Latencies::new();
+        Ok(Self { poller, links, lanes, in_flight, bursts: false, raw_size, latencies })
     }
 
     fn run(&mut self, mut meter: Meter) -> Result<Measured> {
@@ -209,8 +212,12 @@ impl Load {
                 }
             }
             meter.count(answers, answers * self.raw_size as u64);
-            link.top_up(lane, in_flight, now)?;
+            let waits = self.bursts && !link.sent.is_empty();
+            link.top_up(lane, if waits { 0 } else { in_flight }, now)?;
         }
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+//! Goal: bursts do not run into each other. Method: a server that answers by hand.
+
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    thread,
+};
+
+use super::*;
+
+const SIZE: usize = 100;
+
+fn lane() -> Lane {
+    let partition = Partition { topic: "t".to_owned(), index: 0 };
+    let batch = records::batch(SIZE, dohle_records::Codec::None);
+    let burst = Burst::new(&partition, -1, &batch, 2).unwrap();
+    Lane { burst, ack: Ack::of(&partition).unwrap() }
+}
+
+/// Two bursts of two requests.
+fn load(bootstrap: SocketAddr) -> Measured {
+    let phases = cli::Phases {
+        warm_up_seconds: Duration::ZERO,
+        warm_up_requests: 0,
+        seconds: Duration::MAX,
+        requests: 2,
+    };
+    let load = Load::over(bootstrap, vec![lane()], 1, 2, SIZE).unwrap();
+    let mut load = Load { bursts: true, ..load };
+    load.run(Meter::start(&phases, None)).unwrap()
+}
+
+fn answer(client: &mut TcpStream, lane: &Lane, base_offset: i64) {
+    let mut frame = Vec::new();
+    lane.ack.put(&mut frame, [0; 4], dohle_base::Offset(base_offset));
+    client.write_all(&frame).unwrap();
+}
+
+#[test]
+fn a_burst_leaves_whole_when_the_last_one_is_answered_whole() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let bootstrap = listener.local_addr().unwrap();
+    let loaded = thread::spawn(move || load(bootstrap));
+    let (mut client, _) = listener.accept().unwrap();
+    let lane = lane();
+    let mut burst = vec![0; lane.burst.bytes.len()];
+    client.read_exact(&mut burst).unwrap();
+    answer(&mut client, &lane, 0);
+    client.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    assert!(client.read(&mut [0]).is_err(), "one of the burst is not answered yet");
+
+    answer(&mut client, &lane, 1);
+    client.set_read_timeout(None).unwrap();
+    client.read_exact(&mut burst).unwrap();
+    answer(&mut client, &lane, 2);
+    answer(&mut client, &lane, 3);
+    assert!(loaded.join().unwrap().requests >= 2);
+}
