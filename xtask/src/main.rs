@@ -17,14 +17,16 @@ cargo xtask COMMAND
   check     formatting, lints and layers: the quick look before a commit
   layers    which crate uses which, against the table in docs/adr/0001
   test      everything a pull request must pass: check, all Rust tests, the protocol against
-            Kafka's own classes, our client and foreign ones against a real node, and a short
-            chaos
+            Kafka's own classes, our client and foreign ones against a real node, what a request
+            costs, and a short chaos
   unit      only the Rust tests
   protocol  only the protocol against Kafka's own classes
   client    only our own client, against a node
   compat    only foreign clients; further arguments go to test/compat/run
   chaos     a real node that is killed, loses power and runs out of disk; further arguments go to
             dohle-chaos: kill, power, bytes or full, --rounds N, --seed S
+  counts    instructions, allocations and system calls of a request: fails where one grew by more
+            than a tenth; --bless expects from now on what is found
   bench     Dohle, Apache Kafka and the floor in turn on the same loads; prints ratios, asserts
             nothing; further arguments go to test/bench/run: --cases, --systems, --rounds N, --long
 ";
@@ -41,6 +43,7 @@ fn main() -> Result<ExitCode> {
         "client" => steps::client()?,
         "compat" => steps::compat(&rest)?,
         "chaos" => steps::chaos(&rest)?,
+        "counts" => steps::counts(&rest)?,
         "bench" => steps::bench(&rest)?,
         "test" => steps::test()?,
         "" | "help" | "--help" | "-h" => print!("{HELP}"),

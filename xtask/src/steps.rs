@@ -105,12 +105,20 @@ pub(crate) fn bench(args: &[String]) -> Result<()> {
     run("test/bench/run", &args)
 }
 
+/// What a request costs in instructions, allocations and system calls, against what it may.
+pub(crate) fn counts(args: &[String]) -> Result<()> {
+    run("cargo", &["build", "--release", "--package", "dohle-cli", "--package", "dohle-bench"])?;
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    run("test/bench/counts", &args)
+}
+
 /// Everything that a pull request must pass.
 pub(crate) fn test() -> Result<()> {
     check()?;
     unit()?;
     protocol()?;
     client()?;
+    counts(&[])?;
     compat(&[])?;
     chaos(&[])
 }

@@ -1,23 +1,34 @@
 """System calls of a broker per request, counted by strace in a run of its own: tracing costs time.
 
-Everything that the broker's threads call meanwhile is counted, timers and housekeeping too, and divided by the
-requests.
+Everything that the broker's threads call meanwhile is counted, timers and housekeeping too. The benchmark's row
+attaches to a broker that runs, of any kind, and divides by the requests; the counts that must hold start Dohle under
+strace, and read off what a load added.
 """
 
+import re
 import shutil
 import signal
 import subprocess
 import time
+from collections import Counter
 from pathlib import Path
 
 from harness import install
 
+from .counted import CountedDohle
 from .systems import Failure
 
 REQUESTS = 3_000
 TOPIC = ["--topic", "traced", "--keep", "--size", 1_024, "--connections", 1, "--in-flight", 1]
 
+# A call's first line; where another thread comes between, `<... name resumed>` follows.
+CALL = re.compile(r"\d+ +(\w+)\(")
+
 _missing = None
+
+
+def install_strace():
+    install.debian(["strace"], lambda: shutil.which("strace"))
 
 
 def available(notes):
@@ -25,7 +36,7 @@ def available(notes):
     global _missing
     if _missing is None:
         try:
-            install.debian(["strace"], lambda: shutil.which("strace"))
+            install_strace()
             _missing = False
         except (install.InstallError, OSError):
             _missing = True
@@ -79,3 +90,30 @@ def parse(summary):
         if len(fields) in (5, 6) and fields[3].isdigit() and fields[-1] != "total":
             calls[fields[-1]] = int(fields[3])
     return calls
+
+
+class StracedDohle(CountedDohle):
+    """Traced from its start, by a grandchild of its own: that needs no leave to attach to what runs already."""
+
+    def format(self):
+        super().format()
+        self.trace = self.folder / "strace.txt"
+        self.read = 0
+
+    def start_command(self):
+        strace = ["strace", "-D", "-f", "-qq", "--signal=none", "--raw=all", f"--output={self.trace}"]
+        return [*strace, *super().start_command()]
+
+    def count(self):
+        """Calls by name, of all threads."""
+        with open(self.trace, "rb") as file:
+            file.seek(self.read)
+            added = file.read()
+        whole = added[: added.rfind(b"\n") + 1]
+        self.read += len(whole)
+        return parse_trace(whole.decode(errors="replace"))
+
+
+def parse_trace(text):
+    found = (CALL.match(line) for line in text.splitlines())
+    return Counter(call.group(1) for call in found if call)
