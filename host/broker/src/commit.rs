@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use dohle_base::{ErrorCode, Offset};
 use dohle_replication::wait::{Satisfied, Wait};
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use crate::{partition::Partition, time_limit::within};
@@ -11,7 +12,7 @@ use crate::{partition::Partition, time_limit::within};
 /// Appends that are not committed yet.
 #[derive(Default)]
 pub(crate) struct Uncommitted {
-    writes: Vec<Write>,
+    writes: SmallVec<[Write; 1]>,
 }
 
 /// One of them.

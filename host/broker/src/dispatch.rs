@@ -5,7 +5,7 @@
 //! ApiVersions, whose answer in version 0 tells a newer client what to try (KIP-511), the
 //! connection is closed, as Kafka does: there is no form in which an error could be told.
 
-use std::{cell::RefCell, sync::Arc};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use dohle_net::{ConnectionContext, Handler, Outcome, Part, Reply, Response};
@@ -18,12 +18,19 @@ use crate::{
     Broker,
     api::{
         self, Endpoint,
-        endpoint::{Answer, Body, Call, ResponseOf},
+        endpoint::{Answer, Body, Call},
     },
     durability::begin_turns,
     metrics::Tally,
     time_limit::start_clock,
 };
+
+/// What the answers of a thread are written into, piece by piece: enough for a burst of short ones, and
+/// little for one that is not taken to hold.
+const OUTPUT_SIZE: usize = 4 * 1024;
+
+/// So much must be left of it for the next answer: most are shorter.
+const ANSWER_ROOM: usize = 256;
 
 /// How large an output buffer may grow before it is given back after use.
 const OUTPUT_KEPT_MAX: usize = 256 * 1024;
@@ -31,9 +38,15 @@ const OUTPUT_KEPT_MAX: usize = 256 * 1024;
 /// Answers the frames of one network thread.
 pub struct Dispatcher {
     broker: Arc<Broker>,
+    /// Also for answers that are known later.
+    encoder: Rc<Encoder>,
+}
+
+/// Encodes the answers of one network thread.
+struct Encoder {
     /// What this thread has answered.
     tally: Arc<Tally>,
-    /// Reused for every answer that leaves at once.
+    /// What is left of the buffer of the last answers.
     output: RefCell<BytesMut>,
 }
 
@@ -43,7 +56,7 @@ impl Dispatcher {
         let tally = broker.metrics.tally();
         begin_turns();
         start_clock();
-        Self { broker, tally, output: RefCell::new(BytesMut::new()) }
+        Self { broker, encoder: Rc::new(Encoder { tally, output: RefCell::default() }) }
     }
 }
 
@@ -66,8 +79,9 @@ impl Handler for Dispatcher {
         if !api.versions.contains(&version) {
             if api.key == ApiKey::ApiVersions {
                 let response = api::api_versions::unknown_version();
-                let output = self.output.take();
-                return self.send(output, api.key, 0, prefix.correlation_id, Body::plain(response));
+                let body = Body::plain(response);
+                let response = self.encoder.encode(api.key, 0, prefix.correlation_id, body);
+                return response.map_or(Reply::Close, Reply::Now);
             }
             let name = api.key.name();
             return refuse(connection, &format_args!("{name} version {version} is not served"));
@@ -77,10 +91,10 @@ impl Handler for Dispatcher {
             Ok((_, header)) => header,
             Err(error) => return refuse(connection, &error),
         };
-        self.tally.asked(api.key);
+        self.encoder.tally.asked(api.key);
         let call = Call {
             broker: &self.broker,
-            tally: &self.tally,
+            tally: &self.encoder.tally,
             version,
             client_id: header.client_id.as_ref(),
             connection,
@@ -104,34 +118,20 @@ impl Dispatcher {
         };
         drop(reader); // What the request needs of the frame it holds itself.
         match E::handle(call, request) {
-            Answer::Now(body) => self.send(self.output.take(), key, version, correlation_id, body),
+            Answer::Now(body) => {
+                let response = self.encoder.encode(key, version, correlation_id, body);
+                response.map_or(Reply::Close, Reply::Now)
+            }
             Answer::Later(body) => {
-                let tally = Arc::clone(&self.tally);
+                let encoder = Rc::clone(&self.encoder);
                 Reply::later(async move {
-                    let (body, output) = (body.await, BytesMut::new());
-                    let (_, response) =
-                        encode::<ResponseOf<E>>(&tally, output, key, version, correlation_id, body);
+                    let response = encoder.encode(key, version, correlation_id, body.await);
                     response.map_or(Outcome::Close, Outcome::Response)
                 })
             }
             Answer::Silent => Reply::Nothing,
             Answer::Close => Reply::Close,
         }
-    }
-
-    fn send<M: Message>(
-        &self,
-        output: BytesMut,
-        key: ApiKey,
-        version: i16,
-        correlation_id: i32,
-        body: Body<M>,
-    ) -> Reply {
-        let (output, response) = encode(&self.tally, output, key, version, correlation_id, body);
-        if output.capacity() <= OUTPUT_KEPT_MAX {
-            self.output.replace(output);
-        }
-        response.map_or(Reply::Close, Reply::Now)
     }
 }
 
@@ -141,37 +141,48 @@ fn refuse(connection: &ConnectionContext, why: &dyn std::fmt::Display) -> Reply 
     Reply::Close
 }
 
-/// Encodes into `output` and gives back what is left of it. A message that its version cannot carry
-/// is our own fault: the client sees a closed connection, the log says which field.
-fn encode<M: Message>(
-    tally: &Tally,
-    output: BytesMut,
-    key: ApiKey,
-    version: i16,
-    correlation_id: i32,
-    body: Body<M>,
-) -> (BytesMut, Option<Response>) {
-    let mut writer = Writer::over(output);
-    let result = encode_response(&mut writer, key, version, correlation_id, &body.message);
-    tally.answered(key, writer.errors(), body.ranges.iter().map(Part::size).sum());
-    let (mut output, splices) = writer.into_parts();
-    if let Err(error) = result {
-        error!(api = key.name(), version, "an answer could not be encoded: {error}");
-        output.clear();
-        return (output, None);
+impl Encoder {
+    /// The answer as bytes; none if its version cannot carry it. That is our own fault: the client
+    /// sees a closed connection, the log says which field.
+    fn encode<M: Message>(
+        &self,
+        key: ApiKey,
+        version: i16,
+        correlation_id: i32,
+        body: Body<M>,
+    ) -> Option<Response> {
+        let mut output = self.output.take();
+        if output.capacity() < ANSWER_ROOM {
+            output.reserve(OUTPUT_SIZE); // The old memory, once its answers have left.
+        }
+        let mut writer = Writer::over(output);
+        let result = encode_response(&mut writer, key, version, correlation_id, &body.message);
+        let size = body.ranges.iter().map(Part::size).sum();
+        self.tally.answered(key, writer.errors(), size);
+        let (mut output, splices) = writer.into_parts();
+        let encoded = output.split().freeze();
+        if output.capacity() <= OUTPUT_KEPT_MAX {
+            self.output.replace(output);
+        }
+        match result {
+            Ok(()) => Some(interleave(&encoded, &splices, body.ranges)),
+            Err(error) => {
+                error!(api = key.name(), version, "an answer could not be encoded: {error}");
+                None
+            }
+        }
     }
-    let encoded = output.split().freeze();
-    (output, Some(interleave(&encoded, &splices, body.ranges)))
 }
 
 /// The encoded bytes with the file ranges in their gaps.
 fn interleave(encoded: &Bytes, splices: &[Splice], ranges: Vec<Part>) -> Response {
     let Some(first) = splices.first() else { return Response::new(encoded.clone()) };
     let mut parts = Vec::with_capacity(2 * splices.len());
-    let mut ranges: Vec<Option<Part>> = ranges.into_iter().map(Some).collect();
+    let mut ranges = ranges.into_iter().enumerate();
     for (at, splice) in splices.iter().enumerate() {
-        let range = ranges.get_mut(splice.token as usize).and_then(Option::take);
-        let range = range.expect("each splice has a range of its own");
+        let (_, range) = ranges
+            .find(|(token, _)| *token == splice.token as usize)
+            .expect("each splice has a range of its own, in the same order");
         assert_eq!(range.size(), u64::from(splice.len), "the range has the length told");
         parts.push(range);
         let end = splices.get(at + 1).map_or(encoded.len(), |next| next.at);

@@ -49,7 +49,7 @@ pub(crate) enum Answer<R> {
 pub(crate) struct Body<R> {
     /// The message.
     pub(crate) message: R,
-    /// The ranges; a field's token is the index of its own.
+    /// The ranges in the order of their fields; a field's token is the index of its own.
     pub(crate) ranges: Vec<Part>,
 }
 

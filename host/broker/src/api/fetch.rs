@@ -27,6 +27,8 @@ use dohle_replication::{
     wait::{Satisfied, Wait},
 };
 
+use smallvec::SmallVec;
+
 use super::{Answer, Body, Call, Endpoint, new_leader};
 use crate::{Broker, metadata::Published, partition::Partition, storage, time_limit::within};
 use dohle_os::{OsDisk, OsFile};
@@ -38,6 +40,8 @@ const NEW_LEADER_VERSION: i16 = 12;
 /// From here on it says where, too (KIP-951).
 const ENDPOINTS_VERSION: i16 = 16;
 const READ_COMMITTED: i8 = 1;
+/// For so many partitions nothing is allocated that the answer does not keep.
+const FEW: usize = 4;
 
 pub(crate) struct Fetch;
 
@@ -250,7 +254,8 @@ impl Serving {
     }
 
     fn answer(&self, findings: Findings) -> Body<FetchResponse> {
-        let news: Vec<PartitionNews> = findings.of_partitions.iter().map(news_of).collect();
+        let news: SmallVec<[PartitionNews; FEW]> =
+            findings.of_partitions.iter().map(news_of).collect();
         let now = self.broker.clock.now().instant;
         let shape = self.broker.sessions().finish(now, &self.plan, &news);
         let mut response =
