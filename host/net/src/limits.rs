@@ -64,6 +64,17 @@ pub(crate) const SCRATCH_BYTES: usize = 64 * 1024;
 /// Most bytes of one `sendfile`, so that one fetch does not hold a thread for long.
 pub(crate) const SENDFILE_MAX: usize = 1024 * 1024;
 
+/// A range of a file is looked at so often to see whether it is in memory, and at its end. The system
+/// reads ahead, and drops, half as much at a time or more.
+pub(crate) const COLD_PROBE_BYTES: usize = 256 * 1024;
+
+/// Bytes that are read at once to bring a range into memory.
+pub(crate) const COLD_READ_BYTES: usize = 128 * 1024;
+
+/// Threads that wait for the disk in the place of one network thread. A disk that needs more of them at
+/// work to be fast has others.
+pub(crate) const COLD_THREADS_MAX: usize = 4;
+
 /// Bytes that a connection moves before the other connections of its thread get their turn; about
 /// half a millisecond.
 pub(crate) const TURN_BYTES_MAX: usize = 1024 * 1024;
