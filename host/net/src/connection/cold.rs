@@ -1,8 +1,8 @@
 //! Reads of what is not in memory, kept off the network threads.
 //!
 //! `sendfile` of such a range waits for the disk, and with it every connection of its thread: a consumer
-//! that reads yesterday's records would hold up producers. So a range is looked at first, which costs two
-//! calls of a quarter of a microsecond, and if the disk is to be waited for another thread does it.
+//! that reads yesterday's records would hold up producers. So a range is looked at first, which costs a
+//! call of a quarter of a microsecond, and if the disk is to be waited for another thread does it.
 //!
 //! ```text
 //!  range ──▶ in memory? ──yes──▶ sendfile
@@ -21,10 +21,11 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::limits::{COLD_PROBE_BYTES, COLD_READ_BYTES};
 
-/// Whether some of the range is not in memory. A file system that does not tell has all of it there.
+/// Whether some of the range is not in memory. Logs are read forwards, so it is the end that is missing.
+/// A file system that does not tell has all of it there.
 pub(super) fn is_cold(file: BorrowedFd<'_>, position: u64, len: usize) -> bool {
     let last = len.saturating_sub(1);
-    let mut probes = (0..last).step_by(COLD_PROBE_BYTES).chain([last]);
+    let mut probes = (0..last).step_by(COLD_PROBE_BYTES).skip(1).chain([last]);
     probes.any(|at| {
         let mut byte = [0];
         let mut buffer = [IoSliceMut::new(&mut byte)];
