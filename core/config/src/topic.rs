@@ -27,7 +27,7 @@ pub struct TopicConfig {
     pub segment_index_bytes: i32,
     /// Bytes of records between two entries of an index.
     pub index_interval_bytes: i32,
-    /// Whether a segment's file gets its full size at once.
+    /// Whether room for a whole segment is set aside at once.
     pub preallocate: bool,
     /// Records after which the log is synced.
     pub flush_messages: i64,

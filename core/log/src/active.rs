@@ -338,6 +338,8 @@ impl<D: Disk> Log<D> {
                 partition_metadata::write_early(&self.dir.disk, self.dir.path(), topic)?;
             }
         }
+        let coming = slices.iter().map(|slice| slice.len()).sum();
+        segment.reserve(&self.dir, coming, &self.config)?;
         let file = segment.file(&self.dir)?;
         self.as_closed = false;
         let written = file.write_all_at(slices, position);
@@ -452,6 +454,7 @@ impl<D: Disk> Log<D> {
         self.write_snapshot()?;
         let last = self.segments.last_mut().expect("a log has at least one segment");
         last.write_indexes(&self.dir)?;
+        last.give_back_room(&self.dir)?;
         let (old, old_is_empty) = (last.base, last.size == 0);
         let segment = Segment::create(&self.dir, base, &self.config, now)?;
         last.indexes = None;

@@ -12,6 +12,8 @@ pub struct LogConfig {
     /// How much earlier than that, so that not all partitions roll at once; chosen at random below
     /// `segment.jitter.ms` by whoever opens the log.
     pub segment_jitter_ms: i64,
+    /// Whether room for a whole segment is set aside at once. `preallocate`.
+    pub preallocate: bool,
     /// Bytes between two index entries. `index.interval.bytes`.
     pub index_interval_bytes: u32,
     /// The most bytes of an index. `segment.index.bytes`.
@@ -71,6 +73,7 @@ impl Default for LogConfig {
             segment_bytes_max: 1 << 30,
             segment_ms_max: 7 * 24 * 60 * 60 * 1_000,
             segment_jitter_ms: 0,
+            preallocate: false,
             index_interval_bytes: 4_096,
             segment_index_bytes_max: 10 << 20,
             message_bytes_max: 1_048_588,

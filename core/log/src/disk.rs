@@ -47,6 +47,8 @@ pub enum Operation {
     Size,
     /// Setting the size.
     Truncate,
+    /// Setting room aside.
+    Reserve,
     /// Making a file's bytes durable.
     Sync,
     /// Making a directory's names durable.
@@ -71,6 +73,7 @@ impl std::fmt::Display for Operation {
             Self::Write => "write",
             Self::Size => "size of",
             Self::Truncate => "truncate",
+            Self::Reserve => "reserve room in",
             Self::Sync => "sync",
             Self::SyncDir => "sync directory",
             Self::Rename => "rename",
@@ -225,6 +228,17 @@ pub trait DiskFile: Clone + Send + Sync + 'static {
     /// # Errors
     /// What the system says.
     fn truncate(&self, size: u64) -> Result<(), IoError>;
+
+    /// Sets aside room for bytes from `start` to `end`, which may lie behind the end of the file:
+    /// neither its size nor its bytes change. `truncate` to its size gives back what was not used.
+    /// A disk that cannot do so has nothing to do.
+    ///
+    /// # Errors
+    /// What the system says; some room may have been set aside.
+    fn reserve(&self, start: u64, end: u64) -> Result<(), IoError> {
+        let _ = (start, end);
+        Ok(())
+    }
 
     /// Makes bytes and size durable.
     ///

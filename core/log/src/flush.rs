@@ -365,6 +365,7 @@ impl<D: Disk> Log<D> {
             // Kafka may have made the file longer than its content.
             file.truncate(size)?;
         }
+        segment.give_back_room(&self.dir)?;
         segment.write_indexes(&self.dir)?;
         let base = segment.base;
         self.names_changed = true;

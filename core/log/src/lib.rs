@@ -40,6 +40,7 @@ mod recent;
 mod recover;
 mod redo;
 mod relocate;
+mod reserve;
 mod retention;
 mod scan;
 mod search;

@@ -17,6 +17,7 @@ use crate::{
     error::LogError,
     names::{FileKind, SegmentFile},
     offset_index::{self, IndexedOffset, OffsetIndex},
+    reserve::Reserve,
     scan::{Head, HeadScan},
     search::InFile,
     time_index::{self, IndexedTime, TimeIndex},
@@ -118,6 +119,8 @@ pub(crate) struct Segment<F> {
     pub(crate) indexes: Option<Indexes>,
     /// Whether the file is yet to be made, by the first append.
     is_unwritten: bool,
+    /// The room that the file has ahead.
+    reserve: Reserve,
     /// Opened when needed.
     file: Option<F>,
     /// The greatest timestamp; looked up when needed.
@@ -182,6 +185,7 @@ impl<F: DiskFile> Segment<F> {
             has_aborts: false,
             indexes: None,
             is_unwritten: false,
+            reserve: Reserve::default(),
             file: None,
             newest: None,
             first_timestamp: None,
@@ -235,6 +239,38 @@ impl<F: DiskFile> Segment<F> {
         self.newest = Some(IndexedTime::none(self.base));
         self.first_timestamp = None;
         self.size = 0;
+    }
+
+    /// Sets room aside for `coming` bytes and more, if that is due.
+    pub(crate) fn reserve<D: Disk<File = F>>(
+        &mut self,
+        dir: &Dir<D>,
+        coming: usize,
+        config: &LogConfig,
+    ) -> Result<(), IoError> {
+        let (size, coming) = (self.size, u32::try_from(coming).unwrap_or(u32::MAX));
+        if let Some(end) = self.reserve.due(size, coming, config) {
+            match self.file(dir)?.reserve(size.into(), end.into()) {
+                Ok(()) => self.reserve.reach(end),
+                // It is to be written all the same; if that fails, too, the client is told.
+                Err(_) => self.reserve.give_up(),
+            }
+        }
+        Ok(())
+    }
+
+    /// The segment is written no more: what room it has ahead is for others. What lies behind its
+    /// batches goes, too.
+    pub(crate) fn give_back_room<D: Disk<File = F>>(
+        &mut self,
+        dir: &Dir<D>,
+    ) -> Result<(), IoError> {
+        if self.reserve.may_exceed(self.size) {
+            let size = u64::from(self.size);
+            self.file(dir)?.truncate(size)?;
+        }
+        self.reserve = Reserve::default();
+        Ok(())
     }
 
     /// The open file.
@@ -498,6 +534,7 @@ impl<F: DiskFile> Segment<F> {
         file.truncate(u64::from(position))?;
         file.sync()?;
         self.size = position;
+        self.reserve = Reserve::default();
         if position == 0 {
             self.reset(config);
             return Ok(());

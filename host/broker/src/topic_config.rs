@@ -48,6 +48,7 @@ pub(crate) fn log_config(
         segment_bytes_max: unsigned(topic.segment_bytes),
         segment_ms_max: topic.segment_ms_max(),
         segment_jitter_ms: topic.draw_segment_jitter_ms(rng),
+        preallocate: topic.preallocate,
         index_interval_bytes: unsigned(topic.index_interval_bytes),
         segment_index_bytes_max: unsigned(topic.segment_index_bytes),
         message_bytes_max: unsigned(topic.max_message_bytes),

@@ -17,6 +17,7 @@
 //! that wait, answers that the peer does not take); the peer then feels it through TCP.
 
 mod answers;
+mod cold;
 mod idle;
 mod input;
 mod output;

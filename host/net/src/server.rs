@@ -20,7 +20,7 @@ use tokio::{
 use crate::{
     BoundListener, Handler, ListenerSpec, Options, ThreadCounters,
     admission::Admission,
-    limits::HANDOVER_MAX,
+    limits::{COLD_THREADS_MAX, HANDOVER_MAX},
     listener::{self, Acceptor, Dealer},
     thread::{self, Incoming, StopAt, ThreadState},
 };
@@ -241,15 +241,16 @@ fn acceptors(
 /// The life of a network thread.
 fn run_thread<H: Handler>(start: ThreadStart, make_handler: impl FnOnce() -> H) {
     let ThreadStart { state, incoming, acceptors, stop, started } = start;
-    let runtime =
-        match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
-            Ok(runtime) => runtime,
-            Err(error) => {
-                // The starter may have given up; then nobody is to be told.
-                let _ = started.send(Err(error));
-                return;
-            }
-        };
+    let mut builder = Builder::new_current_thread();
+    builder.enable_all().max_blocking_threads(COLD_THREADS_MAX);
+    let runtime = match builder.build_local(LocalOptions::default()) {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            // The starter may have given up; then nobody is to be told.
+            let _ = started.send(Err(error));
+            return;
+        }
+    };
     runtime.block_on(async move {
         let handler = make_handler();
         for (acceptor, socket) in acceptors {

@@ -215,6 +215,10 @@ pub(crate) struct Floor {
     /// Where the files of partitions go.
     #[arg(long)]
     pub(crate) dir: PathBuf,
+    /// Keep what was given in new files, the last 256 MiB of each partition, instead of writing it
+    /// over in one.
+    #[arg(long)]
+    pub(crate) new_files: bool,
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {

@@ -1,18 +1,20 @@
 //! The floor: the least that a broker can do for these loads, to see what the machine itself costs.
 //!
 //! ```text
-//! produce   recv → CRC-32C → base offset in place → pwrite to a recycled file → 64-byte answer
+//! produce   recv → CRC-32C → base offset in place → pwrite to a recycled file → 64-byte answer;
+//!           or to new files, of which the oldest goes
 //! fetch     header + sendfile; at the end of the log it waits for the next append
 //! durable   one fdatasync for all that came in one round of epoll, and then the answers
 //! ```
 //!
 //! One thread, one epoll, level-triggered; answers of one read leave in one write. It keeps no
-//! metadata, checks nothing but checksums, overwrites its log in a ring and forgets all at its end:
+//! metadata, checks nothing but checksums, overwrites or removes what it was given and forgets all at its end:
 //! a measure, not a broker. Nobody but the generator may rely on it.
 
 mod connection;
 mod fetch;
 mod log;
+mod new_files;
 mod produce_frame;
 mod ring;
 mod topics;
@@ -21,7 +23,6 @@ use std::{
     collections::HashMap,
     io,
     net::TcpListener,
-    path::Path,
     time::{Duration, Instant},
 };
 
@@ -67,16 +68,16 @@ pub(crate) fn run(args: &cli::Floor) -> Result<()> {
     // A file for each partition and a socket for each connection: as many as there may be.
     let maximum = getrlimit(Resource::Nofile).maximum;
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).context("open files")?;
-    serve(&listener, &args.dir)
+    serve(&listener, Topics::in_dir(&args.dir, args.new_files)?)
 }
 
-fn serve(listener: &TcpListener, dir: &Path) -> Result<()> {
+fn serve(listener: &TcpListener, topics: Topics) -> Result<()> {
     listener.set_nonblocking(true)?;
     let mut floor = Floor {
         poller: Poller::new()?,
         connections: HashMap::new(),
         connections_seen: LISTENER,
-        topics: Topics::in_dir(dir)?,
+        topics,
         parked: Vec::new(),
         held: Vec::new(),
     };

@@ -36,8 +36,9 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
     "flush.ms": Long = i64::MAX, at_least(0),
         synonyms(&[same("log.flush.interval.ms"), same("log.flush.scheduler.interval.ms")]), used;
 
-    /// Whether a new segment's file gets its full size at once.
-    "preallocate": Boolean = false, synonyms(&[same("log.preallocate")]);
+    /// Whether room for a whole segment is set aside on the disk at once; its file grows as it is
+    /// written all the same.
+    "preallocate": Boolean = false, synonyms(&[same("log.preallocate")]), used;
 
     /// How long records are kept; -1 means for ever.
     "retention.ms": Long = 604_800_000, at_least(-1),

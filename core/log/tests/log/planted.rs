@@ -46,8 +46,7 @@ enum Planted {
     NoRetire,
 }
 
-/// How each is found. Faults of cleaning and retention, such as a tombstone that is dropped too early,
-/// get their rows with an `Op` that cleans.
+/// How each is found. Those of cleans, which need no power cut, are `compact::planted`'s.
 const KINDS: [(Planted, Fault); 7] = [
     (Planted::NoSyncOfBatches, Fault::PowerCut),
     (Planted::NoSyncOfNames, Fault::PowerCut),

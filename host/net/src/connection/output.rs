@@ -2,22 +2,27 @@
 //! possible.
 //!
 //! Consecutive pieces in memory, and short file ranges read into the thread's scratch buffer, leave
-//! in one vectored write. A long file range follows by `sendfile`; what precedes it is sent with
-//! the flag that more follows, so that the head of an answer shares a packet with its data.
+//! in one vectored write. A long file range follows by `sendfile`, once it is in memory; what precedes
+//! it is sent with the flag that more follows, so that the head of an answer shares a packet with its
+//! data.
 
 use std::{
     collections::VecDeque,
     fs::File,
+    future::Future,
     io::{self, IoSlice},
-    os::unix::fs::FileExt,
+    os::{fd::AsFd, unix::fs::FileExt},
+    pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Buf;
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use smallvec::SmallVec;
-use tokio::{io::Interest, net::TcpStream};
+use tokio::{io::Interest, net::TcpStream, task::JoinHandle};
 
+use super::cold;
 use crate::{
     Part, Response,
     limits::{FILE_COPIED_MAX, PIECE_OVERHEAD, SENDFILE_MAX, WRITE_PIECES_MAX},
@@ -34,6 +39,10 @@ const QUEUE_KEPT: usize = 32;
 pub(crate) struct Output {
     parts: VecDeque<Part>,
     memory_bytes: usize,
+    /// How many bytes of the file range at the front are known to be in memory.
+    warm: usize,
+    /// The read that brings the next ones there.
+    cold_read: Option<JoinHandle<()>>,
 }
 
 /// The next pieces for one vectored write.
@@ -71,6 +80,7 @@ impl Output {
         budget: &mut usize,
     ) -> Poll<io::Result<()>> {
         while !self.parts.is_empty() && *budget > 0 {
+            ready!(self.poll_warm(cx));
             ready!(stream.poll_write_ready(cx))?;
             let mut sent = 0;
             let result =
@@ -87,6 +97,27 @@ impl Output {
             self.parts = VecDeque::new();
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Waits until the next `sendfile` does not have to wait for the disk.
+    fn poll_warm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(Part::File { file, position, len }) = self.parts.front() else {
+            return Poll::Ready(());
+        };
+        if self.warm > 0 || *len as usize <= FILE_COPIED_MAX {
+            return Poll::Ready(());
+        }
+        let len = SENDFILE_MAX.min(*len as usize);
+        if self.cold_read.is_none() && cold::is_cold(file.as_fd(), *position, len) {
+            self.cold_read = Some(cold::read(Arc::clone(file), *position, len));
+        }
+        if let Some(read) = &mut self.cold_read {
+            // What went wrong with it `sendfile` finds out.
+            let _ = ready!(Pin::new(read).poll(cx));
+            self.cold_read = None;
+        }
+        self.warm = len;
+        Poll::Ready(())
     }
 
     fn push_part(&mut self, part: Part) {
@@ -169,6 +200,7 @@ impl Output {
             let size = usize::try_from(part.size()).unwrap_or(usize::MAX);
             let taken = size.min(sent);
             sent -= taken;
+            self.warm = self.warm.saturating_sub(taken);
             match part {
                 Part::Bytes(bytes) => {
                     self.memory_bytes -= taken;
@@ -181,6 +213,7 @@ impl Output {
             }
             if taken == size {
                 self.parts.pop_front();
+                self.warm = 0;
             }
         }
     }

@@ -8,7 +8,10 @@ use std::{
 };
 
 use dohle_net::Options;
-use rustix::net::sockopt::set_socket_recv_buffer_size;
+use rustix::{
+    fs::{Advice, fadvise},
+    net::sockopt::set_socket_recv_buffer_size,
+};
 
 use crate::kit::{Ask, Numbers, Peer, Service};
 
@@ -97,6 +100,36 @@ fn a_slow_reader_gets_every_byte() {
         assert_eq!(other.ask(&Ask::Echo(b"still there")), b"still there");
     }
     assert!(received[4..] == wanted);
+}
+
+#[test]
+fn what_is_on_the_disk_only_arrives_like_the_rest() {
+    let (file, contents) = file();
+    file.sync_all().expect("a disk");
+    let evicted = file.try_clone().expect("a file");
+    let service = Service::with_file(Options::default(), Some(file));
+    let (mut peer, mut other) = (service.peer(), service.peer());
+    let all = [(3, SIZE as u32 - 3)];
+    let parts = [(0, 100), (1_000_000, 70_000), (5_000_000, 1_500_000), (2_000_000, 5_000)];
+    for ranges in [&all[..], &parts, &all] {
+        fadvise(&evicted, 0, None, Advice::DontNeed).expect("a file");
+        peer.send(&Ask::Ranges(ranges));
+        assert_eq!(other.ask(&Ask::Echo(b"meanwhile")), b"meanwhile");
+        assert!(peer.receive() == expected(&contents, ranges), "wrong bytes for {ranges:?}");
+    }
+}
+
+#[test]
+fn a_peer_may_leave_while_the_disk_is_read() {
+    let (file, contents) = file();
+    file.sync_all().expect("a disk");
+    let evicted = file.try_clone().expect("a file");
+    let service = Service::with_file(Options::default(), Some(file));
+    for _ in 0..20 {
+        fadvise(&evicted, 0, None, Advice::DontNeed).expect("a file");
+        service.peer().send(&Ask::Ranges(&[(0, SIZE as u32)]));
+    }
+    check(&mut service.peer(), &contents, &[(1, SIZE as u32 - 1)]);
 }
 
 #[test]

@@ -24,7 +24,10 @@ use dohle_log::{
     Disk, DiskFile, IoError,
     disk::{DirEntry, OpenMode, Operation},
 };
-use rustix::io::{Errno, pwritev, retry_on_intr};
+use rustix::{
+    fs::{FallocateFlags, fallocate},
+    io::{Errno, pwritev, retry_on_intr},
+};
 
 /// The most parts of a write. Source: `IOV_MAX` of Linux.
 const PARTS_MAX: usize = 1024;
@@ -158,6 +161,15 @@ impl DiskFile for OsFile {
 
     fn truncate(&self, size: u64) -> Result<(), IoError> {
         self.open.file.set_len(size).map_err(self.failed(Operation::Truncate))
+    }
+
+    fn reserve(&self, start: u64, end: u64) -> Result<(), IoError> {
+        let (keep_size, size) = (FallocateFlags::KEEP_SIZE, end.saturating_sub(start));
+        match retry_on_intr(|| fallocate(&self.open.file, keep_size, start, size)) {
+            // The file system knows no such thing.
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            Err(errno) => Err(self.failed(Operation::Reserve)(errno.into())),
+        }
     }
 
     fn sync(&self) -> Result<(), IoError> {

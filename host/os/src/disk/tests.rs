@@ -1,6 +1,13 @@
 //! The file system is a disk, and says what went wrong in its own numbers.
 
-use std::{fs, os::unix::fs::symlink};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, symlink},
+};
+
+use dohle_base::LeaderEpoch;
+use dohle_log::{Log, LogConfig, OpenLog, Origin};
+use dohle_records::{BatchBuilder, BatchSpec, NewRecord};
 
 use super::*;
 
@@ -63,4 +70,47 @@ fn a_sealed_file_is_for_its_owner_to_read() {
     let error = OsDisk.seal(&dir.path().join("gone")).unwrap_err();
     assert_eq!(error.errno, Some(2));
     assert!(error.to_string().starts_with("make read-only "), "{error}");
+}
+
+/// Bytes that the file system holds for a file.
+fn held(path: &Path) -> u64 {
+    fs::metadata(path).unwrap().blocks() * 512
+}
+
+#[test]
+fn room_ahead_changes_neither_size_nor_bytes_and_goes_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = OsDisk.open(&dir.path().join("f"), OpenMode::Create).unwrap();
+    file.write_all_at(&mut [IoSlice::new(b"hello")], 0).unwrap();
+    file.reserve(5, 4 << 20).unwrap();
+    assert_eq!((file.size().unwrap(), held(file.path()) >= 4 << 20), (5, true));
+    let mut bytes = [0; 8];
+    assert_eq!(file.read_at(&mut bytes, 0).unwrap(), 5);
+    file.truncate(5).unwrap();
+    assert_eq!((file.size().unwrap(), held(file.path()) < 1 << 20), (5, true));
+}
+
+#[test]
+fn a_log_gives_back_its_room_when_it_rolls_and_when_it_is_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("t-0");
+    let config =
+        LogConfig { preallocate: true, segment_bytes_max: 8 << 20, ..LogConfig::default() };
+    let (open, now) = (OpenLog::default(), Timestamp(1_700_000_000_000));
+    let mut log = Log::open(OsDisk, path.clone(), config, open, now).unwrap();
+    let append = |log: &mut Log<OsDisk>| {
+        let mut batch = BatchBuilder::new(BatchSpec::default());
+        batch.append(&NewRecord { value: Some(&[7; 10_000]), ..NewRecord::default() }).unwrap();
+        log.append_as_leader(&batch.finish(), LeaderEpoch(0), Origin::Client, now).unwrap();
+    };
+    append(&mut log);
+    let first = path.join("00000000000000000000.log");
+    assert!(held(&first) >= 8 << 20);
+    log.roll(now).unwrap();
+    assert!(held(&first) < 1 << 20);
+    append(&mut log);
+    let second = path.join("00000000000000000001.log");
+    assert!(held(&second) >= 8 << 20);
+    log.close().unwrap();
+    assert!(held(&second) < 1 << 20);
 }

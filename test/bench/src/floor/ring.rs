@@ -1,5 +1,5 @@
 //! A file that is written round and round, so that its pages are in memory and its blocks on the
-//! disk.
+//! disk; or a new file for each round, as whoever keeps records has it.
 //!
 //! A position counts the bytes that ever went by: one byte later than another is written later.
 
@@ -7,15 +7,23 @@ use std::{fs::File, rc::Rc};
 
 use anyhow::{Context, Result};
 use rustix::{
-    fs::fdatasync,
+    fs::{FallocateFlags, fallocate, fdatasync},
     io::{Errno, pwrite},
 };
+
+use super::new_files::NewFiles;
 
 /// Large enough for a pass of the fetch load, small enough to stay in memory.
 pub(super) const FILE_SIZE: u64 = 256 << 20;
 
 /// What the durable topics share; all of it is written once before it is used.
 const DURABLE_SIZE: u64 = 64 << 20;
+
+/// A file of a log in new files. Four of them are kept: as much as is written over else.
+const NEW_FILE_SIZE: u64 = 64 << 20;
+
+/// How much room is asked for at once in new files: the cheapest way that there is to append.
+const ROOM: u64 = 16 << 20;
 
 /// What a disk writes at the least: a sync that ends within a page makes the next one write that
 /// page again.
@@ -27,11 +35,29 @@ pub(super) struct Ring {
     /// Where the next bytes go.
     end: u64,
     needs_sync: bool,
+    /// What each round gets a file from, if it gets one.
+    new_files: Option<NewFiles>,
+    /// Where the file begins.
+    file_start: u64,
+    /// Up to where the file has room.
+    room_end: u64,
 }
 
 impl Ring {
     pub(super) fn over(file: Rc<File>, size: u64) -> Self {
-        Self { file, size, end: 0, needs_sync: false }
+        let (end, needs_sync) = (0, false);
+        Self { file, size, end, needs_sync, new_files: None, file_start: 0, room_end: 0 }
+    }
+
+    /// One that begins a new file with each round.
+    pub(super) fn in_new_files(mut files: NewFiles) -> Result<Self> {
+        let file = files.next()?;
+        Ok(Self { new_files: Some(files), ..Self::over(file, NEW_FILE_SIZE) })
+    }
+
+    /// Whether its file can be another log's when this one is gone.
+    pub(super) fn can_be_used_again(&self) -> bool {
+        self.new_files.is_none()
     }
 
     /// One whose blocks the file system knows, so that a sync writes data and nothing else.
@@ -52,9 +78,9 @@ impl Ring {
         self.size
     }
 
-    /// What lies before this is written over.
+    /// What lies before this is written over, or in an earlier file.
     pub(super) fn start(&self) -> u64 {
-        self.end.saturating_sub(self.size)
+        self.end.saturating_sub(self.size).max(self.file_start)
     }
 
     /// Where in the file a position lies.
@@ -69,11 +95,27 @@ impl Ring {
         if self.end + bytes.len() as u64 > lap_end {
             self.end = lap_end;
         }
+        self.prepare(bytes.len() as u64)?;
         let position = self.end;
         write_all(&self.file, bytes, self.place(position))?;
         self.end += bytes.len() as u64;
         self.needs_sync = true;
         Ok(position)
+    }
+
+    /// In new files: begins the next one and asks for room, as it is due.
+    fn prepare(&mut self, coming: u64) -> Result<()> {
+        let Some(files) = &mut self.new_files else { return Ok(()) };
+        if self.end == self.file_start + self.size {
+            self.file = files.next()?;
+            (self.file_start, self.room_end) = (self.end, self.end);
+        }
+        if self.end + coming > self.room_end {
+            let place = self.room_end - self.file_start;
+            fallocate(&*self.file, FallocateFlags::KEEP_SIZE, place, ROOM).context("room")?;
+            self.room_end += ROOM;
+        }
+        Ok(())
     }
 
     pub(super) fn needs_sync(&self) -> bool {

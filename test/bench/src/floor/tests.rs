@@ -13,7 +13,10 @@ fn floor() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let bootstrap = listener.local_addr().unwrap().to_string();
     let dir = tempfile::tempdir().unwrap();
-    thread::spawn(move || super::serve(&listener, dir.path()).unwrap());
+    thread::spawn(move || {
+        let topics = super::Topics::in_dir(dir.path(), false).unwrap();
+        super::serve(&listener, topics).unwrap();
+    });
     run(&["first-ack", "--create", "--bootstrap", &bootstrap, "--topic", "first"]);
     bootstrap
 }

@@ -1,7 +1,7 @@
 //! Which topics there are, and the files that their logs lie in.
 //!
 //! Files of deleted topics are used again, so that a run does not pay for pages that were never
-//! touched before. Topics with `flush.messages=1`, Kafka's way to ask for durable appends, share one
+//! touched before; with `--new-files` each has its own, as in a broker. Topics with `flush.messages=1`, Kafka's way to ask for durable appends, share one
 //! file: a sync of one costs a fraction of the syncs of many.
 
 use std::{
@@ -23,6 +23,7 @@ use dohle_protocol::api::{
 
 use super::{
     log::Log,
+    new_files::NewFiles,
     ring::{FILE_SIZE, Ring},
 };
 use crate::frames::{self, Ack};
@@ -36,6 +37,7 @@ pub(super) struct Topics {
     /// Of deleted topics.
     spare: Vec<Rc<File>>,
     files_made: u64,
+    new_files: bool,
     /// Of the durable topics, once there is one.
     durable: Option<Rc<RefCell<Ring>>>,
 }
@@ -46,10 +48,11 @@ pub(super) struct Partition {
 }
 
 impl Topics {
-    pub(super) fn in_dir(dir: &Path) -> Result<Self> {
+    pub(super) fn in_dir(dir: &Path, new_files: bool) -> Result<Self> {
         std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
         let (dir, partitions) = (dir.to_owned(), BTreeMap::new());
-        Ok(Self { dir, partitions, spare: Vec::new(), files_made: 0, durable: None })
+        let (spare, files_made, durable) = (Vec::new(), 0, None);
+        Ok(Self { dir, partitions, spare, files_made, new_files, durable })
     }
 
     pub(super) fn partition(&mut self, topic: &str, index: i32) -> Result<&mut Partition> {
@@ -111,7 +114,9 @@ impl Topics {
             Some(partitions) => {
                 let rings = partitions.into_iter().map(|partition| partition.log.into_ring());
                 let own = rings.filter(|ring| {
-                    self.durable.as_ref().is_none_or(|durable| !Rc::ptr_eq(durable, ring))
+                    let durable = self.durable.as_ref();
+                    durable.is_none_or(|durable| !Rc::ptr_eq(durable, ring))
+                        && ring.borrow().can_be_used_again()
                 });
                 self.spare.extend(own.map(|ring| Rc::clone(ring.borrow().file())));
                 ErrorCode::NONE
@@ -139,6 +144,11 @@ impl Topics {
     }
 
     fn own_ring(&mut self) -> Result<Rc<RefCell<Ring>>> {
+        if self.new_files {
+            let files = NewFiles::at(self.dir.join(self.files_made.to_string()));
+            self.files_made += 1;
+            return Ok(Rc::new(RefCell::new(Ring::in_new_files(files)?)));
+        }
         let file = match self.spare.pop() {
             Some(file) => file,
             None => self.file()?,

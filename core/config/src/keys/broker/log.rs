@@ -89,8 +89,9 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     /// How often the start offsets of logs are written down.
     "log.flush.start.offset.checkpoint.interval.ms": Int = 60_000, at_least(0), high;
 
-    /// Whether a new segment's file gets its full size at once.
-    "log.preallocate": Boolean = false, cluster_wide;
+    /// Whether room for a whole segment is set aside on the disk at once; its file grows as it is
+    /// written all the same.
+    "log.preallocate": Boolean = false, cluster_wide, used;
 
     /// Whether a record carries the time of its producer or of its arrival.
     "log.message.timestamp.type": String = "CreateTime", one_of(&["CreateTime", "LogAppendTime"]),

@@ -7,7 +7,7 @@ use dohle_base::Offset;
 use dohle_records::{BatchView, Codec};
 
 use super::{Log, Ring, Slice};
-use crate::records;
+use crate::{floor::new_files::NewFiles, records};
 
 fn ring(size: u64) -> Log {
     let ring = Ring::over(Rc::new(tempfile::tempfile().unwrap()), size);
@@ -91,4 +91,25 @@ fn logs_that_share_a_ring_each_read_their_own() {
     }
     // Four pages hold two batches of each.
     assert_eq!(logs.map(|log| log.start_offset()), [Offset(8), Offset(8)]);
+}
+
+#[test]
+fn a_log_in_new_files_keeps_four_and_reads_the_newest() {
+    let dir = tempfile::tempdir().unwrap();
+    let ring = Ring::in_new_files(NewFiles::at(dir.path().join("p"))).unwrap();
+    let mut log = Log::over(Rc::new(RefCell::new(ring)));
+    let batch = records::batch(1 << 20, Codec::None);
+    let (per_file, files) = ((64 << 20) / batch.len() as i64, 6);
+    for offset in 0..per_file * files {
+        let records = i64::from(BatchView::parse(&batch).unwrap().record_count());
+        assert_eq!(log.append(&mut batch.to_vec()).unwrap(), Offset(offset * records));
+    }
+    let batches = i64::try_from(log.batches.len()).unwrap();
+    assert_eq!(batches, per_file);
+    let bytes = read(&log.read(log.start_offset(), 1).unwrap());
+    assert_eq!(BatchView::parse(&bytes).unwrap().base_offset(), log.start_offset());
+    let files = || std::fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!(files(), 4);
+    drop(log);
+    assert_eq!(files(), 0);
 }
