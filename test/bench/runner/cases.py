@@ -15,6 +15,9 @@ GIB = 1 << 30
 # other topics are acknowledged when the operating system has the records, on all sides.
 FLUSHED = "flush.messages=1"
 
+# It recovers nothing, has no metadata, and speaks to nobody but our generator.
+FLOOR = ("floor",)
+
 
 @dataclass
 class Row:
@@ -32,14 +35,18 @@ class Case:
     key: str
     rows: list
     # "life": the steps of a node's life; "load": a command of the generator; "syscalls": the same under strace;
-    # "recovery": a fill, kill -9 and the start after it; "partitions": a node with very many of them.
+    # "memory": what the broker has after the loads; "recovery": a fill, kill -9 and the start after it; "partitions":
+    # a node with very many of them; "driver": a tool of somebody else.
     kind: str = "load"
     command: str = ""
     options: dict = field(default_factory=dict)
     long: bool = False
+    # In the short form only the first round has it.
+    once: bool = False
+    # Systems for which it says nothing.
+    without: tuple = ()
     # It costs Kafka minutes: in the short form it runs without it.
     kafka_long: bool = False
-    kafka: bool = True
     # Of two cases between which Kafka makes no difference, the one that it ran already.
     kafka_as: str = ""
 
@@ -113,12 +120,14 @@ def recovery(key, title, size, partitions, long=False, durable=False):
     ]
     options = {"requests": size // 65_536, "partitions": partitions}
     if not durable:
-        return Case(key, rows, kind="recovery", options=options, long=long)
+        return Case(key, rows, kind="recovery", options=options, long=long, once=True, without=FLOOR)
     options["topic_config"] = FLUSHED
-    return Case(f"{key}-durable", rows, kind="recovery", options=options, long=long, kafka_as=key)
+    return Case(
+        f"{key}-durable", rows, kind="recovery", options=options, long=long, once=True, without=FLOOR, kafka_as=key
+    )
 
 
-def partitions(key, topics, each):
+def partitions(key, topics, each, without=FLOOR, **when):
     count = topics * each
     title = f"{count:,} partitions"
 
@@ -130,17 +139,35 @@ def partitions(key, topics, each):
         Row(f"{title}: created and each has acknowledged", "s", lambda r: r["acked_seconds"]),
         Row(f"{title}: resident, each", "KiB", added("resident")),
         Row(f"{title}: anonymous, each", "KiB", added("anonymous")),
-        Row(f"{title}: clean stop", "s", lambda r: r.get("stop_seconds")),
-        Row(f"{title}: start after it → first ack", "s", lambda r: r.get("clean_first_seconds")),
-        Row(f"{title}: start after it → each acks", "s", lambda r: r.get("clean_each_seconds")),
-        Row(f"{title}: start after kill -9 → first ack", "s", lambda r: r.get("kill_first_seconds")),
-        Row(f"{title}: start after kill -9 → each acks", "s", lambda r: r.get("kill_each_seconds")),
+        Row(f"{title}: clean stop", "s", lambda r: r["stop_seconds"]),
+        Row(f"{title}: start after it → first ack", "s", lambda r: r["clean_first_seconds"]),
+        Row(f"{title}: start after it → each acks", "s", lambda r: r["clean_each_seconds"]),
+        Row(f"{title}: start after kill -9 → first ack", "s", lambda r: r["kill_first_seconds"]),
+        Row(f"{title}: start after kill -9 → each acks", "s", lambda r: r["kill_each_seconds"]),
     ]
-    return Case(key, rows, kind="partitions", options={"topics": topics, "partitions": each}, kafka_long=True)
+    options = {"topics": topics, "partitions": each}
+    return Case(key, rows, kind="partitions", options=options, once=True, without=without, **when)
 
 
 def per_gb(title):
     return Row(title, "CPU s/GB", seconds_per_gb)
+
+
+def driver(key, tool, title, records, *rows, long=False, **options):
+    printed = Row(f"{title}, as it prints", "MB/s", lambda r: r["mb_per_second"], more_is_better=True)
+    options = {"records": records, **options}
+    rows = list(rows) or [per_gb(title), printed]
+    return Case(key, rows, kind="driver", command=tool, options=options, long=long, once=True, without=FLOOR)
+
+
+def paced(rate):
+    title = f"kafka-producer-perf-test at {rate:,}/s, latency"
+    rows = [
+        Row(f"{title} as it prints, average", "ms", lambda r: r["average_ms"]),
+        Row(f"{title} as it prints, p99", "ms", lambda r: r["p99_ms"]),
+        Row(f"{title} as it prints, p99.9", "ms", lambda r: r["p999_ms"]),
+    ]
+    return driver("kafka-perf-paced", "kafka-produce", title, 5 * rate, *rows, rate=rate)
 
 
 ALL = [
@@ -160,7 +187,8 @@ ALL = [
     recovery("kill-10g", "10 GB in 100 partitions", int(10 * GB), 100, long=True),
     recovery("kill-10g", "10 GB in 100 durable partitions", int(10 * GB), 100, long=True, durable=True),
     # Kafka makes fewer than 10,000 in one request.
-    partitions("partitions-10k", 2, 5_000),
+    partitions("partitions-10k", 2, 5_000, kafka_long=True),
+    partitions("partitions-100k", 20, 5_000, without=("kafka", "floor"), long=True),
     durable("durable-1", "durable, 1 connection × 4 KiB", 1, 30_000),
     durable_64(),
     produce("produce-1k", 1_024, 400_000, Row("produce 1 KiB, 20 in flight", "CPU µs/request", micros_per_request)),
@@ -185,6 +213,11 @@ ALL = [
     e2e(1_000),
     e2e(20_000),
     Case("memory", [Row("after these loads: anonymous", "MiB", lambda r: r["anonymous_kib"] / 1024)], kind="memory"),
+    driver("kafka-perf-produce", "kafka-produce", "kafka-producer-perf-test", 400_000),
+    paced(2_000),
+    driver("kafka-perf-consume", "kafka-consume", "kafka-consumer-perf-test", 600_000),
+    driver("rdkafka-produce", "rdkafka-produce", "rdkafka_performance, producer", 600_000),
+    driver("rdkafka-consume", "rdkafka-consume", "rdkafka_performance, consumer", 600_000),
     Case("syscalls", [Row("system calls, produce 1 KiB, 1 in flight", "calls/request", lambda r: r["calls"])], kind="syscalls"),
 ]
 
@@ -192,9 +225,16 @@ ALL = [
 def choose(keys, long):
     """The cases of the short or the long form, or those named."""
     if keys is None:
-        chosen = [case for case in ALL if long or not case.long]
-        return [replace(case, kafka=long or not case.kafka_long) for case in chosen]
+        return [whole(case) for case in ALL] if long else [short(case) for case in ALL if not case.long]
     wanted = keys.split(",")
     if unknown := set(wanted) - {case.key for case in ALL}:
         sys.exit(f"unknown cases: {', '.join(sorted(unknown))}")
-    return [case for case in ALL if case.key in wanted]
+    return [whole(case) for case in ALL if case.key in wanted]
+
+
+def whole(case):
+    return replace(case, once=False)
+
+
+def short(case):
+    return replace(case, without=(*case.without, "kafka")) if case.kafka_long else case

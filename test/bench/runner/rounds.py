@@ -1,8 +1,8 @@
 """The order of things: A B C A B C …, each system from nothing in each round.
 
 In a round a system first lives and dies (start, idle, kill -9, start again) with all cores, more than once if it
-is to do so with much data and with many partitions, then starts anew, pinned, for the loads. What fails is noted
-and left out; the rest goes on.
+is to do so with much data and with many partitions, then starts anew, pinned, for the loads, and once more for what
+is not the load of one generator: foreign tools. What fails is noted and left out; the rest goes on.
 """
 
 import os
@@ -11,7 +11,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from . import page_cache, syscalls
+from . import drivers, page_cache, syscalls
 from .systems import KINDS, SWEEP_SECONDS, Failure
 
 
@@ -59,7 +59,7 @@ def run(names, chosen, count, setting, long):
         for name in names:
             print(f"round {number + 1} of {count}: {name}", file=sys.stderr, flush=True)
             one = Round(KINDS[name](setting), chosen, number, results, long)
-            for stage in (one.life, *one.recoveries(), *one.many_partitions(), one.loads):
+            for stage in (one.life, *one.recoveries(), *one.many_partitions(), one.loads, one.others):
                 try:
                     stage()
                 except Failure as failure:
@@ -77,7 +77,8 @@ class Round:
 
     def __init__(self, system, chosen, number, results, long):
         self.system, self.number, self.results, self.long = system, number, results, long
-        self.cases = [case for case in chosen if case.kafka or system.kind != "kafka"]
+        here = lambda case: system.kind not in case.without and (number == 0 or not case.once)
+        self.cases = [case for case in chosen if here(case)]
         self.keys = {case.key for case in self.cases}
 
     def note(self, key, report):
@@ -100,8 +101,7 @@ class Round:
 
     def recoveries(self):
         """One stage for each amount of data to be found again after kill -9."""
-        cases = [case for case in self.cases if case.kind == "recovery"] if self.system.durable else []
-        return [lambda case=case: self.recovery(case) for case in cases]
+        return [lambda case=case: self.recovery(case) for case in self.cases if case.kind == "recovery"]
 
     def recovery(self, case):
         system = self.system
@@ -129,43 +129,51 @@ class Round:
         system.start("first", create=True, pinned=False)
         report = system.load("sweep", *which, "--create", "--give-up-seconds", SWEEP_SECONDS)
         self.note(case.key, report)
-        if not system.durable:
-            return
         report["stop_seconds"] = system.stop()
         report["clean_first_seconds"], report["clean_each_seconds"] = system.start_swept(which)
         system.kill()
         report["kill_first_seconds"], report["kill_each_seconds"] = system.start_swept(which)
 
     def loads(self):
+        """What the generator does alone, and what the broker is after it."""
         kinds = {case.kind for case in self.cases}
         if not kinds & {"load", "syscalls"}:
             return
         self.results.page_cache.append(page_cache.probe(self.system.setting.folder))
+        report = {}
+
+        def load(case):
+            nonlocal report
+            report = self.load(case)
+            return report
+
+        self.pinned({"load": load, "memory": lambda case: report or None, "syscalls": self.syscalls})
+
+    def others(self):
+        """What needs more than one command of the generator, or none."""
+        self.pinned({"driver": self.driver})
+
+    def pinned(self, kinds):
+        """Starts the system on its core and runs the cases of these kinds; each gives a report, or nothing."""
+        cases = [case for case in self.cases if case.kind in kinds]
+        if not cases:
+            return
         self.system.format()
         self.system.start("first", create=True, pinned=True)
-        self.warm_up()
-        report = {}
-        for case in self.cases:
+        self.warm_up(cases)
+        for case in cases:
             try:
-                if case.kind == "load":
-                    report = self.load(case)
+                if report := kinds[case.kind](case):
                     self.note(case.key, report)
-                elif case.kind == "memory" and report:
-                    self.note(case.key, report)
-                elif case.kind == "syscalls":
-                    self.syscalls(case)
             except Failure as failure:
                 self.results.failures.append(str(failure))
                 print(f"  failed: {failure}", file=sys.stderr, flush=True)
                 if self.system.process.poll() is not None:
                     raise Failure(f"{self.system.kind}: the broker has ended") from failure
 
-    def warm_up(self):
+    def warm_up(self, cases):
         """Lets Kafka's compiler see each kind of load before any of them counts."""
-        kinds = ("load", "syscalls")
-        if not any(case.kind in kinds and "topic_config" not in case.options for case in self.cases):
-            return
-        if self.system.kind != "kafka":
+        if self.system.kind != "kafka" or all("topic_config" in case.options for case in cases):
             return
         seconds = 20 if self.long else 3
         for size in (1_024, 65_536):
@@ -204,8 +212,16 @@ class Round:
 
     def syscalls(self, case):
         if not syscalls.available(self.results.notes):
-            return
+            return None
         report = syscalls.count(self.system)
-        self.note(case.key, report)
         if self.number == 0:
             self.results.notes.append(f"{self.system.title}, calls a request: {report['by_name']}")
+        return report
+
+    def driver(self, case):
+        if why := drivers.missing(case.command):
+            note = f"{case.key} is left out: {why}"
+            if note not in self.results.notes:
+                self.results.notes.append(note)
+            return None
+        return drivers.run(self.system, case, self.long)
