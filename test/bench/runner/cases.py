@@ -8,6 +8,8 @@ the short form's time allows.
 import sys
 from dataclasses import dataclass, field, replace
 
+from .beside import CONNECTIONS
+
 GB = 1e9
 GIB = 1 << 30
 
@@ -36,7 +38,8 @@ class Case:
     rows: list
     # "life": the steps of a node's life; "load": a command of the generator; "syscalls": the same under strace;
     # "memory": what the broker has after the loads; "recovery": a fill, kill -9 and the start after it; "partitions":
-    # a node with very many of them; "driver": a tool of somebody else.
+    # a node with very many of them; "connections" and "backlog": requests beside something else; "driver": a tool of
+    # somebody else.
     kind: str = "load"
     command: str = ""
     options: dict = field(default_factory=dict)
@@ -149,6 +152,36 @@ def partitions(key, topics, each, without=FLOOR, **when):
     return Case(key, rows, kind="partitions", options=options, once=True, without=without, **when)
 
 
+def connections():
+    title = f"{CONNECTIONS:,} idle connections"
+    busy = "produce 1 KiB on 10 others"
+    rows = [
+        Row(f"{busy} before {title}", "CPU µs/request", lambda r: r["micros_before"]),
+        Row(f"{busy} behind them", "CPU µs/request", lambda r: r["micros_behind"]),
+        Row(f"{busy}, behind to before", "×", lambda r: r["micros_behind"] / r["micros_before"], compared=False),
+        Row(f"{title}: opening one", "CPU µs", lambda r: r["open_micros"]),
+        Row(f"{title}: anonymous, each", "KiB", lambda r: r["kib_each"]),
+        Row(f"{title}: CPU", "% of a core", lambda r: r["idle_share"] * 100),
+    ]
+    return Case("connections-9k", rows, kind="connections", once=True)
+
+
+def backlog(rate):
+    title, ack = f"{rate:,}/s beside a reader of a backlog", ack_micros("p99")
+    rows = [
+        Row(f"{title}: read", "MB/s", lambda r: r["drain_mb_per_second"], more_is_better=True),
+        Row(f"{title}: ack p99 without it", "µs", lambda r: ack(r["alone"])),
+        Row(f"{title}: ack p99", "µs", ack),
+        Row(f"{title}: ack p99, with to without", "×", lambda r: ack(r) / ack(r["alone"]), compared=False),
+        Row(f"{title}: end to end p99", "µs", quantile("e2e_micros", "p99")),
+    ]
+    return Case("backlog", rows, kind="backlog", options={"rate": rate}, once=True)
+
+
+def ack_micros(name):
+    return quantile("ack_micros", name)
+
+
 def per_gb(title):
     return Row(title, "CPU s/GB", seconds_per_gb)
 
@@ -212,7 +245,16 @@ ALL = [
     ),
     e2e(1_000),
     e2e(20_000),
-    Case("memory", [Row("after these loads: anonymous", "MiB", lambda r: r["anonymous_kib"] / 1024)], kind="memory"),
+    Case(
+        "memory",
+        [
+            Row("after these loads: resident", "MiB", lambda r: r["resident_kib"] / 1024),
+            Row("after these loads: anonymous", "MiB", lambda r: r["anonymous_kib"] / 1024),
+        ],
+        kind="memory",
+    ),
+    connections(),
+    backlog(1_000),
     driver("kafka-perf-produce", "kafka-produce", "kafka-producer-perf-test", 400_000),
     paced(2_000),
     driver("kafka-perf-consume", "kafka-consume", "kafka-consumer-perf-test", 600_000),

@@ -2,7 +2,8 @@
 
 In a round a system first lives and dies (start, idle, kill -9, start again) with all cores, more than once if it
 is to do so with much data and with many partitions, then starts anew, pinned, for the loads, and once more for what
-is not the load of one generator: foreign tools. What fails is noted and left out; the rest goes on.
+is more than one command of the generator, or none: loads beside others, foreign tools. What fails is noted and left
+out; the rest goes on.
 """
 
 import os
@@ -11,7 +12,7 @@ import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from . import drivers, page_cache, syscalls
+from . import beside, drivers, page_cache, syscalls
 from .systems import KINDS, SWEEP_SECONDS, Failure
 
 
@@ -151,7 +152,14 @@ class Round:
 
     def others(self):
         """What needs more than one command of the generator, or none."""
-        self.pinned({"driver": self.driver})
+        seconds = 10 if self.long else 3
+        self.pinned(
+            {
+                "connections": lambda case: beside.connections(self.system, seconds),
+                "backlog": lambda case: self.kept_up(case, beside.backlog(self.system, seconds, **case.options)),
+                "driver": self.driver,
+            }
+        )
 
     def pinned(self, kinds):
         """Starts the system on its core and runs the cases of these kinds; each gives a report, or nothing."""
@@ -192,23 +200,27 @@ class Round:
         else:
             options["warm-up-requests"] = options["requests"]
         report = self.system.load(case.command, "--topic", case.key, *flags(options))
-        self.doubt(case, options, report)
+        self.doubt(case, report)
         time.sleep(0.5)  # What was deleted goes away.
         return report
 
-    def doubt(self, case, options, report):
+    def doubt(self, case, report):
         """Refuses what cannot be and notes what is not the load that was asked for."""
         if report["broker_cpu_seconds"] > report["seconds"] * os.cpu_count() * 1.05:
             raise Failure(f"{self.system.kind}: {case.key}: more CPU than there is: {report}")
-        if case.command != "e2e":
-            return
-        share = report["messages"] / (options["rate"] * report["seconds"])
+        if case.command == "e2e":
+            self.kept_up(case, report)
+
+    def kept_up(self, case, report):
+        """The same for messages on a schedule; gives the report."""
+        share = report["messages"] / (case.options["rate"] * report["seconds"])
         if share > 1.1:
             raise Failure(f"{self.system.kind}: {case.key}: {share:.0%} of the messages that were sent came back")
         if share < 0.98:
             self.results.notes.append(
                 f"{self.system.title}, round {self.number + 1}, {case.key}: did not keep up, {share:.0%} of the schedule"
             )
+        return report
 
     def syscalls(self, case):
         if not syscalls.available(self.results.notes):
