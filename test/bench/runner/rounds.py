@@ -189,9 +189,9 @@ class Round:
         self.system.load("fetch", "--topic", "warm-fetch", "--warm-up-seconds", 0, "--seconds", seconds)
 
     def load(self, case):
-        options = {"warm-up-seconds": 1, "seconds": 3, **case.options}
+        options = {"warm-up-seconds": 1, "seconds": 2, **case.options}
         if self.system.kind == "kafka":
-            options["warm-up-seconds"] = 20 if self.long else 9
+            options["warm-up-seconds"] = 20 if self.long else 4
         if self.long:
             options["seconds"] = max(10, options["seconds"])
             options["requests"] = options.get("requests", 0) * 2
