@@ -226,7 +226,7 @@ def paced(rate):
         Row(f"{title} as it prints, p99", "ms", lambda r: r["p99_ms"]),
         Row(f"{title} as it prints, p99.9", "ms", lambda r: r["p999_ms"]),
     ]
-    return driver("kafka-perf-paced", "kafka-produce", title, 5 * rate, *rows, rate=rate)
+    return driver("kafka-perf-paced", "kafka-produce", title, 4 * rate, *rows, rate=rate)
 
 
 ALL = [
@@ -244,7 +244,13 @@ ALL = [
         ],
         kind="life",
     ),
-    Case("kill", [Row("start after kill -9, 256 MiB → first ack", "ms", lambda r: r["first_ack_ms"])], kind="life"),
+    Case(
+        "kill",
+        [Row("start after kill -9, 256 MiB → first ack", "ms", lambda r: r["first_ack_ms"])],
+        kind="life",
+        once=True,
+        without=FLOOR,
+    ),
     recovery("kill-2g", "2 GiB in 20 partitions", 2 * GIB, 20),
     recovery("kill-2g", "2 GiB in 20 durable partitions", 2 * GIB, 20, durable=True),
     recovery("kill-10g", "10 GB in 100 partitions", int(10 * GB), 100, long=True),
@@ -299,6 +305,7 @@ ALL = [
         "syscalls",
         [Row("system calls, produce 1 KiB, 1 in flight", "calls/request", lambda r: r["calls"], chart="system calls")],
         kind="syscalls",
+        once=True,
     ),
 ]
 

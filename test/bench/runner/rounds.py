@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections import defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from . import beside, drivers, page_cache, syscalls
@@ -34,6 +35,18 @@ class Results:
     # CPU s/GB of writing to fresh and to known pages, before each system's loads.
     page_cache: list = field(default_factory=list)
     seconds: float = 0.0
+
+    @contextmanager
+    def told(self, title):
+        """Says how long something took; a failure in it is noted and ends it."""
+        began = time.monotonic()
+        try:
+            yield
+            outcome = ""
+        except Failure as failure:
+            self.failures.append(str(failure))
+            outcome = f", failed: {failure}"
+        print(f"  {title}: {time.monotonic() - began:.0f} s{outcome}", file=sys.stderr, flush=True)
 
     def put(self, case, name, number, report):
         self.reports[case, name][number] = report
@@ -60,15 +73,13 @@ def run(names, chosen, count, setting, long):
         for name in names:
             print(f"round {number + 1} of {count}: {name}", file=sys.stderr, flush=True)
             one = Round(KINDS[name](setting), chosen, number, results, long)
-            for stage in (one.life, *one.recoveries(), *one.many_partitions(), one.loads, one.others):
-                try:
-                    stage()
-                except Failure as failure:
-                    results.failures.append(str(failure))
-                    print(f"  failed: {failure}", file=sys.stderr, flush=True)
-                finally:
-                    one.system.kill()
-                    one.system.clear()
+            for title, stage in one.stages():
+                with results.told(title):
+                    try:
+                        stage()
+                    finally:
+                        one.system.kill()
+                        one.system.clear()
     results.seconds = time.monotonic() - began
     return results
 
@@ -86,25 +97,29 @@ class Round:
         if key in self.keys:
             self.results.put(key, self.system.kind, self.number, report)
 
+    def stages(self):
+        """Titles and what to do, each from an empty directory and at its end without a broker."""
+        of = lambda *kinds: [case for case in self.cases if case.kind in kinds]
+        stages = [("life", self.life)] if of("life") else []
+        stages += [(case.key, lambda case=case: self.recovery(case)) for case in of("recovery")]
+        stages += [(case.key, lambda case=case: self.partitions(case)) for case in of("partitions")]
+        stages += [("loads", self.loads)] if of("load", "syscalls") else []
+        return stages + ([("others", self.others)] if of("connections", "backlog", "driver") else [])
+
     def life(self):
         system = self.system
-        if not self.keys & {"start", "idle", "kill"}:
-            return
         system.format()
         self.note("start", {"first_ack_ms": system.start("first", create=True, pinned=False)})
         if "idle" in self.keys:
-            self.note("idle", system.load("idle", "--seconds", 5))
-        if "kill" in self.keys and system.durable:
+            self.note("idle", system.load("idle", "--seconds", 10 if self.long else 3))
+        if "kill" in self.keys:
             options = ["--topic", "kept", "--keep", "--partitions", 4, "--warm-up-requests", 0]
             system.load("produce", *options, "--requests", 4_096, "--seconds", 60)
             system.kill()
             self.note("kill", {"first_ack_ms": system.start("kept", create=False, pinned=False)})
 
-    def recoveries(self):
-        """One stage for each amount of data to be found again after kill -9."""
-        return [lambda case=case: self.recovery(case) for case in self.cases if case.kind == "recovery"]
-
     def recovery(self, case):
+        """So much data, and what is there again after kill -9."""
         system = self.system
         if system.kind == "kafka" and (known := self.results.reports[case.kafka_as, "kafka"].get(self.number)):
             self.note(case.key, known)
@@ -121,9 +136,6 @@ class Round:
         first, each = system.start_swept(["--topic", "kept", "--partitions", partitions])
         self.note(case.key, {"first_ms": first * 1_000, "each_ms": each * 1_000})
 
-    def many_partitions(self):
-        return [lambda case=case: self.partitions(case) for case in self.cases if case.kind == "partitions"]
-
     def partitions(self, case):
         system, which = self.system, ["--topic", "many", *flags(case.options)]
         system.format()
@@ -137,9 +149,6 @@ class Round:
 
     def loads(self):
         """What the generator does alone, and what the broker is after it."""
-        kinds = {case.kind for case in self.cases}
-        if not kinds & {"load", "syscalls"}:
-            return
         self.results.page_cache.append(page_cache.probe(self.system.setting.folder))
         report = {}
 
@@ -164,20 +173,15 @@ class Round:
     def pinned(self, kinds):
         """Starts the system on its core and runs the cases of these kinds; each gives a report, or nothing."""
         cases = [case for case in self.cases if case.kind in kinds]
-        if not cases:
-            return
         self.system.format()
         self.system.start("first", create=True, pinned=True)
         self.warm_up(cases)
         for case in cases:
-            try:
+            with self.results.told(case.key):
                 if report := kinds[case.kind](case):
                     self.note(case.key, report)
-            except Failure as failure:
-                self.results.failures.append(str(failure))
-                print(f"  failed: {failure}", file=sys.stderr, flush=True)
-                if self.system.process.poll() is not None:
-                    raise Failure(f"{self.system.kind}: the broker has ended") from failure
+            if self.system.process.poll() is not None:
+                raise Failure(f"{self.system.kind}: the broker has ended")
 
     def warm_up(self, cases):
         """Lets Kafka's compiler see each kind of load before any of them counts."""
@@ -201,7 +205,7 @@ class Round:
             options["warm-up-requests"] = options["requests"]
         report = self.system.load(case.command, "--topic", case.key, *flags(options))
         self.doubt(case, report)
-        time.sleep(0.5)  # What was deleted goes away.
+        time.sleep(0.3)  # What was deleted goes away.
         return report
 
     def doubt(self, case, report):

@@ -83,8 +83,6 @@ def environment():
 class System:
     """One broker, perhaps running."""
 
-    durable = True
-
     def __init__(self, setting):
         self.setting = setting
         self.folder = setting.folder / "runs" / self.kind
@@ -244,7 +242,6 @@ class Kafka(System):
 class Floor(System):
     kind = "floor"
     title = short = "floor"
-    durable = False
 
     def format(self):
         shutil.rmtree(self.folder, ignore_errors=True)
