@@ -140,9 +140,7 @@ def recovery(key, title, size, partitions, long=False, durable=False):
     if not durable:
         return Case(key, rows, kind="recovery", options=options, long=long, once=True, without=FLOOR)
     options["topic_config"] = FLUSHED
-    return Case(
-        f"{key}-durable", rows, kind="recovery", options=options, long=long, once=True, without=FLOOR, kafka_as=key
-    )
+    return Case(f"{key}-durable", rows, kind="recovery", options=options, long=long, once=True, without=FLOOR, kafka_as=key)
 
 
 def partitions(key, topics, each, without=FLOOR, **when):
@@ -270,7 +268,14 @@ ALL = [
     produce("produce-64k-lz4", 65_536, 65_536, per_gb("produce 64 KiB lz4, per raw GB", "produce 64 KiB lz4"), codec="lz4"),
     fetch("fetch-64k", 65_536, 65_536, per_gb("fetch 64 KiB", "fetch 64 KiB")),
     fetch("fetch-1m", 1_048_576, 6_144, per_gb("fetch 1 MiB", "fetch 1 MiB")),
-    produce("produce-64k-zstd", 65_536, 65_536, per_gb("produce 64 KiB zstd, per raw GB", "produce 64 KiB zstd"), codec="zstd", long=True),
+    produce(
+        "produce-64k-zstd",
+        65_536,
+        65_536,
+        per_gb("produce 64 KiB zstd, per raw GB", "produce 64 KiB zstd"),
+        codec="zstd",
+        long=True,
+    ),
     produce("produce-16k", 16_384, 98_304, per_gb("produce 16 KiB, 20 in flight", "produce 16 KiB"), long=True),
     produce("produce-1m", 1_048_576, 1_536, per_gb("produce 1 MiB, 20 in flight", "produce 1 MiB"), long=True),
     produce(

@@ -117,4 +117,4 @@ def text(x, y, content, kind, anchor=""):
 
 def short(ratio):
     """Two digits that mean something."""
-    return f"{ratio:.0f}" if ratio >= 9.95 else f"{ratio:.1f}" if ratio >= 0.95 else f"{ratio:.2f}"
+    return f"{ratio:,.0f}" if ratio >= 9.95 else f"{ratio:.1f}" if ratio >= 0.95 else f"{ratio:.2f}"

@@ -170,12 +170,14 @@ def run(system, case, long):
 
 def one(system, tool, topic, records, options):
     command = list(map(str, [*system.setting.client_prefix(), *tool.command(system.bootstrap, topic, records, **options)]))
-    before = usage.now(system.process.pid)
     try:
+        before = usage.now(system.process.pid)
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS_MAX)
+        report = usage.now(system.process.pid).since(before)
     except subprocess.TimeoutExpired as late:
         raise Failure(f"{system.kind}: {topic}: the tool was not done within {SECONDS_MAX} s") from late
-    report = usage.now(system.process.pid).since(before)
+    except OSError as error:
+        raise Failure(f"{system.kind}: {topic}: {error}") from error
     try:
         report |= tool.figures(done.stdout)
     except (Unreadable, KeyError, ValueError) as error:

@@ -97,7 +97,11 @@ def facts(setting, results, long, root):
     """Where and how; no paths, no host names."""
     cores = setting.cores()
     pins = f"loads: broker on core {cores[0]}, client on core {cores[1]}" if cores else "loads: all cores for both"
-    form = "long form" if long else "short form, in which Kafka is warm but not at its very best and some rows are of the first round only"
+    form = (
+        "long form"
+        if long
+        else "short form, in which Kafka is warm but not at its very best and some rows are of the first round only"
+    )
     return (
         f"{machine()}; {java()}; "
         f"commit {commit(root)}. Rounds in turn: {results.rounds} ({', '.join(results.names)}), {results.seconds / 60:.0f} min, "

@@ -66,7 +66,11 @@ class Rows(unittest.TestCase):
 
     def test_the_chart_has_the_rows_that_stand_for_all_and_only_them(self):
         value = lambda r: r["value"]
-        rows = [Row("row", "s", value, chart="seen & named"), Row("other", "s", value), Row("none", "s", value, False, chart="uncompared")]
+        rows = [
+            Row("row", "s", value, chart="seen & named"),
+            Row("other", "s", value),
+            Row("none", "s", value, False, chart="uncompared"),
+        ]
         found = results(rows, {"dohle": [{"value": 2}], "kafka": [{"value": 8}]})
         drawn = table.drawing(found, None)
         self.assertIn("seen &amp; named", drawn)
