@@ -16,10 +16,10 @@ cargo xtask COMMAND
 
   check     formatting, lints and layers: the quick look before a commit
   layers    which crate uses which, against the table in docs/adr/0001
-  test      everything a pull request must pass: check, all Rust tests, the protocol against
-            Kafka's own classes, our client and foreign ones against a real node, what a request
-            costs, and a short chaos
-  unit      only the Rust tests
+  test      everything a pull request must pass: check, unit, the protocol against Kafka's own
+            classes, our client and foreign ones against a real node, what a request costs, and
+            a short chaos
+  unit      only the Rust tests and those of the benchmarks' runner
   protocol  only the protocol against Kafka's own classes
   client    only our own client, against a node
   compat    only foreign clients; further arguments go to test/compat/run

@@ -44,9 +44,13 @@ pub(crate) fn check() -> Result<()> {
     layers::check()
 }
 
-/// All Rust tests.
+/// All Rust tests, and those of the benchmarks' runner.
 pub(crate) fn unit() -> Result<()> {
-    run("cargo", &["test", "--workspace", "--quiet"])
+    run("cargo", &["test", "--workspace", "--quiet"])?;
+    run(
+        "python3",
+        &["-m", "unittest", "discover", "-t", "test/bench", "-s", "test/bench/runner/tests"],
+    )
 }
 
 /// The codecs against the classes and schemas in Kafka's jars.

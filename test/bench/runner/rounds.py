@@ -1,17 +1,19 @@
 """The order of things: A B C A B C …, each system from nothing in each round.
 
 In a round a system first lives and dies (start, idle, kill -9, start again) with all cores, more than once if it
-is to do so with much data and with many partitions, then starts anew, pinned, for the loads. What fails is noted
-and left out; the rest goes on.
+is to do so with much data and with many partitions, then starts anew, pinned, for the loads, and once more for what
+is more than one command of the generator, or none: loads beside others, foreign tools. What fails is noted and left
+out; the rest goes on.
 """
 
 import os
 import sys
 import time
 from collections import defaultdict
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from . import page_cache, syscalls
+from . import beside, drivers, page_cache, syscalls
 from .systems import KINDS, SWEEP_SECONDS, Failure
 
 
@@ -33,6 +35,18 @@ class Results:
     # CPU s/GB of writing to fresh and to known pages, before each system's loads.
     page_cache: list = field(default_factory=list)
     seconds: float = 0.0
+
+    @contextmanager
+    def told(self, title):
+        """Says how long something took; a failure in it is noted and ends it."""
+        began = time.monotonic()
+        try:
+            yield
+            outcome = ""
+        except Failure as failure:
+            self.failures.append(str(failure))
+            outcome = f", failed: {failure}"
+        print(f"  {title}: {time.monotonic() - began:.0f} s{outcome}", file=sys.stderr, flush=True)
 
     def put(self, case, name, number, report):
         self.reports[case, name][number] = report
@@ -59,15 +73,13 @@ def run(names, chosen, count, setting, long):
         for name in names:
             print(f"round {number + 1} of {count}: {name}", file=sys.stderr, flush=True)
             one = Round(KINDS[name](setting), chosen, number, results, long)
-            for stage in (one.life, *one.recoveries(), *one.many_partitions(), one.loads):
-                try:
-                    stage()
-                except Failure as failure:
-                    results.failures.append(str(failure))
-                    print(f"  failed: {failure}", file=sys.stderr, flush=True)
-                finally:
-                    one.system.kill()
-                    one.system.clear()
+            for title, stage in one.stages():
+                with results.told(title):
+                    try:
+                        stage()
+                    finally:
+                        one.system.kill()
+                        one.system.clear()
     results.seconds = time.monotonic() - began
     return results
 
@@ -77,33 +89,37 @@ class Round:
 
     def __init__(self, system, chosen, number, results, long):
         self.system, self.number, self.results, self.long = system, number, results, long
-        self.cases = [case for case in chosen if case.kafka or system.kind != "kafka"]
+        here = lambda case: system.kind not in case.without and (number == 0 or not case.once)
+        self.cases = [case for case in chosen if here(case)]
         self.keys = {case.key for case in self.cases}
 
     def note(self, key, report):
         if key in self.keys:
             self.results.put(key, self.system.kind, self.number, report)
 
+    def stages(self):
+        """Titles and what to do, each from an empty directory and at its end without a broker."""
+        of = lambda *kinds: [case for case in self.cases if case.kind in kinds]
+        stages = [("life", self.life)] if of("life") else []
+        stages += [(case.key, lambda case=case: self.recovery(case)) for case in of("recovery")]
+        stages += [(case.key, lambda case=case: self.partitions(case)) for case in of("partitions")]
+        stages += [("loads", self.loads)] if of("load", "syscalls") else []
+        return stages + ([("others", self.others)] if of("connections", "backlog", "driver") else [])
+
     def life(self):
         system = self.system
-        if not self.keys & {"start", "idle", "kill"}:
-            return
         system.format()
         self.note("start", {"first_ack_ms": system.start("first", create=True, pinned=False)})
         if "idle" in self.keys:
-            self.note("idle", system.load("idle", "--seconds", 5))
-        if "kill" in self.keys and system.durable:
+            self.note("idle", system.load("idle", "--seconds", 10 if self.long else 3))
+        if "kill" in self.keys:
             options = ["--topic", "kept", "--keep", "--partitions", 4, "--warm-up-requests", 0]
             system.load("produce", *options, "--requests", 4_096, "--seconds", 60)
             system.kill()
             self.note("kill", {"first_ack_ms": system.start("kept", create=False, pinned=False)})
 
-    def recoveries(self):
-        """One stage for each amount of data to be found again after kill -9."""
-        cases = [case for case in self.cases if case.kind == "recovery"] if self.system.durable else []
-        return [lambda case=case: self.recovery(case) for case in cases]
-
     def recovery(self, case):
+        """So much data, and what is there again after kill -9."""
         system = self.system
         if system.kind == "kafka" and (known := self.results.reports[case.kafka_as, "kafka"].get(self.number)):
             self.note(case.key, known)
@@ -120,52 +136,56 @@ class Round:
         first, each = system.start_swept(["--topic", "kept", "--partitions", partitions])
         self.note(case.key, {"first_ms": first * 1_000, "each_ms": each * 1_000})
 
-    def many_partitions(self):
-        return [lambda case=case: self.partitions(case) for case in self.cases if case.kind == "partitions"]
-
     def partitions(self, case):
         system, which = self.system, ["--topic", "many", *flags(case.options)]
         system.format()
         system.start("first", create=True, pinned=False)
         report = system.load("sweep", *which, "--create", "--give-up-seconds", SWEEP_SECONDS)
         self.note(case.key, report)
-        if not system.durable:
-            return
         report["stop_seconds"] = system.stop()
         report["clean_first_seconds"], report["clean_each_seconds"] = system.start_swept(which)
         system.kill()
         report["kill_first_seconds"], report["kill_each_seconds"] = system.start_swept(which)
 
     def loads(self):
-        kinds = {case.kind for case in self.cases}
-        if not kinds & {"load", "syscalls"}:
-            return
+        """What the generator does alone, and what the broker is after it."""
         self.results.page_cache.append(page_cache.probe(self.system.setting.folder))
+        report = {}
+
+        def load(case):
+            nonlocal report
+            report = self.load(case)
+            return report
+
+        self.pinned({"load": load, "memory": lambda case: report or None, "syscalls": self.syscalls})
+
+    def others(self):
+        """What needs more than one command of the generator, or none."""
+        seconds = 10 if self.long else 3
+        self.pinned(
+            {
+                "connections": lambda case: beside.connections(self.system, seconds),
+                "backlog": lambda case: self.kept_up(case, beside.backlog(self.system, seconds, **case.options)),
+                "driver": self.driver,
+            }
+        )
+
+    def pinned(self, kinds):
+        """Starts the system on its core and runs the cases of these kinds; each gives a report, or nothing."""
+        cases = [case for case in self.cases if case.kind in kinds]
         self.system.format()
         self.system.start("first", create=True, pinned=True)
-        self.warm_up()
-        report = {}
-        for case in self.cases:
-            try:
-                if case.kind == "load":
-                    report = self.load(case)
+        self.warm_up(cases)
+        for case in cases:
+            with self.results.told(case.key):
+                if report := kinds[case.kind](case):
                     self.note(case.key, report)
-                elif case.kind == "memory" and report:
-                    self.note(case.key, report)
-                elif case.kind == "syscalls":
-                    self.syscalls(case)
-            except Failure as failure:
-                self.results.failures.append(str(failure))
-                print(f"  failed: {failure}", file=sys.stderr, flush=True)
-                if self.system.process.poll() is not None:
-                    raise Failure(f"{self.system.kind}: the broker has ended") from failure
+            if self.system.process.poll() is not None:
+                raise Failure(f"{self.system.kind}: the broker has ended")
 
-    def warm_up(self):
+    def warm_up(self, cases):
         """Lets Kafka's compiler see each kind of load before any of them counts."""
-        kinds = ("load", "syscalls")
-        if not any(case.kind in kinds and "topic_config" not in case.options for case in self.cases):
-            return
-        if self.system.kind != "kafka":
+        if self.system.kind != "kafka" or all("topic_config" in case.options for case in cases):
             return
         seconds = 20 if self.long else 3
         for size in (1_024, 65_536):
@@ -173,9 +193,9 @@ class Round:
         self.system.load("fetch", "--topic", "warm-fetch", "--warm-up-seconds", 0, "--seconds", seconds)
 
     def load(self, case):
-        options = {"warm-up-seconds": 1, "seconds": 3, **case.options}
+        options = {"warm-up-seconds": 1, "seconds": 2, **case.options}
         if self.system.kind == "kafka":
-            options["warm-up-seconds"] = 20 if self.long else 9
+            options["warm-up-seconds"] = 20 if self.long else 4
         if self.long:
             options["seconds"] = max(10, options["seconds"])
             options["requests"] = options.get("requests", 0) * 2
@@ -184,28 +204,40 @@ class Round:
         else:
             options["warm-up-requests"] = options["requests"]
         report = self.system.load(case.command, "--topic", case.key, *flags(options))
-        self.doubt(case, options, report)
-        time.sleep(0.5)  # What was deleted goes away.
+        self.doubt(case, report)
+        time.sleep(0.3)  # What was deleted goes away.
         return report
 
-    def doubt(self, case, options, report):
+    def doubt(self, case, report):
         """Refuses what cannot be and notes what is not the load that was asked for."""
         if report["broker_cpu_seconds"] > report["seconds"] * os.cpu_count() * 1.05:
             raise Failure(f"{self.system.kind}: {case.key}: more CPU than there is: {report}")
-        if case.command != "e2e":
-            return
-        share = report["messages"] / (options["rate"] * report["seconds"])
+        if case.command == "e2e":
+            self.kept_up(case, report)
+
+    def kept_up(self, case, report):
+        """The same for messages on a schedule; gives the report."""
+        share = report["messages"] / (case.options["rate"] * report["seconds"])
         if share > 1.1:
             raise Failure(f"{self.system.kind}: {case.key}: {share:.0%} of the messages that were sent came back")
         if share < 0.98:
             self.results.notes.append(
                 f"{self.system.title}, round {self.number + 1}, {case.key}: did not keep up, {share:.0%} of the schedule"
             )
+        return report
 
     def syscalls(self, case):
         if not syscalls.available(self.results.notes):
-            return
+            return None
         report = syscalls.count(self.system)
-        self.note(case.key, report)
         if self.number == 0:
             self.results.notes.append(f"{self.system.title}, calls a request: {report['by_name']}")
+        return report
+
+    def driver(self, case):
+        if why := drivers.missing(case.command):
+            note = f"{case.key} is left out: {why}"
+            if note not in self.results.notes:
+                self.results.notes.append(note)
+            return None
+        return drivers.run(self.system, case, self.long)

@@ -13,6 +13,7 @@ import sys
 import time
 import uuid
 from base64 import urlsafe_b64encode
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,8 +83,6 @@ def environment():
 class System:
     """One broker, perhaps running."""
 
-    durable = True
-
     def __init__(self, setting):
         self.setting = setting
         self.folder = setting.folder / "runs" / self.kind
@@ -149,17 +148,19 @@ class System:
 
     def load(self, command, *options):
         """Runs one command of the generator on this broker and returns its report."""
-        args = [command, "--bootstrap", self.bootstrap, "--broker-pid", str(self.process.pid), *map(str, options)]
-        done = subprocess.run(
-            [*self.setting.client_prefix(), self.setting.generator, *args],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            env=environment(),
-        )
-        if done.returncode != 0:
-            raise Failure(f"{self.kind}: {command} {' '.join(map(str, options))}: {done.stderr.strip()[-300:]}")
-        return json.loads(done.stdout)
+        with self.beside(command, *options) as running:
+            return running.report()
+
+    @contextmanager
+    def beside(self, command, *options):
+        """Runs one command of the generator while something else is done; its input ends with the block."""
+        running = Running(self, command, list(map(str, options)))
+        try:
+            yield running
+            running.end()
+        finally:
+            running.process.kill()
+            running.process.wait()
 
     def kill(self):
         """SIGKILL, as a crash."""
@@ -175,6 +176,36 @@ class System:
     @property
     def bootstrap(self):
         return f"127.0.0.1:{self.port}"
+
+
+class Running:
+    """A command of the generator that runs."""
+
+    def __init__(self, system, command, options):
+        self.title = f"{system.kind}: {command} {' '.join(options)}"
+        args = [command, "--bootstrap", system.bootstrap, "--broker-pid", str(system.process.pid), *options]
+        self.process = subprocess.Popen(
+            [*system.setting.client_prefix(), system.setting.generator, *args],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
+
+    def report(self):
+        """Waits for the line that it prints."""
+        line = self.process.stdout.readline()
+        if not line:
+            self.end()
+            raise Failure(f"{self.title}: it reported nothing")
+        return json.loads(line)
+
+    def end(self):
+        """Lets it end."""
+        _, err = self.process.communicate()
+        if self.process.returncode != 0:
+            raise Failure(f"{self.title}: {err.strip()[-300:]}")
 
 
 class Dohle(System):
@@ -211,7 +242,6 @@ class Kafka(System):
 class Floor(System):
     kind = "floor"
     title = short = "floor"
-    durable = False
 
     def format(self):
         shutil.rmtree(self.folder, ignore_errors=True)

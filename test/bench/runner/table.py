@@ -6,6 +6,7 @@ import statistics
 import subprocess
 from datetime import date
 
+from . import chart
 from .systems import KINDS
 
 BUSY = (
@@ -34,10 +35,7 @@ def rows(results):
         for row in case.rows:
             values = {name: results.values(case, row, name) for name in results.names}
             cells = [spread(values[name]) for name in results.names]
-            if row.compared:
-                cells += [ratio(values[b], values[a]) if row.more_is_better else ratio(values[a], values[b]) for a, b in ratios]
-            else:
-                cells += [""] * len(ratios)
+            cells += [ratio(quotients(row, values[a], values[b])) if row.compared else "" for a, b in ratios]
             unit = f"{row.unit} ↑" if row.more_is_better else row.unit
             lines.append(f"| {row.title} | {unit} | " + " | ".join(cells) + " |")
     return lines
@@ -52,13 +50,39 @@ def spread(values):
     return middle if len(there) == 1 else f"{middle} ({number(min(there))}–{number(max(there))})"
 
 
-def ratio(above, below):
-    """Of each round, then the median of these: load that comes and goes hits both sides of a round alike."""
-    pairs = [a / b for a, b in zip(above, below) if a is not None and b]
+def quotients(row, above, below):
+    """How many times more the first needs than the second, in each round that has both: load that comes and goes hits
+    both sides of a round alike."""
+    if row.more_is_better:
+        above, below = below, above
+    return [a / b for a, b in zip(above, below) if a is not None and b]
+
+
+def ratio(pairs):
     if not pairs:
         return "–"
     middle = f"**{number(statistics.median(pairs))}**"
     return middle if len(pairs) == 1 else f"{middle} ({number(min(pairs))}–{number(max(pairs))})"
+
+
+def drawing(results, root):
+    """The rows that stand for all as a chart, or nothing if none was compared."""
+    rows = []
+    for case in results.cases:
+        for row in case.rows:
+            middles = []
+            for pair in (("kafka", "dohle"), ("dohle", "floor")):
+                above, below = (results.values(case, row, name) for name in pair)
+                found = quotients(row, above, below)
+                middles.append(statistics.median(found) if found else None)
+            if row.chart and row.compared and any(middles):
+                rows.append(chart.Bars(row.chart, *middles))
+    if not rows:
+        return ""
+    heading = "How many times more is needed? 1 is equal, the scale is logarithmic"
+    names = ("Apache Kafka 4.4.0 than Dohle", "Dohle than the floor, which is what the machine needs")
+    footer = f"{date.today().isoformat()}, commit {commit(root)}, {machine()}; rounds: {results.rounds}"
+    return chart.svg(rows, names, heading, footer)
 
 
 def number(value):
@@ -73,9 +97,13 @@ def facts(setting, results, long, root):
     """Where and how; no paths, no host names."""
     cores = setting.cores()
     pins = f"loads: broker on core {cores[0]}, client on core {cores[1]}" if cores else "loads: all cores for both"
-    form = "long form" if long else "short form, in which Kafka is warm but not at its very best"
+    form = (
+        "long form"
+        if long
+        else "short form, in which Kafka is warm but not at its very best and some rows are of the first round only"
+    )
     return (
-        f"{cpu_model()}, {os.cpu_count()} cores, {memory_gib():.0f} GiB, Linux {platform.release()}; {java()}; "
+        f"{machine()}; {java()}; "
         f"commit {commit(root)}. Rounds in turn: {results.rounds} ({', '.join(results.names)}), {results.seconds / 60:.0f} min, "
         f"{form}; {pins}; life-cycle rows: all cores. Median (min–max); ratios are of each round."
     )
@@ -102,15 +130,8 @@ def remarks(results):
     return lines
 
 
-def save(text, root):
-    """Writes the page under today's date, with a number if there is one already."""
-    folder = root / "docs" / "benchmarks"
-    folder.mkdir(parents=True, exist_ok=True)
-    today = date.today().isoformat()
-    names = [f"{today}.md"] + [f"{today}-{n}.md" for n in range(2, 100)]
-    path = next(folder / name for name in names if not (folder / name).exists())
-    path.write_text(text)
-    return path
+def machine():
+    return f"{cpu_model()}, {os.cpu_count()} cores, {memory_gib():.0f} GiB, Linux {platform.release()}"
 
 
 def cpu_model():

@@ -17,7 +17,8 @@ use crate::{
 pub(crate) enum Command {
     /// Closed loop: each connection keeps so many Produce requests in flight.
     Produce(Produce),
-    /// Fills a partition, then reads it again and again, one Fetch in flight a connection.
+    /// Fills a partition, unless there is one, and reads it again and again, one Fetch in flight a
+    /// connection.
     Fetch(Fetch),
     /// Open loop: messages leave on a schedule and come back by long poll; latency counts from the
     /// schedule, so that a broker that stalls cannot hide it.
@@ -133,7 +134,7 @@ pub(crate) struct Fetch {
     /// Bytes of the batches that are put into the partition first.
     #[arg(long, default_value_t = 65_536)]
     pub(crate) batch_size: usize,
-    /// How many such batches.
+    /// How many such batches; with 0, what is in the topic already is read.
     #[arg(long, default_value_t = 3_072)]
     pub(crate) batches: u64,
 }
@@ -205,6 +206,9 @@ pub(crate) struct Idle {
     /// How long to look.
     #[arg(long, default_value = "5.0", value_parser = seconds)]
     pub(crate) seconds: Duration,
+    /// Keep the connections open behind the report, until the standard input ends.
+    #[arg(long)]
+    pub(crate) hold: bool,
 }
 
 #[derive(Debug, Args)]

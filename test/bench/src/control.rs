@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
-use dohle_base::{ErrorCode, Str};
+use dohle_base::{ErrorCode, Offset, Str};
 use dohle_protocol::{
     Request,
     api::{
@@ -143,12 +143,11 @@ impl Control {
         }
     }
 
-    /// Produces one small record, once.
-    pub(crate) fn produce_one(&mut self, partition: &Partition) -> Result<()> {
+    /// Produces one small record, once, and gives its offset.
+    pub(crate) fn produce_one(&mut self, partition: &Partition) -> Result<Offset> {
         let frame = frames::produce(partition, -1, records::small_batch())?;
         let answer = self.exchange(&frame)?;
-        Ack::of(partition)?.base_offset(&answer)?;
-        Ok(())
+        Ack::of(partition)?.base_offset(&answer)
     }
 
     /// Makes a topic and waits until each of its partitions has taken a record: some brokers say

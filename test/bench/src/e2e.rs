@@ -3,7 +3,7 @@
 //!
 //! Latency counts from the schedule and not from the send: if a broker stalls, the messages that
 //! could not leave meanwhile have waited too. A message is known by its offset, for one producer
-//! writes in order into a partition of its own.
+//! writes in order into a partition into which nobody else writes meanwhile.
 
 use std::{
     collections::VecDeque,
@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cli,
+    control::Created,
     fetch::offset_behind,
     frames::{self, Ack, FetchFrame, FetchLimits, Fetched, Partition},
     inbox::{Arrived, Inbox},
@@ -53,9 +54,10 @@ pub(crate) fn run(args: &cli::E2e) -> Result<Value> {
         bail!("--rate 0: nothing would ever be sent");
     }
     let mut control = target.connect()?;
-    control.new_topic(&target.new_topic(1))?;
+    let created = control.ready_topic(&target.new_topic(1))?;
     let partition = Partition { topic: target.topic.clone(), index: 0 };
-    let mut load = Load::connect(args, &partition)?;
+    let last_offset = control.produce_one(&partition)?;
+    let mut load = Load::connect(args, &partition, Offset(last_offset.0 + 1))?;
     let phases = cli::Phases {
         warm_up_seconds: args.warm_up_seconds,
         warm_up_requests: u64::MAX,
@@ -63,7 +65,7 @@ pub(crate) fn run(args: &cli::E2e) -> Result<Value> {
         requests: u64::MAX,
     };
     let measured = load.run(Meter::start(&phases, target.broker_pid))?;
-    if !target.keep {
+    if created == Created::Now && !target.keep {
         control.delete_topic(&target.topic)?;
     }
     let mut report = measured.report();
@@ -185,7 +187,7 @@ impl Consumer {
 }
 
 impl Load {
-    fn connect(args: &cli::E2e, partition: &Partition) -> Result<Self> {
+    fn connect(args: &cli::E2e, partition: &Partition, first_offset: Offset) -> Result<Self> {
         let poller = Poller::new()?;
         let connect = |token| -> Result<TcpStream> {
             let socket = TcpStream::connect(args.target.bootstrap).context("connect")?;
@@ -206,8 +208,6 @@ impl Load {
             next_message: 0,
             unsent: VecDeque::new(),
         };
-        // One record is in the topic from when it was made ready.
-        let first_offset = Offset(1);
         let limits = FetchLimits { bytes_max: 1 << 20, wait_ms_max: 500 };
         let consumer = Consumer {
             socket: connect(CONSUMER)?,

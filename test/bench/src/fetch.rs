@@ -32,14 +32,16 @@ const SILENCE_MAX: Duration = Duration::from_secs(30);
 pub(crate) fn run(args: &cli::Fetch) -> Result<Value> {
     let target = &args.target;
     let mut control = target.connect()?;
-    control.new_topic(&target.new_topic(1))?;
     let partition = Partition { topic: target.topic.clone(), index: 0 };
-    let batch = records::batch(args.batch_size, Codec::None);
-    produce::fill(target.bootstrap, &partition, &batch, args.batches)?;
+    if args.batches > 0 {
+        control.new_topic(&target.new_topic(1))?;
+        let batch = records::batch(args.batch_size, Codec::None);
+        produce::fill(target.bootstrap, &partition, &batch, args.batches)?;
+    }
 
     let mut load = Load::connect(args, &partition)?;
     let measured = load.run(Meter::start(&args.phases, target.broker_pid))?;
-    if !target.keep {
+    if args.batches > 0 && !target.keep {
         control.delete_topic(&target.topic)?;
     }
     let mut report = measured.report();

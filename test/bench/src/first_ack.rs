@@ -64,7 +64,7 @@ impl Attempt {
             self.created = true;
         }
         let partition = Partition { topic: topic.clone(), index: 0 };
-        let outcome = control.produce_one(&partition);
+        let outcome = control.produce_one(&partition).map(drop);
         // A refusal leaves the connection usable; after anything else the next try says so.
         self.control = Some(control);
         if outcome.as_ref().is_err_and(|error| error.is::<std::io::Error>()) {

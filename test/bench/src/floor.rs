@@ -37,14 +37,12 @@ use dohle_protocol::{
     decode_request_header,
 };
 
-use rustix::{
-    net::sockopt::set_socket_send_buffer_size,
-    process::{Resource, Rlimit, getrlimit, setrlimit},
-};
+use rustix::net::sockopt::set_socket_send_buffer_size;
 
 use crate::{
     cli,
     poller::{EventFlags, Poller, Ready},
+    usage::allow_open_files,
 };
 use connection::Connection;
 use fetch::{Answer, Fetch};
@@ -65,9 +63,8 @@ const SEND_BUFFER: usize = 102_400;
 pub(crate) fn run(args: &cli::Floor) -> Result<()> {
     let address = ("127.0.0.1", args.port);
     let listener = TcpListener::bind(address).with_context(|| format!("port {}", args.port))?;
-    // A file for each partition and a socket for each connection: as many as there may be.
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).context("open files")?;
+    // A file for each partition and a socket for each connection.
+    allow_open_files()?;
     serve(&listener, Topics::in_dir(&args.dir, args.new_files)?)
 }
 

@@ -1,7 +1,7 @@
 //! What a broker costs while nobody asks for anything: CPU and memory over some seconds, with any
 //! number of connections that are open and silent.
 
-use std::{thread::sleep, time::Instant};
+use std::{io, thread::sleep, time::Instant};
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -9,14 +9,34 @@ use serde_json::{Value, json};
 use crate::{
     cli,
     control::Control,
-    usage::{CpuTimes, Memory},
+    usage::{CpuTimes, Memory, allow_open_files},
 };
+
+/// The connections, and what they cost so far.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) report: Value,
+    connections: Vec<Control>,
+}
+
+impl Held {
+    /// Keeps them open until the standard input ends: another load can run beside them.
+    ///
+    /// # Errors
+    /// An input that cannot be read.
+    pub(crate) fn until_input_ends(self) -> Result<()> {
+        io::copy(&mut io::stdin().lock(), &mut io::sink())?;
+        drop(self.connections);
+        Ok(())
+    }
+}
 
 /// Opens the connections, waits, and reports.
 ///
 /// # Errors
 /// A connection that is refused, or no broker process to look at.
-pub(crate) fn run(args: &cli::Idle) -> Result<Value> {
+pub(crate) fn run(args: &cli::Idle) -> Result<Held> {
+    allow_open_files()?;
     let pid = args.target.broker_pid.context("--broker-pid: whose cost?")?;
     drop(args.target.connect()?);
     let before = CpuTimes::now(Some(pid))?;
@@ -33,7 +53,7 @@ pub(crate) fn run(args: &cli::Idle) -> Result<Value> {
     sleep(args.seconds);
     let cpu = CpuTimes::now(Some(pid))?.since(opened);
     let memory = Memory::of(pid)?;
-    Ok(json!({
+    let report = json!({
         "seconds": start.elapsed().as_secs_f64(),
         "connections": connections.len(),
         "broker_cpu_seconds": cpu.broker,
@@ -42,5 +62,6 @@ pub(crate) fn run(args: &cli::Idle) -> Result<Value> {
         "anonymous_kib": memory.anonymous,
         "anonymous_kib_before": memory_before.anonymous,
         "peak_kib": memory.peak,
-    }))
+    });
+    Ok(Held { report, connections })
 }

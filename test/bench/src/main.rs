@@ -33,7 +33,13 @@ fn main() -> Result<()> {
         cli::Command::E2e(args) => print(&e2e::run(&args)?),
         cli::Command::FirstAck(args) => print(&first_ack::run(&args)?),
         cli::Command::Sweep(args) => print(&sweep::run(&args)?),
-        cli::Command::Idle(args) => print(&idle::run(&args)?),
+        cli::Command::Idle(args) => {
+            let held = idle::run(&args)?;
+            print(&held.report);
+            if args.hold {
+                held.until_input_ends()?;
+            }
+        }
         cli::Command::Floor(args) => floor::run(&args)?,
     }
     Ok(())

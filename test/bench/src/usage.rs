@@ -5,6 +5,7 @@
 use std::fs;
 
 use anyhow::{Context, Result};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// USER_HZ, which Linux gives to programs whatever its own tick is.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -70,6 +71,15 @@ impl Memory {
             peak: field("VmHWM:")?,
         })
     }
+}
+
+/// Lets this process have as many open files as it may.
+///
+/// # Errors
+/// A system that does not allow what it says it allows.
+pub(crate) fn allow_open_files() -> Result<()> {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).context("open files")
 }
 
 fn process_seconds(pid: &str) -> Result<f64> {

@@ -213,6 +213,36 @@ def kcat():
     return "kcat"
 
 
+def librdkafka_source(folder):
+    """librdkafka's sources, as the crate rdkafka-sys carries them, ready for its own configure."""
+    crate = crate_source("rdkafka-sys", LIBRDKAFKA_CRATE, TARGET / "fetch" / "rdkafka-sys-source")
+    call(["cp", "-r", f"{crate}/librdkafka/.", folder], log_of("librdkafka-copy"))
+    for name in ("configure", "lds-gen.py", *(f"mklove/{p.name}" for p in (folder / "mklove").iterdir())):
+        (folder / name).chmod(0o755)
+
+
+def configure_environment():
+    """Ours, without what librdkafka's configure would pass on: a variable LIBS goes to the linker."""
+    return {k: v for k, v in os.environ.items() if k not in ("LIBS", "CFLAGS", "CXXFLAGS", "LDFLAGS")}
+
+
+def rdkafka_performance():
+    """librdkafka's own load program, built with nothing but what its sources bring and zlib."""
+    leave_out = [f"--disable-{what}" for what in ("ssl", "gssapi", "curl", "zstd", "lz4-ext")]
+
+    def make(folder):
+        librdkafka_source(folder)
+        for step, command in (
+            ("configure", ["./configure", *leave_out]),
+            ("library", ["make", "-j2", "-C", "src", "librdkafka.a"]),
+            ("program", ["make", "-C", "examples", "rdkafka_performance"]),
+        ):
+            call(command, log_of(f"rdkafka-performance-{step}"), cwd=folder, env=configure_environment())
+
+    folder = once(TARGET / "rdkafka-performance", LIBRDKAFKA_CRATE, make)
+    return folder / "examples" / "rdkafka_performance"
+
+
 def crate_source(name, version, folder):
     """Copies the unpacked source of a published crate, tests included, into `folder`."""
     fetch = TARGET / "fetch" / name

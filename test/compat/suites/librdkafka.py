@@ -45,19 +45,13 @@ def build():
         )
         develop = "libssl libsasl2 libzstd liblz4 zlib1g libcurl4-openssl rapidjson".split()
         install.debian([f"{p}-dev" for p in develop] + ["pkg-config"], compiles)
-        crate = install.crate_source(
-            "rdkafka-sys", install.LIBRDKAFKA_CRATE, TARGET / "fetch" / "rdkafka-sys-source"
-        )
-        call(["cp", "-r", f"{crate}/librdkafka/.", folder], log_of("librdkafka-copy"))
-        for name in ("configure", "lds-gen.py", *(f"mklove/{p.name}" for p in (folder / "mklove").iterdir())):
-            (folder / name).chmod(0o755)
+        install.librdkafka_source(folder)
         for test in folder.glob("tests/*.c*"):
             if test.name[:4] in ("0098", "0103", "0107", "0111"):
                 install.edit(test, r"(create_topic(?:_wait_exists)?\((?:[^,]+, ){3})3\b", r"\g<1>1")
             if test.name[:4] == "0129":
                 install.edit(test, r'"segment.bytes", "20000"', '"segment.bytes", "1048576"')
-        # a variable LIBS would be passed to the linker by configure
-        env = {k: v for k, v in os.environ.items() if k not in ("LIBS", "CFLAGS", "CXXFLAGS", "LDFLAGS")}
+        env = install.configure_environment()
         for step, command in (
             ("configure", ["./configure"]),
             ("library", ["make", "-j2", "libs"]),

@@ -19,6 +19,9 @@ use crate::poller::EventFlags;
 /// checksum is taken. Grows for larger requests.
 const WINDOW: usize = 512 << 10;
 
+/// What the first may bring: a connection that is silent behind its first request costs no more.
+const WINDOW_FIRST: usize = 512;
+
 /// As Kafka's `socket.request.max.bytes`.
 const REQUEST_SIZE_MAX: usize = 100 << 20;
 
@@ -42,7 +45,7 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) fn new(socket: TcpStream) -> Self {
-        let (buffer, output) = (vec![0; WINDOW], Output::default());
+        let (buffer, output) = (vec![0; WINDOW_FIRST], Output::default());
         Self { socket, buffer, pending: 0..0, output, waits_for_room: false }
     }
 
@@ -60,6 +63,9 @@ impl Connection {
             Ok((0, _)) => Ok(false),
             Ok((count, _)) => {
                 self.pending.end += count;
+                if self.pending.end == self.buffer.len() && self.buffer.len() < WINDOW {
+                    self.buffer.resize(WINDOW, 0);
+                }
                 Ok(true)
             }
             Err(Errno::AGAIN) => Ok(true),

@@ -6,7 +6,7 @@ use std::{net::TcpListener, thread};
 use clap::Parser;
 use serde_json::Value;
 
-use crate::{cli, e2e, fetch, first_ack, produce, sweep};
+use crate::{cli, e2e, fetch, first_ack, idle, produce, sweep};
 
 /// Starts a floor; returns where it listens.
 fn floor() -> String {
@@ -151,6 +151,37 @@ fn messages_come_back_in_order_and_in_time() {
     assert!((200..=300).contains(&messages), "{messages} in half a second at 500/s");
     let p50 = report["e2e_micros"]["p50"].as_u64().unwrap();
     assert!(report["ack_micros"]["p50"].as_u64().unwrap() > 0 && p50 > 0);
+}
+
+#[test]
+fn a_backlog_is_read_and_added_to_and_stays() {
+    let bootstrap = floor();
+    let on_it = |args: &[&str]| {
+        run(&[&args[..1], &["--bootstrap", &bootstrap, "--topic", "kept"], &args[1..]].concat())
+    };
+    on_it(&["produce", "--keep", "--warm-up-requests", "0", "--requests", "64"]);
+    let read = ["fetch", "--batches", "0", "--warm-up-requests", "0", "--requests", "200"];
+    for _ in 0..2 {
+        let bytes = on_it(&read)["raw_bytes"].as_u64().unwrap();
+        assert!(bytes > 150 * 60_000, "{bytes}: the batches of 64 KiB are there");
+        let added = on_it(&["e2e", "--warm-up-seconds", "0", "--seconds", "0.1"]);
+        assert!(added["messages"].as_u64().unwrap() > 0);
+    }
+}
+
+#[test]
+fn idle_connections_stay_open_behind_the_report_of_their_cost() {
+    let bootstrap = floor();
+    let pid = std::process::id().to_string();
+    let args = ["dohle-bench", "idle", "--bootstrap", &bootstrap, "--broker-pid", &pid];
+    let args = [&args[..], &["--connections", "200", "--seconds", "0.05"]].concat();
+    let cli::Command::Idle(args) = cli::Command::parse_from(args) else { panic!() };
+    let held = idle::run(&args).unwrap();
+    assert_eq!(held.report["connections"].as_u64().unwrap(), 200);
+    // Both ends are in this process; all other tests together have far fewer.
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().count();
+    assert!(open >= 400, "{open} open files");
+    drop(held);
 }
 
 #[test]

@@ -4,8 +4,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from . import callgrind, counts, gate, syscalls
-from .systems import Failure
+from .. import callgrind, counts, gate, syscalls
+from ..systems import Failure
 
 ALLOCATIONS, INSTRUCTIONS = ("fetch", "allocations"), ("fetch", "instructions")
 
