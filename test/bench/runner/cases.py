@@ -17,6 +17,10 @@ GIB = 1 << 30
 # other topics are acknowledged when the operating system has the records, on all sides.
 FLUSHED = "flush.messages=1"
 
+# What is produced is kept short, as in a node that has run for some time: a virtual machine that has never touched a page
+# takes many times longer for its first use, whoever uses it.
+SHORT = ("segment.bytes=67108864", "retention.bytes=268435456")
+
 # It recovers nothing, has no metadata, and speaks to nobody but our generator.
 FLOOR = ("floor",)
 
@@ -50,6 +54,8 @@ class Case:
     once: bool = False
     # Systems for which it says nothing.
     without: tuple = ()
+    # How files are kept makes a difference to it.
+    in_files: bool = False
     # It costs Kafka minutes: in the short form it runs without it.
     kafka_long: bool = False
     # Of two cases between which Kafka makes no difference, the one that it ran already.
@@ -73,8 +79,8 @@ def quantile(histogram, name):
 
 
 def produce(key, size, requests, *rows, long=False, **options):
-    options = {"size": size, "requests": requests, **options}
-    return Case(key, list(rows), command="produce", options=options, long=long)
+    options = {"size": size, "requests": requests, "topic_config": SHORT, **options}
+    return Case(key, list(rows), command="produce", options=options, long=long, in_files=True)
 
 
 def fetch(key, size, requests, *rows, long=False):

@@ -14,12 +14,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from . import beside, drivers, page_cache, syscalls
-from .systems import KINDS, SWEEP_SECONDS, Failure
+from .cases import FLUSHED
+from .systems import KEPT_SHORT, KINDS, SWEEP_SECONDS, Failure
 
 
 def flags(options):
-    """Options as the generator takes them."""
-    return [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", value)]
+    """Options as the generator takes them; one that has several values comes as often."""
+    several = lambda value: value if isinstance(value, tuple) else (value,)
+    return [part for key, value in options.items() for one in several(value) for part in (f"--{key.replace('_', '-')}", one)]
 
 
 @dataclass
@@ -89,7 +91,8 @@ class Round:
 
     def __init__(self, system, chosen, number, results, long):
         self.system, self.number, self.results, self.long = system, number, results, long
-        here = lambda case: system.kind not in case.without and (number == 0 or not case.once)
+        of_kind = lambda case: case.in_files if system.kind == "files" else system.kind not in case.without
+        here = lambda case: of_kind(case) and (number == 0 or not case.once)
         self.cases = [case for case in chosen if here(case)]
         self.keys = {case.key for case in self.cases}
 
@@ -157,7 +160,8 @@ class Round:
             report = self.load(case)
             return report
 
-        self.pinned({"load": load, "memory": lambda case: report or None, "syscalls": self.syscalls})
+        kinds = {"load": load, "memory": lambda case: report or None, "syscalls": self.syscalls}
+        self.pinned(kinds, KEPT_SHORT)
 
     def others(self):
         """What needs more than one command of the generator, or none."""
@@ -170,10 +174,10 @@ class Round:
             }
         )
 
-    def pinned(self, kinds):
+    def pinned(self, kinds, settings=()):
         """Starts the system on its core and runs the cases of these kinds; each gives a report, or nothing."""
         cases = [case for case in self.cases if case.kind in kinds]
-        self.system.format()
+        self.system.format(settings)
         self.system.start("first", create=True, pinned=True)
         self.warm_up(cases)
         for case in cases:
@@ -185,7 +189,7 @@ class Round:
 
     def warm_up(self, cases):
         """Lets Kafka's compiler see each kind of load before any of them counts."""
-        if self.system.kind != "kafka" or all("topic_config" in case.options for case in cases):
+        if self.system.kind != "kafka" or all(case.options.get("topic_config") == FLUSHED for case in cases):
             return
         seconds = 20 if self.long else 3
         for size in (1_024, 65_536):

@@ -33,6 +33,12 @@ SETTINGS = {
     "dohle.durability": "os",
 }
 
+# Topics that are written to without end are kept short: their old segments are looked for often, and from the start.
+KEPT_SHORT = {
+    "log.retention.check.interval.ms": "100",
+    "log.initial.task.delay.ms": "100",
+}
+
 LOG4J = (
     "Configuration:\n  Appenders:\n    Console:\n      name: out\n      PatternLayout:\n"
     '        pattern: "%d %p %c %m%n"\n  Loggers:\n    Root:\n      level: INFO\n      AppenderRef:\n        - ref: out\n'
@@ -89,13 +95,13 @@ class System:
         self.process = None
         self.port = None
 
-    def format(self):
-        """Makes an empty, formatted directory."""
+    def format(self, settings=()):
+        """Makes an empty, formatted directory, for a broker with further settings."""
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self.port = free_port()
         self.file = self.folder / "server.properties"
-        self.file.write_text(properties(self.folder, self.port, free_port(), SETTINGS))
+        self.file.write_text(properties(self.folder, self.port, free_port(), SETTINGS | dict(settings)))
         cluster = "A" + urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
         command = self.format_command(cluster)
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment())
@@ -243,7 +249,7 @@ class Floor(System):
     kind = "floor"
     title = short = "floor"
 
-    def format(self):
+    def format(self, settings=()):
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         self.port = free_port()
@@ -252,7 +258,17 @@ class Floor(System):
         return [self.setting.generator, "floor", "--port", str(self.port), "--dir", self.folder / "data"]
 
 
-KINDS = {kind.kind: kind for kind in (Dohle, Kafka, Floor)}
+class FloorInFiles(Floor):
+    """The same with new files, as long as those of a topic that is kept short, and as many."""
+
+    kind = "files"
+    title = short = "floor in new files"
+
+    def start_command(self):
+        return [*super().start_command(), "--new-files"]
+
+
+KINDS = {kind.kind: kind for kind in (Dohle, Kafka, Floor, FloorInFiles)}
 
 
 def jars():

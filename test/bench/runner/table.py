@@ -26,7 +26,7 @@ def markdown(results, setting, long, root):
 
 def rows(results):
     """One line a row, with two ratios if those that they compare ran."""
-    ratios = [pair for pair in (("kafka", "dohle"), ("dohle", "floor")) if set(pair) <= set(results.names)]
+    ratios = [pair for pair in (("kafka", "dohle"), ("dohle", "floor"), ("dohle", "files")) if set(pair) <= set(results.names)]
     if not ratios and len(results.names) == 2:
         ratios = [tuple(results.names)]
     titles = [KINDS[name].title for name in results.names] + [f"{KINDS[a].short} / {KINDS[b].short}" for a, b in ratios]
