@@ -343,8 +343,9 @@ impl<D: Disk> Log<D> {
         let file = segment.file(&self.dir)?;
         self.as_closed = false;
         let written = file.write_all_at(slices, position);
-        if written.is_err() && file.truncate(position).is_err() {
-            self.poisoned = true;
+        if written.is_err() {
+            self.poisoned |= file.truncate(position).is_err();
+            segment.forget_room();
         }
         written
     }
@@ -451,10 +452,12 @@ impl<D: Disk> Log<D> {
         assert!(base >= self.log_end, "a segment begins behind the one before");
         self.as_closed = false;
         self.producers.advance(base);
+        let last = self.segments.last_mut().expect("a log has at least one segment");
+        // First, for what follows needs some.
+        last.give_back_most(&self.dir)?;
         self.write_snapshot()?;
         let last = self.segments.last_mut().expect("a log has at least one segment");
         last.write_indexes(&self.dir)?;
-        last.give_back_room(&self.dir)?;
         let (old, old_is_empty) = (last.base, last.size == 0);
         let segment = Segment::create(&self.dir, base, &self.config, now)?;
         last.indexes = None;

@@ -24,6 +24,7 @@ pub fn check<D: Disk>(disk: &D, dir: &Path) {
     missing_files_are_told_apart(disk, &dir.join("missing"));
     names_are_listed_in_order(disk, &dir.join("names"));
     a_rename_replaces(disk, &dir.join("rename"));
+    room_ahead_changes_nothing(disk, &dir.join("room"));
     a_handle_outlives_its_name(disk, &dir.join("handle"));
     side_files_are_replaced_whole(disk, &dir.join("replace"));
     trees_are_removed(disk, &dir.join("tree"));
@@ -125,6 +126,16 @@ fn a_rename_replaces<D: Disk>(disk: &D, dir: &Path) {
     disk.rename(&dir.join("d"), &dir.join("e")).unwrap();
     assert_eq!(read_file(disk, &dir.join("e/f"), 9).unwrap().unwrap(), b"new");
     assert_eq!(disk.list(dir).unwrap().len(), 1);
+}
+
+fn room_ahead_changes_nothing<D: Disk>(disk: &D, dir: &Path) {
+    make(disk, dir);
+    let file = disk.open(&dir.join("f"), OpenMode::Create).unwrap();
+    file.write_all_at(&mut [IoSlice::new(b"hello")], 0).unwrap();
+    file.reserve(5, 1 << 20).unwrap();
+    file.write_all_at(&mut [IoSlice::new(b" there")], 5).unwrap();
+    file.truncate(11).unwrap();
+    assert_eq!(read_file(disk, &dir.join("f"), 99).unwrap().unwrap(), b"hello there");
 }
 
 fn a_handle_outlives_its_name<D: Disk>(disk: &D, dir: &Path) {

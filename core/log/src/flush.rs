@@ -354,18 +354,14 @@ impl<D: Disk> Log<D> {
         if self.as_closed && !self.names_changed && !self.unsaved_epochs {
             return Ok(None);
         }
+        let segment = self.segments.last_mut().expect("a log has at least one segment");
+        // First, for what follows needs some.
+        segment.give_back_all(&self.dir)?;
         self.sweep_snapshots()?;
         if self.log_end > self.snapshots.last().copied().unwrap_or(Offset::ZERO) {
             self.put_snapshot(self.log_end, &snapshot::encode(&self.producers))?;
         }
         let segment = self.segments.last_mut().expect("a log has at least one segment");
-        let size = u64::from(segment.size);
-        let file = segment.file(&self.dir)?;
-        if file.size()? > size {
-            // Kafka may have made the file longer than its content.
-            file.truncate(size)?;
-        }
-        segment.give_back_room(&self.dir)?;
         segment.write_indexes(&self.dir)?;
         let base = segment.base;
         self.names_changed = true;

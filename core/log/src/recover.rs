@@ -196,6 +196,11 @@ impl<D: Disk> Log<D> {
         if let Some(base) = log.open_segments(&how, read_from, &unindexed, now)? {
             return Ok(Opened::Overlong(base));
         }
+        if let Some(last) =
+            log.segments.last_mut().filter(|last| !how.clean && !last.is_unwritten())
+        {
+            last.forget_room();
+        }
         log.as_closed &= log.recovery.segments_scanned == 0 && !log.names_changed;
         log.settle(&how, now)?;
         // A close leaves a snapshot at the end.

@@ -185,7 +185,7 @@ impl<F: DiskFile> Segment<F> {
             has_aborts: false,
             indexes: None,
             is_unwritten: false,
-            reserve: Reserve::default(),
+            reserve: Reserve::NONE,
             file: None,
             newest: None,
             first_timestamp: None,
@@ -249,28 +249,42 @@ impl<F: DiskFile> Segment<F> {
         config: &LogConfig,
     ) -> Result<(), IoError> {
         let (size, coming) = (self.size, u32::try_from(coming).unwrap_or(u32::MAX));
-        if let Some(end) = self.reserve.due(size, coming, config) {
-            match self.file(dir)?.reserve(size.into(), end.into()) {
-                Ok(()) => self.reserve.reach(end),
-                // It is to be written all the same; if that fails, too, the client is told.
-                Err(_) => self.reserve.give_up(),
-            }
+        let Some(end) = self.reserve.due(size, coming, config) else { return Ok(()) };
+        let file = self.file(dir)?;
+        if file.reserve(size.into(), end.into()).is_ok() {
+            self.reserve.reach(end);
+        } else {
+            // The last that the disk has is for whoever needs it.
+            file.truncate(size.into())?;
+            self.reserve.refuse();
         }
         Ok(())
     }
 
-    /// The segment is written no more: what room it has ahead is for others. What lies behind its
-    /// batches goes, too.
-    pub(crate) fn give_back_room<D: Disk<File = F>>(
+    /// The segment is about to be written no more: what room it has ahead is for others, but for a
+    /// little. What lies behind its batches goes, too.
+    pub(crate) fn give_back_most<D: Disk<File = F>>(
         &mut self,
         dir: &Dir<D>,
     ) -> Result<(), IoError> {
-        if self.reserve.may_exceed(self.size) {
-            let size = u64::from(self.size);
-            self.file(dir)?.truncate(size)?;
+        if self.reserve.exceeds_much(self.size) { self.give_back_all(dir) } else { Ok(()) }
+    }
+
+    /// The same before a stop: nothing is left, whoever made the file.
+    pub(crate) fn give_back_all<D: Disk<File = F>>(&mut self, dir: &Dir<D>) -> Result<(), IoError> {
+        let (reserve, size) = (self.reserve, self.size);
+        let file = self.file(dir)?;
+        // Kafka may have made the file longer than its content.
+        if reserve.exceeds(size) || file.size()? > u64::from(size) {
+            file.truncate(size.into())?;
         }
-        self.reserve = Reserve::default();
+        self.reserve = Reserve::NONE;
         Ok(())
+    }
+
+    /// Nobody knows what room the file has: a crash has left it behind.
+    pub(crate) fn forget_room(&mut self) {
+        self.reserve = Reserve::UNKNOWN;
     }
 
     /// The open file.
@@ -534,7 +548,7 @@ impl<F: DiskFile> Segment<F> {
         file.truncate(u64::from(position))?;
         file.sync()?;
         self.size = position;
-        self.reserve = Reserve::default();
+        self.reserve = Reserve::NONE;
         if position == 0 {
             self.reset(config);
             return Ok(());

@@ -36,8 +36,8 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
     "flush.ms": Long = i64::MAX, at_least(0),
         synonyms(&[same("log.flush.interval.ms"), same("log.flush.scheduler.interval.ms")]), used;
 
-    /// Whether room for a whole segment is set aside on the disk at once; its file grows as it is
-    /// written all the same.
+    /// Whether room for a whole segment is set aside on the disk with its first record, which waits
+    /// for that; its file grows as it is written all the same.
     "preallocate": Boolean = false, synonyms(&[same("log.preallocate")]), used;
 
     /// How long records are kept; -1 means for ever.

@@ -402,6 +402,18 @@ impl DiskFile for SimFile {
         })
     }
 
+    /// Only says whether there is room: what was set aside is nobody's here.
+    fn reserve(&self, _start: u64, end: u64) -> Result<(), IoError> {
+        self.content(Operation::Reserve, |state, inode| {
+            state.change(Operation::Reserve, &self.path)?;
+            let wanted = end.saturating_sub(state.file(inode).size());
+            match state.faults.bytes_free {
+                Some(free) if free < wanted => Err(full(&self.path)),
+                _ => Ok(()),
+            }
+        })
+    }
+
     fn sync(&self) -> Result<(), IoError> {
         self.content(Operation::Sync, |state, inode| {
             let changed = state.change(Operation::Sync, &self.path);

@@ -28,7 +28,12 @@ pub(crate) fn disk() -> SimDisk {
 
 /// Settings with which little data makes much happen.
 pub(crate) fn small() -> LogConfig {
-    LogConfig { segment_bytes_max: 700, index_interval_bytes: 100, ..LogConfig::default() }
+    LogConfig {
+        segment_bytes_max: 700,
+        preallocate: true,
+        index_interval_bytes: 100,
+        ..LogConfig::default()
+    }
 }
 
 /// Opens the log as after a crash.

@@ -89,8 +89,8 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     /// How often the start offsets of logs are written down.
     "log.flush.start.offset.checkpoint.interval.ms": Int = 60_000, at_least(0), high;
 
-    /// Whether room for a whole segment is set aside on the disk at once; its file grows as it is
-    /// written all the same.
+    /// Whether room for a whole segment is set aside on the disk with its first record, which waits
+    /// for that; its file grows as it is written all the same.
     "log.preallocate": Boolean = false, cluster_wide, used;
 
     /// Whether a record carries the time of its producer or of its arrival.
