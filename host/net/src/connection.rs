@@ -173,7 +173,7 @@ impl<H: Handler> Connection<H> {
             }
         }
         self.input.settle();
-        if self.idle.poll_expired(cx, !self.answers.is_empty()) {
+        if self.idle.poll_expired(cx, !self.answers.is_empty() || self.output.waits_for_disk()) {
             return Poll::Ready(End::Expired);
         }
         Poll::Pending
@@ -209,6 +209,8 @@ impl<H: Handler> Connection<H> {
         let before = *budget;
         let mut scratch = self.thread.scratch.borrow_mut();
         let flushed = self.output.poll_flush(cx, &self.stream, &mut scratch, budget);
+        drop(scratch);
+        self.thread.counters.read_cold(self.output.take_cold_reads());
         let sent = before - *budget;
         if sent > 0 {
             self.thread.counters.sent(sent);

@@ -15,6 +15,7 @@ pub struct ThreadCounters {
     connections_closed: AtomicU64,
     connections_expired: AtomicU64,
     frames_refused: AtomicU64,
+    cold_reads: AtomicU64,
 }
 
 /// The counters of one thread at one moment. They are read one after the other, so a request may
@@ -35,6 +36,8 @@ pub struct Counters {
     pub connections_expired: u64,
     /// Frames whose length was negative or above the maximum.
     pub frames_refused: u64,
+    /// Ranges of files that were not in memory when they were to be sent.
+    pub cold_reads: u64,
 }
 
 impl Counters {
@@ -57,6 +60,7 @@ impl ThreadCounters {
             connections_closed,
             connections_expired: self.connections_expired.load(Relaxed),
             frames_refused: self.frames_refused.load(Relaxed),
+            cold_reads: self.cold_reads.load(Relaxed),
         }
     }
 
@@ -82,6 +86,12 @@ impl ThreadCounters {
 
     pub(crate) fn expired(&self) {
         add(&self.connections_expired, 1);
+    }
+
+    pub(crate) fn read_cold(&self, ranges: u64) {
+        if ranges > 0 {
+            add(&self.cold_reads, ranges);
+        }
     }
 
     pub(crate) fn refused_frame(&self) {

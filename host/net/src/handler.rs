@@ -25,7 +25,7 @@ pub trait Handler: 'static {
     ///
     /// `frame` excludes the length prefix and may have any content and length from 0 to
     /// `Options::request_bytes_max`. It is a slice of a receive buffer shared with neighbouring
-    /// frames: keeping even a part of it keeps the whole buffer (256 KiB or the frame, whichever is
+    /// frames: keeping even a part of it keeps the whole buffer (512 KiB or the frame, whichever is
     /// larger), so copy what is to live long.
     fn handle(
         &self,

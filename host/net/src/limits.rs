@@ -64,8 +64,8 @@ pub(crate) const SCRATCH_BYTES: usize = 64 * 1024;
 /// Most bytes of one `sendfile`, so that one fetch does not hold a thread for long.
 pub(crate) const SENDFILE_MAX: usize = 1024 * 1024;
 
-/// A range of a file is looked at so often to see whether it is in memory, and at its end. The system
-/// reads ahead, and drops, half as much at a time or more.
+/// A range of a file is looked at once in so many bytes to see whether it is in memory. What a look
+/// misses is waited for: so much of a disk is a millisecond or a few.
 pub(crate) const COLD_PROBE_BYTES: usize = 256 * 1024;
 
 /// Bytes that are read at once to bring a range into memory.
@@ -74,6 +74,9 @@ pub(crate) const COLD_READ_BYTES: usize = 128 * 1024;
 /// Threads that wait for the disk in the place of one network thread. A disk that needs more of them at
 /// work to be fast has others.
 pub(crate) const COLD_THREADS_MAX: usize = 4;
+
+/// How long a thread that has nothing to wait for stays: for ever, as far as anybody can tell.
+pub(crate) const COLD_THREAD_KEPT: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// Bytes that a connection moves before the other connections of its thread get their turn; about
 /// half a millisecond.

@@ -20,7 +20,7 @@ use tokio::{
 use crate::{
     BoundListener, Handler, ListenerSpec, Options, ThreadCounters,
     admission::Admission,
-    limits::{COLD_THREADS_MAX, HANDOVER_MAX},
+    limits::{COLD_THREAD_KEPT, COLD_THREADS_MAX, HANDOVER_MAX},
     listener::{self, Acceptor, Dealer},
     thread::{self, Incoming, StopAt, ThreadState},
 };
@@ -242,7 +242,9 @@ fn acceptors(
 fn run_thread<H: Handler>(start: ThreadStart, make_handler: impl FnOnce() -> H) {
     let ThreadStart { state, incoming, acceptors, stop, started } = start;
     let mut builder = Builder::new_current_thread();
-    builder.enable_all().max_blocking_threads(COLD_THREADS_MAX);
+    builder.enable_all().max_blocking_threads(COLD_THREADS_MAX).thread_name("cold-read");
+    // One is there from the start and stays: to have none when there is no more to be had is a panic.
+    builder.thread_keep_alive(COLD_THREAD_KEPT);
     let runtime = match builder.build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -251,6 +253,7 @@ fn run_thread<H: Handler>(start: ThreadStart, make_handler: impl FnOnce() -> H) 
             return;
         }
     };
+    runtime.spawn_blocking(|| ());
     runtime.block_on(async move {
         let handler = make_handler();
         for (acceptor, socket) in acceptors {

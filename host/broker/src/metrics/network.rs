@@ -32,12 +32,16 @@ metrics! {
 
     /// Frames that were refused for their length, by network thread.
     REFUSED: counter "dohle_network_frames_refused_total", Requests, by ["networkprocessor"];
+
+    /// Ranges of records that had to be read from the disk before they could be sent, by network
+    /// thread.
+    COLD: counter "dohle_network_cold_reads_total", Count, by ["networkprocessor"];
 }
 
 type Read = fn(&Counters) -> u64;
 
 /// How each row is read.
-const READ: [(Metric, Read); 7] = [
+const READ: [(Metric, Read); 8] = [
     (OPEN, Counters::connections),
     (OPENED, |thread| thread.connections_opened),
     (EXPIRED, |thread| thread.connections_expired),
@@ -45,6 +49,7 @@ const READ: [(Metric, Read); 7] = [
     (SENT, |thread| thread.bytes_out),
     (FRAMES, |thread| thread.requests),
     (REFUSED, |thread| thread.frames_refused),
+    (COLD, |thread| thread.cold_reads),
 ];
 
 pub(super) fn write(page: &mut Page, threads: &[Arc<ThreadCounters>]) {

@@ -2,16 +2,16 @@
 //! possible.
 //!
 //! Consecutive pieces in memory, and short file ranges read into the thread's scratch buffer, leave
-//! in one vectored write. A long file range follows by `sendfile`, once it is in memory; what precedes
-//! it is sent with the flag that more follows, so that the head of an answer shares a packet with its
-//! data.
+//! in one vectored write. A long file range follows by `sendfile`; what precedes it is sent with the
+//! flag that more follows, so that the head of an answer shares a packet with its data. A range that
+//! is not in memory is waited for first (`cold`).
 
 use std::{
     collections::VecDeque,
     fs::File,
     future::Future,
     io::{self, IoSlice},
-    os::{fd::AsFd, unix::fs::FileExt},
+    os::fd::AsFd,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -41,8 +41,12 @@ pub(crate) struct Output {
     memory_bytes: usize,
     /// How many bytes of the file range at the front are known to be in memory.
     warm: usize,
-    /// The read that brings the next ones there.
+    /// Whether it is known that they are not.
+    is_cold: bool,
+    /// The read that brings them there.
     cold_read: Option<JoinHandle<()>>,
+    /// How many there were.
+    cold_reads: u64,
 }
 
 /// The next pieces for one vectored write.
@@ -80,15 +84,16 @@ impl Output {
         budget: &mut usize,
     ) -> Poll<io::Result<()>> {
         while !self.parts.is_empty() && *budget > 0 {
-            ready!(self.poll_warm(cx));
             ready!(stream.poll_write_ready(cx))?;
+            ready!(self.poll_warm(cx));
             let mut sent = 0;
             let result =
                 stream.try_io(Interest::WRITABLE, || self.send(stream, scratch, &mut sent));
             *budget = budget.saturating_sub(sent);
             match result {
                 Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // Until the socket takes more, memory may have been needed for something else.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.warm = 0,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
@@ -99,24 +104,38 @@ impl Output {
         Poll::Ready(Ok(()))
     }
 
-    /// Waits until the next `sendfile` does not have to wait for the disk.
+    /// Whether a read of the disk is under way.
+    pub(crate) fn waits_for_disk(&self) -> bool {
+        self.cold_read.is_some()
+    }
+
+    /// How often it had to be waited for since the last call.
+    pub(crate) fn take_cold_reads(&mut self) -> u64 {
+        std::mem::take(&mut self.cold_reads)
+    }
+
+    /// Waits until nothing that is sent next waits for the disk.
     fn poll_warm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(Part::File { file, position, len }) = self.parts.front() else {
             return Poll::Ready(());
         };
-        if self.warm > 0 || *len as usize <= FILE_COPIED_MAX {
-            return Poll::Ready(());
-        }
+        let is_long = *len as usize > FILE_COPIED_MAX;
         let len = SENDFILE_MAX.min(*len as usize);
-        if self.cold_read.is_none() && cold::is_cold(file.as_fd(), *position, len) {
-            self.cold_read = Some(cold::read(Arc::clone(file), *position, len));
+        if self.cold_read.is_none() && self.warm == 0 {
+            self.is_cold |= is_long && cold::is_cold(file.as_fd(), *position, len);
+            if std::mem::take(&mut self.is_cold) {
+                self.cold_read = Some(cold::read(Arc::clone(file), *position, len));
+                self.cold_reads += 1;
+            } else if is_long {
+                self.warm = len;
+            }
         }
         if let Some(read) = &mut self.cold_read {
-            // What went wrong with it `sendfile` finds out.
+            // What went wrong with it whoever sends the range finds out.
             let _ = ready!(Pin::new(read).poll(cx));
             self.cold_read = None;
+            self.warm = len;
         }
-        self.warm = len;
         Poll::Ready(())
     }
 
@@ -137,17 +156,22 @@ impl Output {
             return Ok(());
         }
         let gathered = self.gather(scratch)?;
+        if gathered.pieces == 0 {
+            self.is_cold = true;
+            return Ok(());
+        }
         *sent = self.send_gathered(stream, scratch, gathered.pieces)?;
         self.advance(*sent);
         // A stream socket takes less than it is given only when it is full.
         if *sent < gathered.bytes { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
     }
 
-    /// Finds what goes into one write, and reads the short file ranges among it.
+    /// Finds what goes into one write, and reads the short file ranges among it; nothing if the first
+    /// of them is to be waited for.
     fn gather(&self, scratch: &mut [u8]) -> io::Result<Gathered> {
         let mut used = 0;
         let mut gathered = Gathered { pieces: 0, bytes: 0 };
-        for part in self.parts.iter().take(WRITE_PIECES_MAX) {
+        for (index, part) in self.parts.iter().take(WRITE_PIECES_MAX).enumerate() {
             let size = match part {
                 Part::Bytes(bytes) => bytes.len(),
                 Part::File { file, position, len } => {
@@ -155,7 +179,12 @@ impl Output {
                     if len > FILE_COPIED_MAX || len > scratch.len() - used {
                         break;
                     }
-                    file.read_exact_at(&mut scratch[used..used + len], *position)?;
+                    let buffer = &mut scratch[used..used + len];
+                    if index == 0 && self.warm > 0 {
+                        cold::read_waiting(file.as_fd(), buffer, *position)?;
+                    } else if !cold::read_now(file.as_fd(), buffer, *position)? {
+                        break;
+                    }
                     used += len;
                     len
                 }
@@ -215,6 +244,15 @@ impl Output {
                 self.parts.pop_front();
                 self.warm = 0;
             }
+        }
+    }
+}
+
+impl Drop for Output {
+    /// What nobody waits for any more is not read, unless that has begun.
+    fn drop(&mut self) {
+        if let Some(read) = &self.cold_read {
+            read.abort();
         }
     }
 }

@@ -222,6 +222,7 @@ impl Service {
             sum.connections_closed += counters.connections_closed;
             sum.connections_expired += counters.connections_expired;
             sum.frames_refused += counters.frames_refused;
+            sum.cold_reads += counters.cold_reads;
         }
         sum
     }

@@ -28,6 +28,29 @@ fn what_was_just_written_is_not_cold() {
 }
 
 #[test]
+fn looks_do_not_make_it_warm() {
+    let Some(file) = cold_file() else { return };
+    let position = 1 << 20;
+    let cold = (0..6).filter(|_| is_cold(file.as_fd(), position, COLD_PROBE_BYTES)).count();
+    assert!(cold >= 5, "{cold}");
+}
+
+#[test]
+fn what_needs_no_waiting_is_read_now() {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(b"some bytes").unwrap();
+    let mut buffer = [0; 4];
+    assert!(read_now(file.as_fd(), &mut buffer, 5).unwrap());
+    assert_eq!(&buffer, b"byte");
+    // Too short: what waits says so.
+    assert!(!read_now(file.as_fd(), &mut buffer, 8).unwrap());
+    let error = read_waiting(file.as_fd(), &mut buffer, 8).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    let Some(file) = cold_file() else { return };
+    assert!(!read_now(file.as_fd(), &mut buffer, 1_000_000).unwrap());
+}
+
+#[test]
 fn what_was_read_is_not_cold_any_more() {
     let Some(file) = cold_file() else { return };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
