@@ -165,11 +165,11 @@ class Round:
 
     def others(self):
         """What needs more than one command of the generator, or none."""
-        seconds = 10 if self.long else 3
+        times = (10 if self.long else 3, self.warm_up_seconds())
         self.pinned(
             {
-                "connections": lambda case: beside.connections(self.system, seconds),
-                "backlog": lambda case: self.kept_up(case, beside.backlog(self.system, seconds, **case.options)),
+                "connections": lambda case: beside.connections(self.system, *times),
+                "backlog": lambda case: self.kept_up(case, beside.backlog(self.system, *times, **case.options)),
                 "driver": self.driver,
             }
         )
@@ -196,10 +196,14 @@ class Round:
             self.system.load("produce", "--topic", f"warm-{size}", "--size", size, "--warm-up-seconds", 0, "--seconds", seconds)
         self.system.load("fetch", "--topic", "warm-fetch", "--warm-up-seconds", 0, "--seconds", seconds)
 
+    def warm_up_seconds(self):
+        """Of one load."""
+        if self.system.kind != "kafka":
+            return 1
+        return 20 if self.long else 4
+
     def load(self, case):
-        options = {"warm-up-seconds": 1, "seconds": 2, **case.options}
-        if self.system.kind == "kafka":
-            options["warm-up-seconds"] = 20 if self.long else 4
+        options = {"warm-up-seconds": self.warm_up_seconds(), "seconds": 2, **case.options}
         if self.long:
             options["seconds"] = max(10, options["seconds"])
             options["requests"] = options.get("requests", 0) * 2

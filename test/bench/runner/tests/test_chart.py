@@ -61,7 +61,15 @@ class TheBars(unittest.TestCase):
         self.assertLess(len(svg([Bars(f"row {n}", n + 1, n + 2) for n in range(40)], ("a", "b"), "", "")), 20_000)
 
     def test_numbers_are_short(self):
-        for ratio, shown in ((0.044, "0.04"), (0.5, "0.50"), (0.96, "1.0"), (9.94, "9.9"), (9.96, "10"), (366.2, "366"), (1104.2, "1,104")):
+        for ratio, shown in (
+            (0.044, "0.04"),
+            (0.5, "0.50"),
+            (0.96, "1.0"),
+            (9.94, "9.9"),
+            (9.96, "10"),
+            (366.2, "366"),
+            (1104.2, "1,104"),
+        ):
             self.assertEqual(short(ratio), shown)
 
 
