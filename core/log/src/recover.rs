@@ -30,7 +30,7 @@ use crate::{
     load::{self, Found},
     log::Log,
     names::FileKind,
-    partition_metadata,
+    partition_metadata::{self, Owner},
     producer_state::Producers,
     recent::Recent,
     scan::{BatchScan, Head, Scanned, find_valid},
@@ -237,8 +237,10 @@ impl<D: Disk> Log<D> {
         }
         let scanned = self.start_of_scan(scan_from, how, read_from)?;
         if let Some(start) = scanned {
-            // Snapshots of what is read again may tell of batches that are gone.
-            self.remove_snapshots(|offset| offset > start)?;
+            // Snapshots of what is read again may tell of batches that are gone, but for what is
+            // known to be durable.
+            let sure = start.max(how.recovery_point);
+            self.remove_snapshots(|offset| offset > sure)?;
         }
         self.restore_producers(scanned.unwrap_or(self.log_end), how.clean && scanned.is_none())?;
         if scanned.is_some() { self.scan_segments(scan_from, how) } else { Ok(None) }
@@ -329,7 +331,12 @@ impl<D: Disk> Log<D> {
             }
         }
         if self.epochs != known {
-            self.save_epochs_if_room()?;
+            // The flush that moves the recovery point past them saves them. If there will be none,
+            // for the file was damaged, it is made anew here.
+            self.unsaved_epochs = true;
+            if self.log_end <= how.recovery_point {
+                self.save_epochs_if_room()?;
+            }
         }
         Ok(None)
     }
@@ -545,18 +552,19 @@ impl<D: Disk> Log<D> {
 /// durably.
 fn check_topic<D: Disk>(dir: &Dir<D>, how: &OpenLog) -> Result<Option<TopicId>, LogError> {
     let Some(wanted) = how.topic_id else { return Ok(None) };
-    let read = match partition_metadata::read(&dir.disk, dir.path()) {
+    let read = match partition_metadata::read_owner(&dir.disk, dir.path()) {
         // Torn by the crash: nothing in the directory was durable then.
         Err(SideFileError::Malformed { .. }) if !how.clean && how.recovery_point.0 == 0 => None,
         read => read?,
     };
     match read {
         None => Ok(Some(wanted)),
-        Some(found) if found == wanted => {
-            let is_durable = partition_metadata::is_durable(&dir.disk, dir.path())?;
+        Some(Owner { topic, is_durable }) if topic == wanted => {
             Ok((!is_durable).then_some(wanted))
         }
-        Some(found) => Err(LogError::OtherTopic { dir: dir.path.clone(), found, wanted }),
+        Some(Owner { topic: found, .. }) => {
+            Err(LogError::OtherTopic { dir: dir.path.clone(), found, wanted })
+        }
     }
 }
 

@@ -441,13 +441,14 @@ impl Opening {
             self.keep_frames();
             (State::Offline, false)
         });
-        let Self { topic, index, dir, cleaner, .. } = self;
+        let Self { topic, index, dir, rule, cleaner, .. } = self;
         let is_redone = dir.redo(topic.id, index, |_| ()).is_some();
         let partition = Partition::new(&topic, index, dir, state, cleaner);
         if lacks_sync || is_redone {
             partition.unflushed();
         }
-        if lacks_sync {
+        // What counts when it is written is shown already: nobody has to wait for its sync.
+        if lacks_sync && rule == CommitRule::Synced {
             partition.log_dir().sync_when_open(&partition);
         }
         partition

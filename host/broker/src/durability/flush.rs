@@ -1,6 +1,6 @@
 //! Flushes all dirty partitions of a directory, so that its recovery points move and frames can go.
 
-use std::sync::Arc;
+use std::{num::NonZero, sync::Arc, thread};
 
 use dohle_log::{FlushPlan, Flushed, IoError, LogError};
 use dohle_os::{OsDisk, VolumeSync};
@@ -74,16 +74,39 @@ pub(crate) fn close_all(
     if partitions.len() < VOLUME_MIN {
         return Ok(());
     }
-    let mut plans = Vec::new();
-    for partition in partitions {
+    // Nobody is served any more: all cores may make files.
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let mut plans: Vec<_> = partitions.iter().map(|partition| (*partition, None)).collect();
+    in_shares(&mut plans, threads, |(partition, plan)| {
         match partition.with_leader(|leader| leader.log_mut().begin_close()) {
-            Ok(Ok(Some(plan))) => plans.push((*partition, plan)),
+            Ok(Ok(made)) => *plan = made,
             Ok(Err(LogError::Io(error))) => return Err(error),
             // Its own closing says what is wrong.
-            Ok(Ok(None) | Err(_)) | Err(_) => {}
+            Ok(Err(_)) | Err(_) => {}
         }
+        Ok(())
+    })?;
+    let plans = plans.into_iter().filter_map(|(partition, plan)| Some((partition, plan?)));
+    flush_volume(plans.collect(), volume, threads)
+}
+
+/// Does something with each, on so many threads.
+fn in_shares<T: Send>(
+    items: &mut [T],
+    threads: usize,
+    act: impl Fn(&mut T) -> Result<(), IoError> + Sync,
+) -> Result<(), IoError> {
+    if threads <= 1 || items.len() <= threads {
+        return items.iter_mut().try_for_each(act);
     }
-    flush_volume(plans, volume)
+    let (act, share) = (&act, items.len().div_ceil(threads));
+    thread::scope(|scope| {
+        let shares = items.chunks_mut(share);
+        let threads: Vec<_> =
+            shares.map(|share| scope.spawn(|| share.iter_mut().try_for_each(act))).collect();
+        let ends = threads.into_iter().map(thread::ScopedJoinHandle::join);
+        ends.map(|end| end.expect("making files does not panic")).collect()
+    })
 }
 
 fn give_up(way: &WriteAhead, dirty: Vec<Arc<Partition>>) {
@@ -116,21 +139,20 @@ fn flush_all(
             Ok(())
         });
     }
-    flush_volume(plans, volume)
+    // Others are served meanwhile.
+    flush_volume(plans, volume, 1)
 }
 
 fn flush_volume(
     mut plans: Vec<(&Arc<Partition>, FlushPlan<OsDisk>)>,
     volume: &VolumeSync,
+    threads: usize,
 ) -> Result<(), IoError> {
-    plans.iter_mut().try_for_each(|(_, plan)| plan.write())?;
+    in_shares(&mut plans, threads, |(_, plan)| plan.write())?;
     volume.sync()?;
-    let mut done = Vec::with_capacity(plans.len());
-    for (partition, plan) in &mut plans {
-        done.push((*partition, plan.rename()?));
-    }
+    in_shares(&mut plans, threads, |(_, plan)| plan.replace())?;
     volume.sync()?;
-    done.into_iter().for_each(|(partition, done)| finish(partition, done));
+    plans.into_iter().for_each(|(partition, plan)| finish(partition, plan.done()));
     Ok(())
 }
 
