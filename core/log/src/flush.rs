@@ -51,6 +51,7 @@ pub struct FlushPlan<D: Disk> {
     sides: Vec<PathBuf>,
     sync_dir: bool,
     sync_parent: bool,
+    needs_volume: bool,
     done: Flushed,
 }
 
@@ -106,6 +107,18 @@ impl<D: Disk> FlushPlan<D> {
     pub fn run(mut self) -> Result<Flushed, IoError> {
         self.write()?;
         self.sync()
+    }
+
+    /// Whether a sync of the volume is to come after `write`, whatever is synced besides: something was
+    /// written to a file that is open no more.
+    pub fn needs_volume(&self) -> bool {
+        self.needs_volume
+    }
+
+    /// Holds no open files any more: the volume is to be synced as a whole.
+    pub fn let_files_go(&mut self) {
+        self.needs_volume |= !self.logs.is_empty();
+        self.logs.clear();
     }
 
     /// Leaves out the side files, for which a full disk has no room. What is then synced is all that
@@ -217,6 +230,7 @@ impl<D: Disk> Log<D> {
             sides: Vec::new(),
             sync_dir: std::mem::take(&mut self.names_changed),
             sync_parent: std::mem::take(&mut self.parent_changed),
+            needs_volume: std::mem::take(&mut self.closed_unflushed),
             done: Flushed {
                 end: self.log_end,
                 truncations: self.truncations,
@@ -302,6 +316,7 @@ impl<D: Disk> Log<D> {
     pub fn give_up_flush(&mut self) {
         self.names_changed = true;
         self.parent_changed = true;
+        self.closed_unflushed = true;
     }
 
     /// Makes all that is in the log durable, here and now.

@@ -69,6 +69,8 @@ pub struct Log<D: Disk> {
     pub(crate) parent_changed: bool,
     /// How far the side files of the segment that is written go.
     pub(crate) sides_saved: SidesSaved,
+    /// Whether files were closed with something in them that was not flushed.
+    pub(crate) closed_unflushed: bool,
     /// How often the log was truncated: a flush begun before says nothing about what came after.
     pub(crate) truncations: u64,
     /// Whether a write left something that could not be cut off.
@@ -208,9 +210,26 @@ impl<D: Disk> Log<D> {
         unstable.map_or(high_watermark, |offset| offset.min(high_watermark))
     }
 
-    /// Closes file handles until they are needed again, for partitions that idle.
+    /// Whether the log keeps files open: that of the segment that is written, or one for readers.
+    pub fn has_open_files(&self) -> bool {
+        self.active().open_file().is_some() || self.sealed_open.is_some()
+    }
+
+    /// Whether all that is in it is known to be durable.
+    pub fn is_flushed(&self) -> bool {
+        self.recovery_point >= self.log_end
+    }
+
+    /// Closes file handles until they are needed again.
+    ///
+    /// What the system could not write back is told to those who had the file open then: of one that
+    /// was closed unflushed only a sync of the volume tells, see [`FlushPlan::needs_volume`].
+    ///
+    /// [`FlushPlan::needs_volume`]: crate::FlushPlan::needs_volume
     pub fn release_files(&mut self) {
+        self.closed_unflushed |= !self.is_flushed();
         self.segments.iter_mut().for_each(Segment::release);
+        self.sealed_open = None;
     }
 
     pub(crate) fn check_usable(&self) -> Result<(), LogError> {

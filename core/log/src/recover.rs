@@ -188,6 +188,7 @@ impl<D: Disk> Log<D> {
             unsynced_removal: false,
             parent_changed: is_new,
             sides_saved: SidesSaved::default(),
+            closed_unflushed: false,
             truncations: 0,
             poisoned: false,
             as_closed: how.clean && unindexed.is_empty(),
@@ -559,9 +560,7 @@ fn check_topic<D: Disk>(dir: &Dir<D>, how: &OpenLog) -> Result<Option<TopicId>, 
     };
     match read {
         None => Ok(Some(wanted)),
-        Some(Owner { topic, is_durable }) if topic == wanted => {
-            Ok((!is_durable).then_some(wanted))
-        }
+        Some(Owner { topic, is_durable }) if topic == wanted => Ok((!is_durable).then_some(wanted)),
         Some(Owner { topic: found, .. }) => {
             Err(LogError::OtherTopic { dir: dir.path.clone(), found, wanted })
         }

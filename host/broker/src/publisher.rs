@@ -444,6 +444,10 @@ impl Opening {
         let Self { topic, index, dir, rule, cleaner, .. } = self;
         let is_redone = dir.redo(topic.id, index, |_| ()).is_some();
         let partition = Partition::new(&topic, index, dir, state, cleaner);
+        if partition.is_led() {
+            // There may be more than there are handles.
+            partition.note_open_files();
+        }
         if lacks_sync || is_redone {
             partition.unflushed();
         }

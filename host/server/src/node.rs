@@ -17,8 +17,8 @@ use std::{
 use dohle_base::{BrokerId, Rng, Str, Uuid};
 use dohle_broker::{
     Alarm, Broker, Cleaner, ControllerHandle, Coordinator, Dispatcher, Driver, DriverError,
-    FilesError, ListenerKind, LogDir, LogDirError, MetadataFiles, Parts, Publisher, Retention,
-    Upkeep, metrics::Metrics,
+    FilesError, ListenerKind, LogDir, LogDirError, MetadataFiles, OpenFiles, Parts, Publisher,
+    Retention, Upkeep, metrics::Metrics,
 };
 use dohle_config::{Address, BrokerConfig, NodeSettings};
 use dohle_controller::{NodeConfig, NodeLoader, OpenError, Settings, SnapshotPolicy};
@@ -130,10 +130,15 @@ impl Node {
         let found = directories::read(&config, &disk, &mut rng)?;
         let mut log_dirs = Vec::new();
         let (upkeep, upkeep_inbox) = Upkeep::new();
+        let files = Arc::new(OpenFiles::within(
+            dohle_os::raise_open_files(),
+            usize::try_from(config.sockets.connections_max).unwrap_or(0),
+        ));
         let alarm = Alarm::default();
         for (path, id) in found.logs {
             let is_metadata = path.as_os_str() == config.metadata_log.dir.as_str();
-            match LogDir::open(id, path.clone(), disk, upkeep.clone(), alarm.clone()) {
+            let (upkeep, alarm, files) = (upkeep.clone(), alarm.clone(), Arc::clone(&files));
+            match LogDir::open(id, path.clone(), disk, upkeep, alarm, files) {
                 Ok(dir) => log_dirs.push(Arc::new(dir)),
                 Err(LogDirError::Io(error)) if !is_metadata => {
                     directories::set_offline(&path, &error);

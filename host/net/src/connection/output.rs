@@ -7,14 +7,16 @@
 
 use std::{
     collections::VecDeque,
-    fs::File,
     io::{self, IoSlice},
-    os::unix::fs::FileExt,
+    os::fd::BorrowedFd,
     task::{Context, Poll, ready},
 };
 
 use bytes::Buf;
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use rustix::{
+    io::{pread, retry_on_intr},
+    net::{SendAncillaryBuffer, SendFlags, sendmsg},
+};
 use smallvec::SmallVec;
 use tokio::{io::Interest, net::TcpStream};
 
@@ -101,7 +103,7 @@ impl Output {
         if let Some(Part::File { file, position, len }) = self.parts.front()
             && *len as usize > FILE_COPIED_MAX
         {
-            *sent = send_file(stream, file, *position, *len)?;
+            *sent = send_file(stream, file.as_fd(), *position, *len)?;
             self.advance(*sent);
             return Ok(());
         }
@@ -124,7 +126,7 @@ impl Output {
                     if len > FILE_COPIED_MAX || len > scratch.len() - used {
                         break;
                     }
-                    file.read_exact_at(&mut scratch[used..used + len], *position)?;
+                    read_exact_at(file.as_fd(), &mut scratch[used..used + len], *position)?;
                     used += len;
                     len
                 }
@@ -186,7 +188,24 @@ impl Output {
     }
 }
 
-fn send_file(stream: &TcpStream, file: &File, position: u64, len: u32) -> io::Result<usize> {
+fn read_exact_at(file: BorrowedFd<'_>, mut buffer: &mut [u8], mut position: u64) -> io::Result<()> {
+    while !buffer.is_empty() {
+        let read = retry_on_intr(|| pread(file, &mut *buffer, position))?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        buffer = &mut buffer[read..];
+        position += read as u64;
+    }
+    Ok(())
+}
+
+fn send_file(
+    stream: &TcpStream,
+    file: BorrowedFd<'_>,
+    position: u64,
+    len: u32,
+) -> io::Result<usize> {
     let mut position = position;
     match rustix::fs::sendfile(stream, file, Some(&mut position), SENDFILE_MAX.min(len as usize))? {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),
