@@ -92,6 +92,8 @@ fn load<D: Disk>(dir: &Dir<D>, now: Timestamp) -> Result<Found<D::File>, LogErro
         }
     }
     found.names_changed = names_changed;
+    // Most logs have one, and a node may have very many logs.
+    found.segments.shrink_to_fit();
     Ok(found)
 }
 
@@ -109,7 +111,7 @@ fn open_segment<D: Disk>(
     now: Timestamp,
 ) -> Result<Segment<D::File>, LogError> {
     let path = dir.file(base, FileKind::Log);
-    let size = dir.disk.open(&path, OpenMode::Read)?.size()?;
+    let size = dir.disk.size_of(&path)?;
     match u32::try_from(size).ok().filter(|size| *size <= SEGMENT_SIZE_MAX) {
         Some(size) => Ok(Segment::sealed(base, size, now)),
         None => Err(Corruption::new(&path, 0, DamageReason::TooLong { size }).into()),

@@ -14,7 +14,7 @@
 //! Not here: the high watermark, replication, waiting, locks, threads. Callers hold a log behind
 //! their own lock; `FlushPlan` is what they run without it.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use dohle_base::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, TopicId};
 use dohle_records::Producer;
@@ -38,7 +38,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Log<D: Disk> {
     pub(crate) dir: Dir<D>,
-    pub(crate) config: LogConfig,
+    /// Shared by the logs that go by the same.
+    pub(crate) config: Arc<LogConfig>,
     pub(crate) log_start: Offset,
     pub(crate) log_end: Offset,
     pub(crate) recovery_point: Offset,
@@ -92,8 +93,8 @@ impl<D: Disk> Log<D> {
     }
 
     /// Changes the settings for what is appended from now on.
-    pub fn set_config(&mut self, config: LogConfig) {
-        self.config = config;
+    pub fn set_config(&mut self, config: impl Into<Arc<LogConfig>>) {
+        self.config = config.into();
     }
 
     /// The first offset that may be read.

@@ -14,7 +14,7 @@
 mod producers;
 mod room;
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use dohle_base::{Offset, Timestamp, TopicId};
 use dohle_records::Entry;
@@ -120,13 +120,13 @@ impl<D: Disk> Log<D> {
     pub fn open(
         disk: D,
         dir: PathBuf,
-        config: LogConfig,
+        config: impl Into<Arc<LogConfig>>,
         how: OpenLog,
         now: Timestamp,
     ) -> Result<Self, LogError> {
-        let dir = Dir { disk, path: dir };
+        let (dir, config) = (Dir { disk, path: dir }, config.into());
         loop {
-            match Self::open_loaded(dir.clone(), config.clone(), how, now)? {
+            match Self::open_loaded(dir.clone(), Arc::clone(&config), how, now)? {
                 Opened::Log(log) => return Ok(*log),
                 Opened::Overlong(base) => split::split(&dir, base)?,
             }
@@ -135,7 +135,7 @@ impl<D: Disk> Log<D> {
 
     fn open_loaded(
         dir: Dir<D>,
-        config: LogConfig,
+        config: Arc<LogConfig>,
         how: OpenLog,
         now: Timestamp,
     ) -> Result<Opened<D>, LogError> {
@@ -217,6 +217,8 @@ impl<D: Disk> Log<D> {
         now: Timestamp,
     ) -> Result<Option<Offset>, LogError> {
         if self.segments.is_empty() {
+            // One for now: a node may have very many logs, and most of them have one.
+            self.segments.reserve_exact(1);
             self.segments.push(Segment::unwritten(how.log_start, &self.config, now));
             self.log_end = how.log_start;
             self.names_changed = true;

@@ -108,6 +108,10 @@ impl Disk for OsDisk {
         Ok(OsFile { open: OpenFile::new(file, path.to_owned()) })
     }
 
+    fn size_of(&self, path: &Path) -> Result<u64, IoError> {
+        fs::metadata(path).map(|metadata| metadata.len()).map_err(failed(Operation::Size, path))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> Result<(), IoError> {
         fs::rename(from, to).map_err(failed(Operation::Rename, from))
     }
