@@ -324,8 +324,9 @@ impl LogDir {
         let here = partitions.iter().filter(|partition| partition.directory() == self.id);
         let here: Vec<_> = here.collect();
         if let Err(error) = durability::close_all(&self.way, &here) {
+            // Nothing is synced again that was not: the checkpoints go on saying what the last flush did.
             error!(dir = %self.path.display(), "not left clean: {error}");
-            is_clean = false;
+            return self.release();
         }
         for partition in here {
             let closed = close_log(partition).unwrap_or_else(|error| {
@@ -340,6 +341,11 @@ impl LogDir {
         if let Err(error) = self.write_final(&ends, is_clean) {
             error!(dir = %self.path.display(), "not left clean: {error}");
         }
+        self.release();
+    }
+
+    /// Lets another process have the directory.
+    fn release(&self) {
         let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Err(error)) = lock.map(DirLock::release) {
             warn!("{error}");
