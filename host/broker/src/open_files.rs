@@ -55,8 +55,10 @@ pub(crate) enum Choice {
 pub(crate) enum Fate {
     /// It keeps its files.
     Kept,
-    /// It has none open and is in the ring no more.
+    /// They were closed, and it is in the ring no more.
     Closed,
+    /// It had none, and is in the ring no more.
+    HadNone,
 }
 
 /// The logs with open files, and how many of those there may be.
@@ -68,10 +70,9 @@ pub struct OpenFiles {
 }
 
 impl OpenFiles {
-    /// For a process that may have so many handles and is to serve so many connections: these get half
-    /// of them at most.
+    /// For a process that may have so many handles, and so many connections.
     pub fn within(handles: usize, connections_max: usize) -> Self {
-        let others = connections_max.min(handles / 2).saturating_add(RESERVED);
+        let others = connections_max.saturating_add(RESERVED);
         Self::new(handles.saturating_sub(others).max(LIMIT_MIN), dohle_os::open_files)
     }
 
@@ -114,6 +115,7 @@ impl OpenFiles {
                 match partition.close_files(choice) {
                     Fate::Kept => ring.push_back(next),
                     Fate::Closed => left -= 1,
+                    Fate::HadNone => {}
                 }
             }
         }

@@ -208,7 +208,7 @@ impl Partition {
 
     /// The log has files open: where there are too many, some others' are closed. Its state is not
     /// locked.
-    pub(crate) fn note_open_files(&self) {
+    fn note_open_files(&self) {
         let dir = self.dir.load();
         let files = dir.open_files();
         if !self.is_in_ring.load(Ordering::Relaxed) && !self.is_in_ring.swap(true, Ordering::AcqRel)
@@ -232,16 +232,20 @@ impl Partition {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return Fate::Kept,
         };
-        if let State::Led(leader) = &mut *state {
+        let mut fate = Fate::HadNone;
+        if let State::Led(leader) = &mut *state
+            && leader.log().has_open_files()
+        {
             let log = leader.log_mut();
             if choice != Choice::Any && !log.is_flushed() {
                 return Fate::Kept;
             }
             log.release_files();
+            fate = Fate::Closed;
         }
         // Under the lock: who opens a file from here on enters the ring again.
         self.is_in_ring.store(false, Ordering::Release);
-        Fate::Closed
+        fate
     }
 
     /// Somebody needs it: it is none of those whose files are closed first.

@@ -456,10 +456,8 @@ impl Opening {
         let Self { topic, index, dir, rule, cleaner, .. } = self;
         let is_redone = dir.redo(topic.id, index, |_| ()).is_some();
         let partition = Partition::new(&topic, index, dir, state, cleaner);
-        if partition.is_led() {
-            // There may be more than there are handles.
-            partition.note_open_files();
-        }
+        // There may be more with open files than there are handles.
+        let _ = partition.with_leader(|_| ());
         if lacks_sync || is_redone {
             partition.unflushed();
         }

@@ -2,7 +2,10 @@
 
 use std::{
     fs,
+    net::TcpStream,
     process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 use dohle_base::ErrorCode;
@@ -58,8 +61,13 @@ fn read(node: &Dev, rounds: &[&str]) {
 
 #[track_caller]
 fn check_handles(node: &Dev) {
-    let open = fs::read_dir(format!("/proc/{}/fd", node.id())).expect("it runs").count();
+    let open = handles(node);
     assert!(open <= FOR_LOGS, "{open} handles");
+}
+
+/// How many the node has open.
+fn handles(node: &Dev) -> usize {
+    fs::read_dir(format!("/proc/{}/fd", node.id())).expect("it runs").count()
 }
 
 #[test]
@@ -87,4 +95,31 @@ fn thousands_of_partitions_are_served_with_a_few_hundred_file_handles() {
     read(&node, &["first", "second", "third"]);
     assert_eq!(node.stop("TERM"), Some(0));
     assert_eq!(fs::read_to_string(site.path(COMPLAINTS)).unwrap(), "");
+}
+
+#[test]
+fn connections_leave_handles_for_logs() {
+    let site = Site::formatted("auto.create.topics.enable=false\n");
+    let node = serve_with_few_handles(&site);
+    let count = PARTITIONS.to_string();
+    node.run(&["topic", "create", "many", "-p", &count]).well();
+    let connect = |_| TcpStream::connect(&node.address).expect("there is a backlog");
+    let mut idle: Vec<TcpStream> = (0..HANDLES / 2 + 50).map(connect).collect();
+    let until = Instant::now() + Duration::from_secs(20);
+    while handles(&node) < HANDLES / 2 && Instant::now() < until {
+        thread::sleep(Duration::from_millis(5));
+    }
+    // All would be taken in meanwhile, if they were.
+    thread::sleep(Duration::from_millis(200));
+    let open = handles(&node);
+    assert!((HANDLES / 2..HANDLES / 2 + 60).contains(&open), "{open} handles");
+    // With places for two, those that wait and who asks have their turn.
+    idle.truncate(HANDLES / 2 - 2);
+    let answers = produce_all(&node.address, "many", PARTITIONS, |index| value("one", index));
+    let refused = answers.iter().filter(|error| **error != ErrorCode::NONE).count();
+    let complaints = fs::read_to_string(site.path(COMPLAINTS)).unwrap();
+    assert_eq!((refused, complaints.as_str()), (0, ""), "{} handles", handles(&node));
+    drop(idle);
+    read(&node, &["one"]);
+    assert_eq!(node.stop("TERM"), Some(0));
 }

@@ -71,7 +71,7 @@ fn runtime() -> LocalRuntime {
 }
 
 /// Waits for the writer.
-fn is_committed_soon(partition: &Partition, end: Offset) -> bool {
+pub(crate) fn is_committed_soon(partition: &Partition, end: Offset) -> bool {
     let until = Instant::now() + Duration::from_secs(20);
     while partition.high_watermark() < end && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(1));
