@@ -56,6 +56,8 @@ fn bytes_written_are_read<D: Disk>(disk: &D, dir: &Path) {
     let other = disk.open(&dir.join("f"), OpenMode::Create).unwrap();
     assert_eq!(other.size().unwrap(), 11);
     assert_eq!(other.path(), dir.join("f"));
+    assert_eq!(disk.size_of(&dir.join("f")), Ok(11));
+    assert!(disk.size_of(&dir.join("g")).unwrap_err().is_not_found());
 }
 
 fn vectors_are_written_in_order<D: Disk>(disk: &D, dir: &Path) {

@@ -145,6 +145,14 @@ pub trait Disk: Clone + Send + Sync + 'static {
     /// `NotFound` if it is missing and `mode` does not make it.
     fn open(&self, path: &Path, mode: OpenMode) -> Result<Self::File, IoError>;
 
+    /// Bytes in a file that need not be open for it.
+    ///
+    /// # Errors
+    /// `NotFound` if it is missing.
+    fn size_of(&self, path: &Path) -> Result<u64, IoError> {
+        self.open(path, OpenMode::Read)?.size()
+    }
+
     /// Gives a file or directory another name, in one step. A file of that name is replaced.
     ///
     /// # Errors

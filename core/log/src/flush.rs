@@ -4,7 +4,7 @@
 //! steps: `begin_flush` under the lock says what to write and to sync, `FlushPlan::run` does it
 //! without, and `finish_flush` under the lock notes it. One thread runs the plans of all partitions
 //! of a log directory; where they are many, it may sync the volume as a whole instead, twice for all:
-//! [`FlushPlan::write`], sync, [`FlushPlan::rename`], sync.
+//! [`FlushPlan::write`], sync, [`FlushPlan::replace`], sync.
 //!
 //! A flush moves the recovery point: a start after a crash reads the log from there on. What it then
 //! takes on trust is written with it: leader epochs always, and once in a while, because they cost a
@@ -15,7 +15,7 @@
 
 use std::path::PathBuf;
 
-use dohle_base::{LeaderEpoch, Offset};
+use dohle_base::{LeaderEpoch, Offset, TopicId};
 
 use crate::{
     checkpoint,
@@ -39,8 +39,10 @@ pub struct FlushPlan<D: Disk> {
     dir: Dir<D>,
     /// Side files of the segment that is written.
     writes: Vec<SideWrite>,
-    /// Small files that are replaced as a whole.
-    replaced: Vec<(PathBuf, String)>,
+    /// The file of epochs, if it is to be replaced.
+    epochs: Option<String>,
+    /// Whose the directory is, if it does not say so durably.
+    topic: Option<TopicId>,
     /// Snapshots that a newer one makes useless: no segment begins with them.
     obsolete: Vec<Offset>,
     /// Open files with batches.
@@ -49,6 +51,7 @@ pub struct FlushPlan<D: Disk> {
     sides: Vec<PathBuf>,
     sync_dir: bool,
     sync_parent: bool,
+    needs_volume: bool,
     done: Flushed,
 }
 
@@ -106,12 +109,24 @@ impl<D: Disk> FlushPlan<D> {
         self.sync()
     }
 
+    /// Whether a sync of the volume is to come after `write`, whatever is synced besides: something was
+    /// written to a file that is open no more.
+    pub fn needs_volume(&self) -> bool {
+        self.needs_volume
+    }
+
+    /// Holds no open files any more: the volume is to be synced as a whole.
+    pub fn let_files_go(&mut self) {
+        self.needs_volume |= !self.logs.is_empty();
+        self.logs.clear();
+    }
+
     /// Leaves out the side files, for which a full disk has no room. What is then synced is all that
     /// makes the batches durable, but a start after a crash must read them: the recovery point stays,
     /// see [`Log::give_up_flush`].
     pub fn leave_out_sides(&mut self) {
         self.writes.clear();
-        self.replaced.clear();
+        (self.epochs, self.topic) = (None, None);
         self.obsolete.clear();
     }
 
@@ -124,8 +139,9 @@ impl<D: Disk> FlushPlan<D> {
             log.sync()?;
         }
         let written = self.writes.iter().map(|write| self.dir.path().join(write.file.name()));
-        let beside = self.replaced.iter().map(|(path, _)| disk::beside(path));
-        for side in written.chain(beside).chain(self.sides.iter().cloned()) {
+        let epochs = self.epochs.as_ref().map(|_| disk::beside(&self.epochs_path()));
+        let owner = self.topic.map(|_| self.dir.path().join(partition_metadata::FILE_NAME));
+        for side in written.chain(epochs).chain(owner).chain(self.sides.iter().cloned()) {
             match self.dir.disk.open(&side, OpenMode::Read) {
                 Ok(file) => file.sync()?,
                 // Retention or truncation was faster.
@@ -133,8 +149,10 @@ impl<D: Disk> FlushPlan<D> {
                 Err(error) => return Err(error),
             }
         }
-        self.sync_dir |= !self.replaced.is_empty();
-        self.rename()?;
+        self.sync_dir |= self.epochs.is_some() || self.topic.is_some();
+        if let Some(owner) = self.put_in_place()? {
+            owner.sync()?;
+        }
         let parent = self.dir.path().parent().filter(|_| self.sync_parent);
         for dir in parent.into_iter().chain(self.sync_dir.then_some(self.dir.path())) {
             match self.dir.disk.sync_dir(dir) {
@@ -156,26 +174,38 @@ impl<D: Disk> FlushPlan<D> {
         for SideWrite { file, position, bytes } in &self.writes {
             self.dir.write_at(file.base, file.kind, bytes, *position as u64)?;
         }
-        for (path, text) in &self.replaced {
-            disk::write_beside(&self.dir.disk, path, text.as_bytes())?;
+        let Dir { disk, path } = &self.dir;
+        if let Some(text) = &self.epochs {
+            disk::write_beside(disk, &self.epochs_path(), text.as_bytes())?;
         }
-        Ok(())
+        self.topic.map_or(Ok(()), |topic| partition_metadata::write_early(disk, path, topic))
     }
 
-    /// Puts those in their places that are replaced as a whole, once what `write` wrote is durable.
-    /// Returns what is durable when that is, too.
+    /// Puts what is replaced as a whole in its place, once what `write` wrote is durable.
     ///
     /// # Errors
     /// As `write`.
-    pub fn rename(&mut self) -> Result<Flushed, IoError> {
-        for (path, _) in self.replaced.drain(..) {
-            match self.dir.disk.rename(&disk::beside(&path), &path) {
-                // The topic was deleted meanwhile.
-                Err(error) if !error.is_not_found() => return Err(error),
-                _ => {}
-            }
+    pub fn replace(&mut self) -> Result<(), IoError> {
+        self.put_in_place().map(|_| ())
+    }
+
+    /// What is durable, once all is synced that `replace` did.
+    pub fn done(self) -> Flushed {
+        self.done
+    }
+
+    /// As `replace`; returns the file that says whose the directory is, if it has changed.
+    fn put_in_place(&mut self) -> Result<Option<D::File>, IoError> {
+        let path = self.epochs_path();
+        if self.epochs.take().is_some() {
+            unless_gone(self.dir.disk.rename(&disk::beside(&path), &path))?;
         }
-        Ok(self.done)
+        let Some(topic) = self.topic.take() else { return Ok(None) };
+        unless_gone(partition_metadata::note_durable(&self.dir.disk, self.dir.path(), topic))
+    }
+
+    fn epochs_path(&self) -> PathBuf {
+        self.dir.path().join(checkpoint::LEADER_EPOCH_FILE)
     }
 }
 
@@ -193,12 +223,14 @@ impl<D: Disk> Log<D> {
         let mut plan = FlushPlan {
             dir: self.dir.clone(),
             writes: Vec::new(),
-            replaced: self.plan_replaced(),
+            epochs: self.unsaved_epochs.then(|| checkpoint::epochs_text(self.epochs.entries())),
+            topic: self.unsaved_topic,
             obsolete: Vec::new(),
             logs: Vec::new(),
             sides: Vec::new(),
             sync_dir: std::mem::take(&mut self.names_changed),
             sync_parent: std::mem::take(&mut self.parent_changed),
+            needs_volume: std::mem::take(&mut self.closed_unflushed),
             done: Flushed {
                 end: self.log_end,
                 truncations: self.truncations,
@@ -228,19 +260,6 @@ impl<D: Disk> Log<D> {
             }
         }
         Ok(Some(plan))
-    }
-
-    fn plan_replaced(&self) -> Vec<(PathBuf, String)> {
-        let mut replaced = Vec::new();
-        if self.unsaved_epochs {
-            let text = checkpoint::epochs_text(self.epochs.entries());
-            replaced.push((self.dir.path().join(checkpoint::LEADER_EPOCH_FILE), text));
-        }
-        if let Some(topic) = self.unsaved_topic {
-            let path = self.dir.path().join(partition_metadata::FILE_NAME);
-            replaced.push((path, partition_metadata::text(topic)));
-        }
-        replaced
     }
 
     /// Adds what of the indexes is not in their files yet, and the producers' state.
@@ -297,6 +316,7 @@ impl<D: Disk> Log<D> {
     pub fn give_up_flush(&mut self) {
         self.names_changed = true;
         self.parent_changed = true;
+        self.closed_unflushed = true;
     }
 
     /// Makes all that is in the log durable, here and now.
@@ -374,5 +394,13 @@ impl<D: Disk> Log<D> {
             plan.sides.extend(snapshot);
         }
         Ok(plan)
+    }
+}
+
+/// What was done to a file whose topic was deleted meanwhile need not be done.
+fn unless_gone<T>(done: Result<T, IoError>) -> Result<Option<T>, IoError> {
+    match done {
+        Err(error) if error.is_not_found() => Ok(None),
+        done => done.map(Some),
     }
 }

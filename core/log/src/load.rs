@@ -59,8 +59,12 @@ pub(crate) fn load_or_make<D: Disk>(
 
 /// Tidies the directory and says what is in it.
 fn load<D: Disk>(dir: &Dir<D>, now: Timestamp) -> Result<Found<D::File>, LogError> {
-    let mut names_changed = finish_replacements(dir)?;
-    let files = list(dir)?;
+    let mut files = list(dir)?;
+    let mut names_changed = files.iter().any(|file| file.stage != FileStage::Current);
+    if names_changed {
+        finish_replacements(dir, &files)?;
+        files = list(dir)?;
+    }
     let has = |base, kind| files.contains(&SegmentFile::current(base, kind));
     let mut found = Found::default();
     for file in &files {
@@ -88,6 +92,8 @@ fn load<D: Disk>(dir: &Dir<D>, now: Timestamp) -> Result<Found<D::File>, LogErro
         }
     }
     found.names_changed = names_changed;
+    // Most logs have one, and a node may have very many logs.
+    found.segments.shrink_to_fit();
     Ok(found)
 }
 
@@ -105,7 +111,7 @@ fn open_segment<D: Disk>(
     now: Timestamp,
 ) -> Result<Segment<D::File>, LogError> {
     let path = dir.file(base, FileKind::Log);
-    let size = dir.disk.open(&path, OpenMode::Read)?.size()?;
+    let size = dir.disk.size_of(&path)?;
     match u32::try_from(size).ok().filter(|size| *size <= SEGMENT_SIZE_MAX) {
         Some(size) => Ok(Segment::sealed(base, size, now)),
         None => Err(Corruption::new(&path, 0, DamageReason::TooLong { size }).into()),
@@ -119,13 +125,12 @@ fn list<D: Disk>(dir: &Dir<D>) -> Result<BTreeSet<SegmentFile>, IoError> {
 }
 
 /// Undoes replacements that were not complete, and finishes those that were.
-fn finish_replacements<D: Disk>(dir: &Dir<D>) -> Result<bool, LogError> {
-    let files = list(dir)?;
+fn finish_replacements<D: Disk>(
+    dir: &Dir<D>,
+    files: &BTreeSet<SegmentFile>,
+) -> Result<(), LogError> {
     let in_stage = |stage| files.iter().filter(move |file| file.stage == stage);
     let remove = |file: &SegmentFile| remove_if_there(&dir.disk, &dir.path().join(file.name()));
-    if files.iter().all(|file| file.stage == FileStage::Current) {
-        return Ok(false);
-    }
     in_stage(FileStage::Deleted).try_for_each(remove)?;
     // A replacement is renamed from its last segment to its first: what follows the first that is
     // not renamed is not complete.
@@ -169,8 +174,7 @@ fn finish_replacements<D: Disk>(dir: &Dir<D>) -> Result<bool, LogError> {
         dir.disk.sync_dir(dir.path())?;
         dir.disk.rename(&path(*file), &path(renamed))?;
     }
-    dir.disk.sync_dir(dir.path())?;
-    Ok(true)
+    Ok(dir.disk.sync_dir(dir.path())?)
 }
 
 /// The offset behind the last batch of a file.

@@ -14,7 +14,7 @@
 //! Not here: the high watermark, replication, waiting, locks, threads. Callers hold a log behind
 //! their own lock; `FlushPlan` is what they run without it.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use dohle_base::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp, TopicId};
 use dohle_records::Producer;
@@ -38,7 +38,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Log<D: Disk> {
     pub(crate) dir: Dir<D>,
-    pub(crate) config: LogConfig,
+    /// Shared by the logs that go by the same.
+    pub(crate) config: Arc<LogConfig>,
     pub(crate) log_start: Offset,
     pub(crate) log_end: Offset,
     pub(crate) recovery_point: Offset,
@@ -69,6 +70,8 @@ pub struct Log<D: Disk> {
     pub(crate) parent_changed: bool,
     /// How far the side files of the segment that is written go.
     pub(crate) sides_saved: SidesSaved,
+    /// Whether files were closed with something in them that was not flushed.
+    pub(crate) closed_unflushed: bool,
     /// How often the log was truncated: a flush begun before says nothing about what came after.
     pub(crate) truncations: u64,
     /// Whether a write left something that could not be cut off.
@@ -90,8 +93,8 @@ impl<D: Disk> Log<D> {
     }
 
     /// Changes the settings for what is appended from now on.
-    pub fn set_config(&mut self, config: LogConfig) {
-        self.config = config;
+    pub fn set_config(&mut self, config: impl Into<Arc<LogConfig>>) {
+        self.config = config.into();
     }
 
     /// The first offset that may be read.
@@ -208,9 +211,26 @@ impl<D: Disk> Log<D> {
         unstable.map_or(high_watermark, |offset| offset.min(high_watermark))
     }
 
-    /// Closes file handles until they are needed again, for partitions that idle.
+    /// Whether the log keeps files open: that of the segment that is written, or one for readers.
+    pub fn has_open_files(&self) -> bool {
+        self.active().open_file().is_some() || self.sealed_open.is_some()
+    }
+
+    /// Whether all that is in it is known to be durable.
+    pub fn is_flushed(&self) -> bool {
+        self.recovery_point >= self.log_end
+    }
+
+    /// Closes file handles until they are needed again.
+    ///
+    /// What the system could not write back is told to those who had the file open then: of one that
+    /// was closed unflushed only a sync of the volume tells, see [`FlushPlan::needs_volume`].
+    ///
+    /// [`FlushPlan::needs_volume`]: crate::FlushPlan::needs_volume
     pub fn release_files(&mut self) {
+        self.closed_unflushed |= !self.is_flushed();
         self.segments.iter_mut().for_each(Segment::release);
+        self.sealed_open = None;
     }
 
     pub(crate) fn check_usable(&self) -> Result<(), LogError> {

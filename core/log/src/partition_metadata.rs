@@ -8,9 +8,10 @@
 //! A directory that never had a record may lack it. If the id is not that of the topic of this name,
 //! the directory is another topic's and must not be served: Kafka sets one without the file aside.
 //!
-//! Written twice: with the first record, not synced and with a line end behind it, which all readers
-//! pass over; and with the first flush, durably and without. So a directory tells whether anything in
-//! it was ever made durable. After a power cut the first form may be empty: as good as missing.
+//! Written with the first record, not synced and with a line end behind it, which all readers pass over.
+//! The first flush makes that durable and then cuts the line end off: so a directory tells whether
+//! anything in it was ever made durable, without another file. After a power cut the first form may be
+//! empty: as good as missing.
 
 #[cfg(test)]
 mod tests;
@@ -27,11 +28,24 @@ use crate::{
 pub(crate) const FILE_NAME: &str = "partition.metadata";
 const FILE_SIZE_MAX: usize = 4096;
 
+/// What the file says of its directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Owner {
+    pub(crate) topic: TopicId,
+    /// Whether anything in the directory was ever made durable.
+    pub(crate) is_durable: bool,
+}
+
 /// The topic of the partition in `dir`; `None` if that was never written.
 ///
 /// # Errors
 /// `Malformed` if the file does not name a topic.
 pub fn read<D: Disk>(disk: &D, dir: &Path) -> Result<Option<TopicId>, SideFileError> {
+    Ok(read_owner(disk, dir)?.map(|owner| owner.topic))
+}
+
+/// The same, and whether it was written durably.
+pub(crate) fn read_owner<D: Disk>(disk: &D, dir: &Path) -> Result<Option<Owner>, SideFileError> {
     let path = dir.join(FILE_NAME);
     let bytes = read_file(disk, &path, FILE_SIZE_MAX)?.unwrap_or_default();
     if bytes.iter().all(|byte| *byte == 0) {
@@ -45,8 +59,11 @@ pub fn read<D: Disk>(disk: &D, dir: &Path) -> Result<Option<TopicId>, SideFileEr
     }
     let id = lines.next().and_then(|line| line.trim_end().strip_prefix("topic_id: "));
     let id = id.and_then(|id| id.parse().ok()).filter(|id| *id != TopicId::ZERO);
-    let id = id.ok_or_else(|| malformed(2, "there is no topic id"))?;
-    if lines.next().is_some() { Err(malformed(3, "a line too many")) } else { Ok(Some(id)) }
+    let topic = id.ok_or_else(|| malformed(2, "there is no topic id"))?;
+    if lines.next().is_some() {
+        return Err(malformed(3, "a line too many"));
+    }
+    Ok(Some(Owner { topic, is_durable: !text.ends_with('\n') }))
 }
 
 /// Says which topic the partition in `dir` belongs to. Durable when it returns.
@@ -60,17 +77,24 @@ pub fn write<D: Disk>(disk: &D, dir: &Path, topic: TopicId) -> Result<(), IoErro
 /// Says so with the first record. Not durable.
 pub(crate) fn write_early<D: Disk>(disk: &D, dir: &Path, topic: TopicId) -> Result<(), IoError> {
     let file = disk.open(&dir.join(FILE_NAME), OpenMode::Create)?;
-    file.write_all_at(&mut [IoSlice::new((text(topic) + "\n").as_bytes())], 0)
+    let bytes = text(topic) + "\n";
+    file.write_all_at(&mut [IoSlice::new(bytes.as_bytes())], 0)?;
+    if file.size()? > bytes.len() as u64 { file.truncate(bytes.len() as u64) } else { Ok(()) }
 }
 
-/// Whether the file was written durably.
-pub(crate) fn is_durable<D: Disk>(disk: &D, dir: &Path) -> Result<bool, IoError> {
-    let bytes = read_file(disk, &dir.join(FILE_NAME), FILE_SIZE_MAX)?;
-    Ok(bytes.is_some_and(|bytes| bytes.last().is_some_and(|last| *last != b'\n')))
+/// Notes that what was written early is durable. Not durable itself.
+pub(crate) fn note_durable<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    topic: TopicId,
+) -> Result<D::File, IoError> {
+    let file = disk.open(&dir.join(FILE_NAME), OpenMode::Write)?;
+    file.truncate(text(topic).len() as u64)?;
+    Ok(file)
 }
 
 /// What the file says.
-pub(crate) fn text(topic: TopicId) -> String {
+fn text(topic: TopicId) -> String {
     // Kafka writes no line end here.
     format!("version: 0\ntopic_id: {topic}")
 }

@@ -14,7 +14,7 @@
 mod producers;
 mod room;
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use dohle_base::{Offset, Timestamp, TopicId};
 use dohle_records::Entry;
@@ -30,7 +30,7 @@ use crate::{
     load::{self, Found},
     log::Log,
     names::FileKind,
-    partition_metadata,
+    partition_metadata::{self, Owner},
     producer_state::Producers,
     recent::Recent,
     scan::{BatchScan, Head, Scanned, find_valid},
@@ -120,13 +120,13 @@ impl<D: Disk> Log<D> {
     pub fn open(
         disk: D,
         dir: PathBuf,
-        config: LogConfig,
+        config: impl Into<Arc<LogConfig>>,
         how: OpenLog,
         now: Timestamp,
     ) -> Result<Self, LogError> {
-        let dir = Dir { disk, path: dir };
+        let (dir, config) = (Dir { disk, path: dir }, config.into());
         loop {
-            match Self::open_loaded(dir.clone(), config.clone(), how, now)? {
+            match Self::open_loaded(dir.clone(), Arc::clone(&config), how, now)? {
                 Opened::Log(log) => return Ok(*log),
                 Opened::Overlong(base) => split::split(&dir, base)?,
             }
@@ -135,7 +135,7 @@ impl<D: Disk> Log<D> {
 
     fn open_loaded(
         dir: Dir<D>,
-        config: LogConfig,
+        config: Arc<LogConfig>,
         how: OpenLog,
         now: Timestamp,
     ) -> Result<Opened<D>, LogError> {
@@ -188,6 +188,7 @@ impl<D: Disk> Log<D> {
             unsynced_removal: false,
             parent_changed: is_new,
             sides_saved: SidesSaved::default(),
+            closed_unflushed: false,
             truncations: 0,
             poisoned: false,
             as_closed: how.clean && unindexed.is_empty(),
@@ -221,6 +222,8 @@ impl<D: Disk> Log<D> {
         now: Timestamp,
     ) -> Result<Option<Offset>, LogError> {
         if self.segments.is_empty() {
+            // One for now: a node may have very many logs, and most of them have one.
+            self.segments.reserve_exact(1);
             self.segments.push(Segment::unwritten(how.log_start, &self.config, now));
             self.log_end = how.log_start;
             self.names_changed = true;
@@ -242,8 +245,10 @@ impl<D: Disk> Log<D> {
         }
         let scanned = self.start_of_scan(scan_from, how, read_from)?;
         if let Some(start) = scanned {
-            // Snapshots of what is read again may tell of batches that are gone.
-            self.remove_snapshots(|offset| offset > start)?;
+            // Snapshots of what is read again may tell of batches that are gone, but for what is
+            // known to be durable.
+            let sure = start.max(how.recovery_point);
+            self.remove_snapshots(|offset| offset > sure)?;
         }
         self.restore_producers(scanned.unwrap_or(self.log_end), how.clean && scanned.is_none())?;
         if scanned.is_some() { self.scan_segments(scan_from, how) } else { Ok(None) }
@@ -334,7 +339,12 @@ impl<D: Disk> Log<D> {
             }
         }
         if self.epochs != known {
-            self.save_epochs_if_room()?;
+            // The flush that moves the recovery point past them saves them. If there will be none,
+            // for the file was damaged, it is made anew here.
+            self.unsaved_epochs = true;
+            if self.log_end <= how.recovery_point {
+                self.save_epochs_if_room()?;
+            }
         }
         Ok(None)
     }
@@ -550,18 +560,17 @@ impl<D: Disk> Log<D> {
 /// durably.
 fn check_topic<D: Disk>(dir: &Dir<D>, how: &OpenLog) -> Result<Option<TopicId>, LogError> {
     let Some(wanted) = how.topic_id else { return Ok(None) };
-    let read = match partition_metadata::read(&dir.disk, dir.path()) {
+    let read = match partition_metadata::read_owner(&dir.disk, dir.path()) {
         // Torn by the crash: nothing in the directory was durable then.
         Err(SideFileError::Malformed { .. }) if !how.clean && how.recovery_point.0 == 0 => None,
         read => read?,
     };
     match read {
         None => Ok(Some(wanted)),
-        Some(found) if found == wanted => {
-            let is_durable = partition_metadata::is_durable(&dir.disk, dir.path())?;
-            Ok((!is_durable).then_some(wanted))
+        Some(Owner { topic, is_durable }) if topic == wanted => Ok((!is_durable).then_some(wanted)),
+        Some(Owner { topic: found, .. }) => {
+            Err(LogError::OtherTopic { dir: dir.path.clone(), found, wanted })
         }
-        Some(found) => Err(LogError::OtherTopic { dir: dir.path.clone(), found, wanted }),
     }
 }
 

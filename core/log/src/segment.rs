@@ -227,9 +227,13 @@ impl<F: DiskFile> Segment<F> {
         dir: &Dir<D>,
         config: &LogConfig,
     ) -> Result<(), LogError> {
-        let newest = self.newest(dir)?;
-        self.indexes = Some(Indexes::read(dir, self.base, config)?);
-        self.newest = Some(newest);
+        let indexes = Indexes::read(dir, self.base, config)?;
+        let newest = indexes.times.last();
+        if self.newest.is_none() && newest != IndexedTime::none(self.base) {
+            self.newest = Some(newest);
+        }
+        self.newest(dir)?;
+        self.indexes = Some(indexes);
         Ok(())
     }
 

@@ -34,6 +34,7 @@ pub use failure::Alarm;
 
 use crate::{
     durability::{self, WriteAhead, WriterThread},
+    open_files::OpenFiles,
     partition::{Partition, State},
     upkeep::Upkeep,
 };
@@ -72,7 +73,7 @@ pub struct LogDir {
     /// Where it is.
     pub path: PathBuf,
     disk: OsDisk,
-    volume: VolumeSync,
+    files: Arc<OpenFiles>,
     left: HowItWasLeft,
     way: Arc<WriteAhead>,
     writer: Mutex<Option<WriterThread>>,
@@ -112,6 +113,7 @@ impl LogDir {
         disk: OsDisk,
         upkeep: Upkeep,
         alarm: Alarm,
+        files: Arc<OpenFiles>,
     ) -> Result<Self, LogDirError> {
         let lock = DirLock::take(&path)?;
         let stop = clean_stop::read(&disk, &path)?;
@@ -128,7 +130,7 @@ impl LogDir {
         // Before any log is opened: a crash from here on is not a clean stop.
         clean_stop::remove(&disk, &path)?;
         let volume = VolumeSync::open(&path)?;
-        let way = WriteAhead::new(upkeep, alarm, wal.end());
+        let way = WriteAhead::new(upkeep, alarm, volume, wal.end());
         let preparer = wal.preparer(&disk)?;
         let writer = WriterThread::start(Arc::clone(&way), wal, preparer)
             .map_err(|error| LogDirError::Thread { path: path.clone(), error })?;
@@ -140,7 +142,7 @@ impl LogDir {
             id,
             path,
             disk,
-            volume,
+            files,
             left,
             way,
             writer,
@@ -155,6 +157,11 @@ impl LogDir {
     /// The way of appends to the disk.
     pub(crate) fn write_ahead(&self) -> &WriteAhead {
         &self.way
+    }
+
+    /// The files that logs have open, here and in the other directories.
+    pub(crate) fn open_files(&self) -> &OpenFiles {
+        &self.files
     }
 
     /// Lets `take` have each run of batches that a partition's log may lack; `None` if it lacks none.
@@ -259,7 +266,7 @@ impl LogDir {
     /// of service.
     pub fn flush(&self, partitions: &[Arc<Partition>]) {
         let checkpoint = || self.write_checkpoints(partitions);
-        if let Err(error) = durability::flush(&self.way, &self.volume, checkpoint) {
+        if let Err(error) = durability::flush(&self.way, checkpoint) {
             self.way.fail(&error);
         }
     }
@@ -316,9 +323,10 @@ impl LogDir {
         let mut ends = BTreeMap::new();
         let here = partitions.iter().filter(|partition| partition.directory() == self.id);
         let here: Vec<_> = here.collect();
-        if let Err(error) = durability::close_all(&here, &self.volume) {
+        if let Err(error) = durability::close_all(&self.way, &here) {
+            // Nothing is synced again that was not: the checkpoints go on saying what the last flush did.
             error!(dir = %self.path.display(), "not left clean: {error}");
-            is_clean = false;
+            return self.release();
         }
         for partition in here {
             let closed = close_log(partition).unwrap_or_else(|error| {
@@ -333,6 +341,11 @@ impl LogDir {
         if let Err(error) = self.write_final(&ends, is_clean) {
             error!(dir = %self.path.display(), "not left clean: {error}");
         }
+        self.release();
+    }
+
+    /// Lets another process have the directory.
+    fn release(&self) {
         let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Err(error)) = lock.map(DirLock::release) {
             warn!("{error}");

@@ -4,7 +4,7 @@
 //! way of a request.
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+    Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak,
     atomic::{AtomicBool, Ordering},
 };
 
@@ -15,11 +15,17 @@ use dohle_metadata::Topic;
 use dohle_os::OsDisk;
 use dohle_replication::{Leader, wait::Wait};
 
-use crate::{cleaner::Cleaner, durability::WriteAhead, log_dirs::LogDir};
+use crate::{
+    cleaner::Cleaner,
+    durability::WriteAhead,
+    log_dirs::LogDir,
+    open_files::{Choice, Fate},
+};
 
 /// One partition.
 #[derive(Debug)]
 pub struct Partition {
+    me: Weak<Self>,
     topic: Str,
     topic_id: TopicId,
     index: PartitionId,
@@ -27,6 +33,10 @@ pub struct Partition {
     dir: ArcSwap<LogDir>,
     /// Whether something in it is not flushed.
     is_dirty: AtomicBool,
+    /// Whether clients have used it since `open_files` last went round.
+    is_used: AtomicBool,
+    /// Whether it stands in the ring of `open_files`.
+    is_in_ring: AtomicBool,
     state: Mutex<State>,
     /// Is told when a compacted log begins another segment.
     cleaner: Cleaner,
@@ -54,12 +64,15 @@ impl Partition {
         state: State,
         cleaner: Cleaner,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|me| Self {
+            me: Weak::clone(me),
             topic: topic.name.clone(),
             topic_id: topic.id,
             index,
             dir: ArcSwap::new(dir),
             is_dirty: AtomicBool::new(false),
+            is_used: AtomicBool::new(false),
+            is_in_ring: AtomicBool::new(false),
             state: Mutex::new(state),
             cleaner,
             cleaning: Mutex::new(()),
@@ -165,6 +178,18 @@ impl Partition {
         &self,
         act: impl FnOnce(&mut Leader<OsDisk>) -> R,
     ) -> Result<R, ErrorCode> {
+        let (result, has_files) = self.with_led(act)?;
+        if has_files {
+            self.note_open_files();
+        }
+        Ok(result)
+    }
+
+    /// The same, and whether the log has files open then.
+    fn with_led<R>(
+        &self,
+        act: impl FnOnce(&mut Leader<OsDisk>) -> R,
+    ) -> Result<(R, bool), ErrorCode> {
         match &mut *self.state() {
             State::Led(leader) => {
                 let written = leader.log().active_base_offset();
@@ -174,10 +199,59 @@ impl Partition {
                 if log.active_base_offset() != written && log.config().compacted {
                     self.cleaner.ring();
                 }
-                Ok(result)
+                Ok((result, log.has_open_files()))
             }
             State::Offline => Err(ErrorCode::KAFKA_STORAGE_ERROR),
             State::NotLed => Err(ErrorCode::NOT_LEADER_OR_FOLLOWER),
+        }
+    }
+
+    /// The log has files open: where there are too many, some others' are closed. Its state is not
+    /// locked.
+    fn note_open_files(&self) {
+        let dir = self.dir.load();
+        let files = dir.open_files();
+        if !self.is_in_ring.load(Ordering::Relaxed) && !self.is_in_ring.swap(true, Ordering::AcqRel)
+        {
+            files.enter(Weak::clone(&self.me));
+        }
+        if files.are_too_many() {
+            files.make_room();
+        }
+    }
+
+    /// Closes the files of its log, if it is of the kind that is to be closed and nobody is at it.
+    pub(crate) fn close_files(&self, choice: Choice) -> Fate {
+        if choice == Choice::Resting && self.is_used.swap(false, Ordering::Relaxed)
+            || choice != Choice::Any && self.is_dirty.load(Ordering::Acquire)
+        {
+            return Fate::Kept;
+        }
+        let mut state = match self.state.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return Fate::Kept,
+        };
+        let mut fate = Fate::HadNone;
+        if let State::Led(leader) = &mut *state
+            && leader.log().has_open_files()
+        {
+            let log = leader.log_mut();
+            if choice != Choice::Any && !log.is_flushed() {
+                return Fate::Kept;
+            }
+            log.release_files();
+            fate = Fate::Closed;
+        }
+        // Under the lock: who opens a file from here on enters the ring again.
+        self.is_in_ring.store(false, Ordering::Release);
+        fate
+    }
+
+    /// Somebody needs it: it is none of those whose files are closed first.
+    fn note_use(&self) {
+        if !self.is_used.load(Ordering::Relaxed) {
+            self.is_used.store(true, Ordering::Relaxed);
         }
     }
 
@@ -191,6 +265,7 @@ impl Partition {
         believed: LeaderEpoch,
         act: impl FnOnce(&mut Leader<OsDisk>) -> R,
     ) -> Result<R, ErrorCode> {
+        self.note_use();
         self.with_leader(|leader| {
             let epoch = leader.epoch();
             if believed == LeaderEpoch::NONE || believed == epoch {
@@ -214,6 +289,7 @@ impl Partition {
         origin: Origin,
         now: Timestamp,
     ) -> Result<Result<(Appended, bool), AppendError>, ErrorCode> {
+        self.note_use();
         self.with_leader(|leader| {
             // Under the lock: it may have moved to another directory.
             let dir = self.dir.load();

@@ -96,6 +96,7 @@ impl Publisher {
         let mut tasks = Vec::with_capacity(wanted.len());
         let mut placement = Placement::of(&self.broker);
         let mut config: Option<(Str, TopicConfig)> = None;
+        let mut last = None;
         for (topic, index) in wanted {
             let Some(partition) = topic.partitions.get(&index).cloned() else { continue };
             if !partition.replicas.contains(&self.broker.node_id) {
@@ -111,6 +112,7 @@ impl Publisher {
             };
             let expiration = self.broker.config.producer_id_expiration_ms;
             let log_config = topic_config::log_config(&of_topic.1, expiration, &mut self.rng);
+            let log_config = shared(&mut last, log_config);
             let rule = topic_config::commit_rule(&of_topic.1);
             config = Some(of_topic);
             let cleaner = self.broker.cleaner.clone();
@@ -256,6 +258,7 @@ impl Publisher {
         if !all && named.is_empty() {
             return;
         }
+        let mut last = None;
         for partition in self.broker.partitions.all() {
             if all || named.contains(partition.topic()) {
                 let settings = self.broker.settings();
@@ -263,6 +266,7 @@ impl Publisher {
                 let rule = topic_config::commit_rule(&config);
                 let expiration = self.broker.config.producer_id_expiration_ms;
                 let config = topic_config::log_config(&config, expiration, &mut self.rng);
+                let config = shared(&mut last, config);
                 // One that is offline takes it when it is opened again.
                 let _ = partition.with_leader(|leader| {
                     leader.log_mut().set_config(config);
@@ -414,13 +418,21 @@ fn is_topic(resource: &ConfigResource) -> bool {
     resource.resource() == Some(Resource::Topic)
 }
 
+/// The last settings, if these are the same, as those of most partitions are.
+fn shared(last: &mut Option<Arc<LogConfig>>, config: LogConfig) -> Arc<LogConfig> {
+    if last.as_deref() != Some(&config) {
+        *last = Some(Arc::new(config));
+    }
+    Arc::clone(last.as_ref().expect("just made sure of it"))
+}
+
 /// A partition to be opened.
 struct Opening {
     topic: Arc<Topic>,
     index: PartitionId,
     partition: Arc<dohle_metadata::Partition>,
     dir: Arc<LogDir>,
-    config: LogConfig,
+    config: Arc<LogConfig>,
     rule: CommitRule,
     cleaner: Cleaner,
 }
@@ -441,13 +453,16 @@ impl Opening {
             self.keep_frames();
             (State::Offline, false)
         });
-        let Self { topic, index, dir, cleaner, .. } = self;
+        let Self { topic, index, dir, rule, cleaner, .. } = self;
         let is_redone = dir.redo(topic.id, index, |_| ()).is_some();
         let partition = Partition::new(&topic, index, dir, state, cleaner);
+        // There may be more with open files than there are handles.
+        let _ = partition.with_leader(|_| ());
         if lacks_sync || is_redone {
             partition.unflushed();
         }
-        if lacks_sync {
+        // What counts when it is written is shown already: nobody has to wait for its sync.
+        if lacks_sync && rule == CommitRule::Synced {
             partition.log_dir().sync_when_open(&partition);
         }
         partition
@@ -458,7 +473,7 @@ impl Opening {
         let Self { topic, index, dir, config, rule, .. } = self;
         let path = dir.path.join(PartitionDir::current(&topic.name, *index).name(Uuid::ZERO));
         let how = dir.how_to_open(&topic.name, topic.id, *index, *rule);
-        let mut log = Log::open(*dir.disk(), path, config.clone(), how, now)?;
+        let mut log = Log::open(*dir.disk(), path, Arc::clone(config), how, now)?;
         if let Some(cut) = &log.recovery().cut {
             warn!(
                 topic = %topic.name, %index, file = %cut.path.display(), position = cut.position,

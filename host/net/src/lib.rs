@@ -41,5 +41,5 @@ pub use counters::{Counters, ThreadCounters};
 pub use handler::{ConnectionContext, ConnectionId, Handler, Later, Outcome, Reply};
 pub use listener::{BoundListener, ListenerSpec};
 pub use options::Options;
-pub use response::{Part, Response};
+pub use response::{Part, Response, SourceFile};
 pub use server::{Server, StartError};

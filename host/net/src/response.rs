@@ -1,6 +1,6 @@
 //! An answer as the network sends it: a head in memory, then bytes and file ranges in order.
 
-use std::{fs::File, sync::Arc};
+use std::{fmt::Debug, os::fd::AsFd, sync::Arc};
 
 use bytes::Bytes;
 
@@ -24,13 +24,18 @@ pub enum Part {
     /// connection.
     File {
         /// Open for reading. Holding it is what keeps a deleted file's bytes.
-        file: Arc<File>,
+        file: Arc<dyn SourceFile>,
         /// First byte.
         position: u64,
         /// Number of bytes.
         len: u32,
     },
 }
+
+/// An open file that answers are sent from. It is closed when the last who holds it lets go.
+pub trait SourceFile: AsFd + Debug + Send + Sync {}
+
+impl<T: AsFd + Debug + Send + Sync> SourceFile for T {}
 
 impl Response {
     /// An answer that is all in `head`. Allocates nothing.

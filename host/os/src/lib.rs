@@ -7,12 +7,14 @@ mod boot;
 mod clock;
 mod disk;
 mod entropy;
+mod limits;
 mod lock;
 mod volume;
 
 pub use boot::boot_id;
 pub use clock::Clock;
-pub use disk::{OsDisk, OsFile};
+pub use disk::{OpenFile, OsDisk, OsFile, open_files};
 pub use entropy::{seed, seeded_rng};
+pub use limits::raise_open_files;
 pub use lock::{DirLock, LockError};
 pub use volume::{Volume, VolumeSync, volume_of};

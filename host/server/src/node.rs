@@ -17,8 +17,8 @@ use std::{
 use dohle_base::{BrokerId, Rng, Str, Uuid};
 use dohle_broker::{
     Alarm, Broker, Cleaner, ControllerHandle, Coordinator, Dispatcher, Driver, DriverError,
-    FilesError, ListenerKind, LogDir, LogDirError, MetadataFiles, Parts, Publisher, Retention,
-    Upkeep, metrics::Metrics,
+    FilesError, ListenerKind, LogDir, LogDirError, MetadataFiles, OpenFiles, Parts, Publisher,
+    Retention, Upkeep, metrics::Metrics,
 };
 use dohle_config::{Address, BrokerConfig, NodeSettings};
 use dohle_controller::{NodeConfig, NodeLoader, OpenError, Settings, SnapshotPolicy};
@@ -130,10 +130,14 @@ impl Node {
         let found = directories::read(&config, &disk, &mut rng)?;
         let mut log_dirs = Vec::new();
         let (upkeep, upkeep_inbox) = Upkeep::new();
+        let handles = dohle_os::raise_open_files();
+        let connections_max = connections_max(&config, handles);
+        let files = Arc::new(OpenFiles::within(handles, connections_max));
         let alarm = Alarm::default();
         for (path, id) in found.logs {
             let is_metadata = path.as_os_str() == config.metadata_log.dir.as_str();
-            match LogDir::open(id, path.clone(), disk, upkeep.clone(), alarm.clone()) {
+            let (upkeep, alarm, files) = (upkeep.clone(), alarm.clone(), Arc::clone(&files));
+            match LogDir::open(id, path.clone(), disk, upkeep, alarm, files) {
                 Ok(dir) => log_dirs.push(Arc::new(dir)),
                 Err(LogDirError::Io(error)) if !is_metadata => {
                     directories::set_offline(&path, &error);
@@ -193,9 +197,10 @@ impl Node {
         };
 
         let handlers = Arc::clone(&broker);
-        let server = Server::start(options(&broker.config), specs(&bound), move |_| {
-            Dispatcher::new(Arc::clone(&handlers))
-        });
+        let server =
+            Server::start(options(&broker.config, connections_max), specs(&bound), move |_| {
+                Dispatcher::new(Arc::clone(&handlers))
+            });
         let serving = server.map_err(StartError::from).and_then(|server| {
             let metrics = metrics_endpoint(&broker, &server)?;
             Ok((server, metrics))
@@ -396,9 +401,22 @@ fn specs(bound: &[Bound]) -> Vec<ListenerSpec> {
     bound.iter().map(spec).collect()
 }
 
+/// How many connections there may be at once. They take half of the file handles at most: without one
+/// for a log nobody of them would be served.
+fn connections_max(config: &BrokerConfig, handles: usize) -> usize {
+    let (wanted, half) = (config.sockets.connections_max, handles / 2);
+    let count = usize::try_from(wanted).unwrap_or(0);
+    if wanted < i32::MAX && count > half {
+        warn!(
+            "max.connections = {wanted}: {half} at most, for the process may open {handles} files"
+        );
+    }
+    count.min(half)
+}
+
 /// Kafka starts three network threads for each listener and eight for requests; here one thread does
 /// both, so more of them than cores only cost.
-fn options(config: &BrokerConfig) -> Options {
+fn options(config: &BrokerConfig, connections_max: usize) -> Options {
     let sockets = &config.sockets;
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let unsigned = |value: i32| usize::try_from(value).unwrap_or(0);
@@ -409,7 +427,7 @@ fn options(config: &BrokerConfig) -> Options {
         backlog: u32::try_from(sockets.listen_backlog).unwrap_or(0),
         request_bytes_max: unsigned(sockets.request_bytes_max),
         idle_max: u64::try_from(sockets.idle_ms_max).ok().map(Duration::from_millis),
-        connections_max: unsigned(sockets.connections_max),
+        connections_max,
         connections_per_ip_max: unsigned(sockets.connections_per_ip_max),
         ..Options::default()
     }

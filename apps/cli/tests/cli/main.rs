@@ -7,6 +7,7 @@ mod arguments;
 mod damage;
 mod dump_log;
 mod kafka;
+mod many;
 mod metrics;
 mod node;
 mod process;

@@ -11,11 +11,12 @@ use dohle_protocol::{
     api::{
         create_topics_request::{CreatableTopic, CreateTopicsRequest},
         fetch_request::{FetchPartition, FetchRequest, FetchTopic},
+        fetch_response::PartitionData,
         produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData},
     },
     decode_response, encode_request,
 };
-use dohle_records::{BatchBuilder, BatchSpec, NewRecord};
+use dohle_records::{BatchBuilder, BatchSpec, NewRecord, entries};
 
 /// One request on a connection of its own.
 fn ask<R: Request>(address: &str, version: i16, request: &R) -> R::Response {
@@ -34,44 +35,92 @@ fn ask<R: Request>(address: &str, version: i16, request: &R) -> R::Response {
 
 /// Writes one record to partition 0.
 pub(crate) fn produce(address: &str, topic: &str, value: &[u8]) -> ErrorCode {
+    produce_to(address, topic, vec![record(0, value)])[0]
+}
+
+/// Writes one record to each of the first partitions, so many, in one request.
+pub(crate) fn produce_all(
+    address: &str,
+    topic: &str,
+    count: i32,
+    value: impl Fn(i32) -> String,
+) -> Vec<ErrorCode> {
+    let data = (0..count).map(|index| record(index, value(index).as_bytes()));
+    produce_to(address, topic, data.collect())
+}
+
+fn record(index: i32, value: &[u8]) -> PartitionProduceData {
     let mut batch = BatchBuilder::new(BatchSpec::default());
     let record = NewRecord { value: Some(value), ..NewRecord::default() };
     batch.append(&record).expect("it fits");
-    let data = PartitionProduceData {
-        index: PartitionId(0),
-        records: Some(RecordSet::Bytes(batch.finish())),
-    };
-    let topic_data = TopicProduceData {
-        name: topic.into(),
-        partition_data: vec![data],
-        ..TopicProduceData::default()
-    };
+    let records = Some(RecordSet::Bytes(batch.finish()));
+    PartitionProduceData { index: PartitionId(index), records }
+}
+
+fn produce_to(
+    address: &str,
+    topic: &str,
+    partition_data: Vec<PartitionProduceData>,
+) -> Vec<ErrorCode> {
+    let topic_data =
+        TopicProduceData { name: topic.into(), partition_data, ..TopicProduceData::default() };
     let request = ProduceRequest {
         acks: -1,
-        timeout_ms: 10_000,
+        timeout_ms: 30_000,
         topic_data: vec![topic_data],
         ..ProduceRequest::default()
     };
-    ask(address, 9, &request).responses[0].partition_responses[0].error_code
+    let answer = ask(address, 9, &request);
+    answer.responses[0].partition_responses.iter().map(|partition| partition.error_code).collect()
 }
 
 /// Reads partition 0 from its start.
 pub(crate) fn fetch(address: &str, topic: &str) -> ErrorCode {
-    let partition = FetchPartition {
-        partition: PartitionId(0),
+    fetch_from(address, topic, 1)[0].error_code
+}
+
+/// The values of all records of the first partitions, so many, read in one request.
+pub(crate) fn fetch_all(
+    address: &str,
+    topic: &str,
+    count: i32,
+) -> Vec<Result<Vec<Vec<u8>>, ErrorCode>> {
+    let values = |data: PartitionData| match (data.error_code, data.records) {
+        (ErrorCode::NONE, Some(RecordSet::Bytes(bytes))) => Ok(values(&bytes)),
+        (error, _) => Err(error),
+    };
+    fetch_from(address, topic, count).into_iter().map(values).collect()
+}
+
+fn values(batches: &[u8]) -> Vec<Vec<u8>> {
+    let mut values = Vec::new();
+    for entry in entries(batches) {
+        let payload = entry.expect("it is whole").decompress(1 << 20).expect("it is well-formed");
+        let records = payload.records().map(|record| record.expect("it is well-formed"));
+        values.extend(records.map(|record| record.value.expect("it has one").to_vec()));
+    }
+    values
+}
+
+fn fetch_from(address: &str, topic: &str, count: i32) -> Vec<PartitionData> {
+    let partitions = (0..count).map(|index| FetchPartition {
+        partition: PartitionId(index),
         fetch_offset: Offset(0),
         partition_max_bytes: 1 << 20,
         ..FetchPartition::default()
+    });
+    let topic = FetchTopic {
+        topic: topic.into(),
+        partitions: partitions.collect(),
+        ..FetchTopic::default()
     };
-    let topic =
-        FetchTopic { topic: topic.into(), partitions: vec![partition], ..FetchTopic::default() };
     let request = FetchRequest {
-        max_bytes: 1 << 20,
+        max_bytes: 32 << 20,
         session_epoch: -1,
         topics: vec![topic],
         ..FetchRequest::default()
     };
-    ask(address, 12, &request).responses[0].partitions[0].error_code
+    ask(address, 12, &request).responses.swap_remove(0).partitions
 }
 
 /// Makes a topic.

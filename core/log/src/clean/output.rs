@@ -4,7 +4,7 @@
 //! As a rule a group of segments becomes one. Batches can grow, though, when they get a delete
 //! horizon or another compressor has a go at them; what does not fit a segment begins another.
 
-use std::io::IoSlice;
+use std::{io::IoSlice, sync::Arc};
 
 use dohle_base::{Offset, Timestamp};
 
@@ -24,7 +24,7 @@ use super::run::{Ended, path};
 /// The writer of a replacement.
 pub(crate) struct Writer<D: Disk> {
     dir: Dir<D>,
-    config: LogConfig,
+    config: Arc<LogConfig>,
     done: Vec<Segment<D::File>>,
     files: Vec<SegmentFile>,
     open: Option<Output<D::File>>,
@@ -48,7 +48,7 @@ struct Output<F> {
 pub(crate) type Finished<F> = (Vec<Segment<F>>, Vec<SegmentFile>);
 
 impl<D: Disk> Writer<D> {
-    pub(crate) fn new(dir: Dir<D>, config: LogConfig, io_bytes: usize) -> Self {
+    pub(crate) fn new(dir: Dir<D>, config: Arc<LogConfig>, io_bytes: usize) -> Self {
         let (done, files, opened_at) = (Vec::new(), Vec::new(), Timestamp::NONE);
         Self { dir, config, done, files, open: None, opened_at, io_bytes }
     }

@@ -1,6 +1,6 @@
 //! How dirty a log is, how far it may be cleaned, and what a clean has to know of it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use dohle_base::{Offset, ProducerEpoch, ProducerId, Timestamp};
 
@@ -65,7 +65,7 @@ pub(crate) struct LastRecord {
 #[derive(Debug)]
 pub(crate) struct Basis<D> {
     pub(crate) dir: Dir<D>,
-    pub(crate) config: LogConfig,
+    pub(crate) config: Arc<LogConfig>,
     pub(crate) now: Timestamp,
     pub(crate) high_watermark: Offset,
     pub(crate) producers: BTreeMap<ProducerId, LastRecord>,

@@ -188,7 +188,7 @@ fn transactions_without_records_do_not_matter_to_batches_outside_of_them() {
 fn basis() -> Basis<()> {
     Basis {
         dir: Dir { disk: (), path: "/logs/t-0".into() },
-        config: LogConfig { delete_retention_ms: RETENTION, ..LogConfig::default() },
+        config: LogConfig { delete_retention_ms: RETENTION, ..LogConfig::default() }.into(),
         now: NOW,
         high_watermark: Offset(1_000),
         producers: BTreeMap::new(),

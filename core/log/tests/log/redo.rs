@@ -80,10 +80,14 @@ fn a_recovery_point_of_a_former_topic_says_nothing() {
     // Nothing was flushed: the directory says whose it is, but not that anything in it is durable.
     let dir = std::path::Path::new(DIR);
     assert_eq!(partition_metadata::read(&disk, dir), Ok(Some(TOPIC)));
+    let owner = || disk.peek(&dir.join("partition.metadata")).unwrap();
+    let early = owner();
+    assert_eq!(early.last(), Some(&b'\n'));
     let mut log = open_how(&disk, small(), how(500)).unwrap();
     assert_eq!((log.log_end_offset(), log.recovery_point()), (Offset(3), Offset(0)));
     log.flush().unwrap();
     assert_eq!(partition_metadata::read(&disk, dir), Ok(Some(TOPIC)));
+    assert_eq!(owner(), early[..early.len() - 1], "the file is Kafka's now");
     let other = OpenLog { topic_id: Some(TopicId(Uuid(78))), ..how(3) };
     let error = open_how(&disk, small(), other).unwrap_err();
     assert!(matches!(error, LogError::OtherTopic { found: TOPIC, .. }), "{error}");

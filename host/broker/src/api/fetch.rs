@@ -4,12 +4,15 @@
 //! epoch, answered by a diverging one; 13 names topics by id; 15 moves the replica's id; 16 tells the
 //! new leader (KIP-951). Replicas cannot fetch yet: there are no followers.
 //!
-//! Record bytes never pass through here: an answer names ranges of segment files.
+//! Record bytes do not pass through here: an answer names ranges of segment files, unless answers hold
+//! so many files that logs are short of them.
 //! Authorises: Read on the topics.
 
 use std::{ops::RangeInclusive, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use dohle_base::{ErrorCode, LeaderEpoch, Offset, PartitionId, Str, TopicId};
+use dohle_log::Slice;
 use dohle_net::Part;
 use dohle_protocol::{
     RecordSet,
@@ -42,6 +45,8 @@ const ENDPOINTS_VERSION: i16 = 16;
 const READ_COMMITTED: i8 = 1;
 /// For so many partitions nothing is allocated that the answer does not keep.
 const FEW: usize = 4;
+/// The most bytes of a partition that are copied, but for a larger batch, where file handles are short.
+const COPIED_MAX: usize = 64 << 10;
 
 pub(crate) struct Fetch;
 
@@ -137,7 +142,34 @@ fn session_request(version: i16, request: FetchRequest) -> SessionRequest {
 /// What was found in one partition.
 struct Finding {
     data: PartitionData,
-    slice: Option<dohle_log::Slice<OsFile>>,
+    slice: Option<Slice<OsFile>>,
+    /// The bytes of the slice, if its file is not to be held until they are sent.
+    copied: Option<Bytes>,
+}
+
+impl Finding {
+    /// Copies what was found where so many files are held by answers that logs are short of them. One
+    /// request may ask for more partitions than there are handles.
+    fn copy_if_short_of_files(&mut self, partition: &Partition) {
+        let Some(slice) = &mut self.slice else { return };
+        if !partition.log_dir().open_files().are_held_by_others() {
+            return;
+        }
+        slice.size = slice.size.min(COPIED_MAX.max(slice.first_batch_size));
+        match slice.read() {
+            Ok(bytes) => (self.slice, self.copied) = (None, Some(bytes)),
+            Err(error) => {
+                let error = storage::log_error(&error.into(), partition);
+                *self = unread(self.data.partition_index, error);
+            }
+        }
+    }
+
+    /// Bytes of records.
+    fn size(&self) -> usize {
+        let copied = self.copied.as_ref().map_or(0, Bytes::len);
+        self.slice.as_ref().map_or(copied, |slice| slice.size)
+    }
 }
 
 /// What was found in all of them.
@@ -175,7 +207,7 @@ impl Serving {
         for wanted in &self.plan.partitions {
             let at_least_one = findings.size == 0;
             let finding = self.read_partition(&published, wanted, left, at_least_one, wait);
-            let size = finding.slice.as_ref().map_or(0, |slice| slice.size);
+            let size = finding.size();
             left = left.saturating_sub(size);
             findings.size += i64::try_from(size).unwrap_or(i64::MAX);
             findings.is_urgent |= finding.data.error_code.is_error()
@@ -225,7 +257,10 @@ impl Serving {
             read_leader(leader, wanted, read, &partition)
         });
         match result {
-            Ok(finding) => finding,
+            Ok(mut finding) => {
+                finding.copy_if_short_of_files(&partition);
+                finding
+            }
             Err(error) => match topic.partitions.get(&wanted.partition) {
                 Some(known) if names_leader(error) => {
                     let mut finding = led_elsewhere(wanted.partition, known);
@@ -248,6 +283,8 @@ impl Serving {
             }
             // What was read before the wait could hear of it.
             wait.arrived(findings.size);
+            // Its files may be closed meanwhile.
+            drop(findings);
             // Either way the next reading tells what to do.
             within(deadline, Satisfied(wait)).await;
         }
@@ -266,7 +303,7 @@ impl Serving {
             if !included {
                 continue;
             }
-            finding.data.records = Some(records(finding.slice, &mut ranges));
+            finding.data.records = Some(records(finding.slice, finding.copied, &mut ranges));
             if self.terms.version < NEW_LEADER_VERSION {
                 finding.data.current_leader = LeaderIdAndEpoch::default();
             }
@@ -302,7 +339,7 @@ fn read_leader(
     if let Some(diverging) = diverging_epoch(leader, wanted) {
         let standing = leader.standing();
         let data = PartitionData { diverging_epoch: diverging, ..told(wanted.partition, standing) };
-        return Finding { data, slice: None };
+        return Finding { data, slice: None, copied: None };
     }
     match leader.read(read) {
         Ok(Found { slice, aborted, standing }) => {
@@ -315,7 +352,7 @@ fn read_leader(
                 Isolation::ReadUncommitted | Isolation::LogEnd => None,
             };
             let data = PartitionData { aborted_transactions, ..told(wanted.partition, standing) };
-            Finding { data, slice }
+            Finding { data, slice, copied: None }
         }
         Err(error) => unread(wanted.partition, storage::read_error(&error, partition)),
     }
@@ -352,7 +389,7 @@ fn failed(partition_index: PartitionId, error_code: ErrorCode) -> Finding {
         high_watermark: Offset(-1),
         ..PartitionData::default()
     };
-    Finding { data, slice: None }
+    Finding { data, slice: None, copied: None }
 }
 
 /// A partition that is there and could not be read. As in Kafka there is no list of transactions then,
@@ -381,14 +418,18 @@ fn news_of(finding: &Finding) -> PartitionNews {
         error: finding.data.error_code,
         high_watermark: finding.data.high_watermark,
         log_start_offset: finding.data.log_start_offset,
-        has_records: finding.slice.is_some(),
+        has_records: finding.size() > 0,
         has_advice: finding.data.diverging_epoch != EpochEndOffset::default(),
     }
 }
 
 /// The place of a slice in the answer. Nothing is told as no bytes: old clients do not take null.
-fn records(slice: Option<dohle_log::Slice<OsFile>>, ranges: &mut Vec<Part>) -> RecordSet {
-    let Some(slice) = slice else { return RecordSet::Bytes(bytes::Bytes::new()) };
+fn records(
+    slice: Option<Slice<OsFile>>,
+    copied: Option<Bytes>,
+    ranges: &mut Vec<Part>,
+) -> RecordSet {
+    let Some(slice) = slice else { return RecordSet::Bytes(copied.unwrap_or_default()) };
     let len = u32::try_from(slice.size).expect("a slice lies in one segment, below 2 GiB");
     let token = u32::try_from(ranges.len()).expect("a request has fewer partitions");
     ranges.push(Part::File { file: slice.file.shared(), position: slice.position, len });

@@ -1,9 +1,9 @@
 //! Flushes all dirty partitions of a directory, so that its recovery points move and frames can go.
 
-use std::sync::Arc;
+use std::{num::NonZero, sync::Arc, thread};
 
 use dohle_log::{FlushPlan, Flushed, IoError, LogError};
-use dohle_os::{OsDisk, VolumeSync};
+use dohle_os::OsDisk;
 use dohle_replication::Leader;
 use tracing::{error, warn};
 
@@ -21,7 +21,6 @@ const VOLUME_MIN: usize = 16;
 /// The disk failed: nothing of the directory may be acknowledged any more.
 pub(crate) fn flush(
     way: &WriteAhead,
-    volume: &VolumeSync,
     checkpoint: impl FnOnce() -> Result<(), IoError>,
 ) -> Result<(), IoError> {
     if way.has_failed() {
@@ -29,7 +28,7 @@ pub(crate) fn flush(
     }
     let _alone = way.alone();
     let (dirty, position) = way.begin_flush();
-    match flush_all(way, &dirty, volume).and_then(|()| checkpoint()) {
+    match flush_all(way, &dirty).and_then(|()| checkpoint()) {
         Ok(()) => way.release(position),
         Err(error) if error.is_full() => {
             warn!("recovery points stay where they are: {error}");
@@ -62,28 +61,45 @@ pub(crate) fn sync_all(
     partitions.iter().filter(lacks_sync).try_for_each(|partition| sync_segments(way, partition))
 }
 
-/// Makes the files of many partitions be as a clean stop leaves them, at the price of two syncs. Few are
-/// left to be closed one by one.
+/// Makes the files of partitions be as a clean stop leaves them, those of many at the price of two syncs.
 ///
 /// # Errors
 /// The disk failed.
-pub(crate) fn close_all(
-    partitions: &[&Arc<Partition>],
-    volume: &VolumeSync,
-) -> Result<(), IoError> {
-    if partitions.len() < VOLUME_MIN {
-        return Ok(());
-    }
-    let mut plans = Vec::new();
-    for partition in partitions {
+pub(crate) fn close_all(way: &WriteAhead, partitions: &[&Arc<Partition>]) -> Result<(), IoError> {
+    let are_many = partitions.len() >= VOLUME_MIN;
+    // Nobody is served any more: all cores may make files.
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let mut plans: Vec<_> = partitions.iter().map(|partition| (*partition, None)).collect();
+    in_shares(&mut plans, threads, |(partition, plan)| {
         match partition.with_leader(|leader| leader.log_mut().begin_close()) {
-            Ok(Ok(Some(plan))) => plans.push((*partition, plan)),
+            Ok(Ok(made)) => *plan = made.map(|plan| of_many(plan, are_many)),
             Ok(Err(LogError::Io(error))) => return Err(error),
             // Its own closing says what is wrong.
-            Ok(Ok(None) | Err(_)) | Err(_) => {}
+            Ok(Err(_)) | Err(_) => {}
         }
+        Ok(())
+    })?;
+    let plans = plans.into_iter().filter_map(|(partition, plan)| Some((partition, plan?)));
+    make_durable(way, plans.collect(), threads)
+}
+
+/// Does something with each, on so many threads.
+fn in_shares<T: Send>(
+    items: &mut [T],
+    threads: usize,
+    act: impl Fn(&mut T) -> Result<(), IoError> + Sync,
+) -> Result<(), IoError> {
+    if threads <= 1 || items.len() <= threads {
+        return items.iter_mut().try_for_each(act);
     }
-    flush_volume(plans, volume)
+    let (act, share) = (&act, items.len().div_ceil(threads));
+    thread::scope(|scope| {
+        let shares = items.chunks_mut(share);
+        let threads: Vec<_> =
+            shares.map(|share| scope.spawn(|| share.iter_mut().try_for_each(act))).collect();
+        let mut ends = threads.into_iter().map(thread::ScopedJoinHandle::join);
+        ends.try_for_each(|end| end.expect("making files does not panic"))
+    })
 }
 
 fn give_up(way: &WriteAhead, dirty: Vec<Arc<Partition>>) {
@@ -93,44 +109,48 @@ fn give_up(way: &WriteAhead, dirty: Vec<Arc<Partition>>) {
     way.give_up_flush(dirty);
 }
 
-fn flush_all(
-    way: &WriteAhead,
-    dirty: &[Arc<Partition>],
-    volume: &VolumeSync,
-) -> Result<(), IoError> {
+fn flush_all(way: &WriteAhead, dirty: &[Arc<Partition>]) -> Result<(), IoError> {
+    let are_many = dirty.len() >= VOLUME_MIN;
     let mut plans = Vec::new();
     for partition in dirty.iter().filter(|partition| partition.goes(way)) {
         // Before the plan is made: what comes after it is for the next flush.
         partition.clear_dirty();
         match partition.with_leader(|leader| leader.log_mut().begin_flush()) {
-            Ok(Ok(Some(plan))) => plans.push((partition, plan)),
+            Ok(Ok(Some(plan))) => plans.push((partition, of_many(plan, are_many))),
             Ok(Err(LogError::Io(error))) => return Err(error),
             Ok(Err(error)) => error!(%partition, "not flushed: {error}"),
             // Flushed otherwise, deleted, or offline.
             Ok(Ok(None)) | Err(_) => {}
         }
     }
-    if plans.len() < VOLUME_MIN {
+    // Others are served meanwhile.
+    make_durable(way, plans, 1)
+}
+
+/// A plan of many holds no files, of which there may not be as many as plans.
+fn of_many(mut plan: FlushPlan<OsDisk>, are_many: bool) -> FlushPlan<OsDisk> {
+    if are_many {
+        plan.let_files_go();
+    }
+    plan
+}
+
+fn make_durable(
+    way: &WriteAhead,
+    mut plans: Vec<(&Arc<Partition>, FlushPlan<OsDisk>)>,
+    threads: usize,
+) -> Result<(), IoError> {
+    if plans.len() < VOLUME_MIN && !plans.iter().any(|(_, plan)| plan.needs_volume()) {
         return plans.into_iter().try_for_each(|(partition, plan)| {
             finish(partition, plan.run()?);
             Ok(())
         });
     }
-    flush_volume(plans, volume)
-}
-
-fn flush_volume(
-    mut plans: Vec<(&Arc<Partition>, FlushPlan<OsDisk>)>,
-    volume: &VolumeSync,
-) -> Result<(), IoError> {
-    plans.iter_mut().try_for_each(|(_, plan)| plan.write())?;
-    volume.sync()?;
-    let mut done = Vec::with_capacity(plans.len());
-    for (partition, plan) in &mut plans {
-        done.push((*partition, plan.rename()?));
-    }
-    volume.sync()?;
-    done.into_iter().for_each(|(partition, done)| finish(partition, done));
+    in_shares(&mut plans, threads, |(_, plan)| plan.write())?;
+    way.volume.sync()?;
+    in_shares(&mut plans, threads, |(_, plan)| plan.replace())?;
+    way.volume.sync()?;
+    plans.into_iter().for_each(|(partition, plan)| finish(partition, plan.done()));
     Ok(())
 }
 

@@ -26,7 +26,7 @@ mod turn;
 mod writer;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{
     io::IoSlice,
@@ -38,6 +38,7 @@ use std::{
 
 use dohle_base::Offset;
 use dohle_log::{IoError, wal::Frame};
+use dohle_os::VolumeSync;
 use dohle_replication::CommitRule;
 use tracing::error;
 
@@ -63,6 +64,8 @@ pub(crate) struct WriteAhead {
     pace: Pace,
     upkeep: Upkeep,
     alarm: Alarm,
+    /// To sync all that is there.
+    volume: VolumeSync,
     /// Held by who flushes: two flushes of a partition at once would get into each other's files.
     flushing: Mutex<()>,
     /// The disk has failed: nothing is acknowledged any more.
@@ -111,7 +114,7 @@ impl Pending {
 
 impl WriteAhead {
     /// A way to a writer that is yet to be started, whose file ends at `synced`.
-    pub(crate) fn new(upkeep: Upkeep, alarm: Alarm, synced: u64) -> Arc<Self> {
+    pub(crate) fn new(upkeep: Upkeep, alarm: Alarm, volume: VolumeSync, synced: u64) -> Arc<Self> {
         let pending = Pending { synced, ..Pending::default() };
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
@@ -122,6 +125,7 @@ impl WriteAhead {
             flushing: Mutex::new(()),
             upkeep,
             alarm,
+            volume,
             has_failed: AtomicBool::new(false),
             keeps_frames: AtomicBool::new(false),
         })

@@ -19,22 +19,28 @@ use tokio::{
 
 use super::*;
 use crate::{
-    cleaner::Cleaner, commit::Uncommitted, log_dirs::LogDir, partition::State, upkeep::UpkeepInbox,
+    cleaner::Cleaner, commit::Uncommitted, log_dirs::LogDir, open_files::OpenFiles,
+    partition::State, upkeep::UpkeepInbox,
 };
 
-struct Node {
-    dir: Arc<LogDir>,
-    partitions: Vec<Arc<Partition>>,
+pub(crate) struct Node {
+    pub(crate) dir: Arc<LogDir>,
+    pub(crate) partitions: Vec<Arc<Partition>>,
     _inbox: UpkeepInbox,
     _root: TempDir,
 }
 
 fn node(partitions: i32) -> Node {
+    node_within(OpenFiles::within(1_000, 100), partitions)
+}
+
+pub(crate) fn node_within(files: OpenFiles, partitions: i32) -> Node {
     let root = tempfile::tempdir().unwrap();
     let path = root.path().join("logs");
     std::fs::create_dir(&path).unwrap();
     let (upkeep, inbox) = Upkeep::new();
-    let dir = LogDir::open(Uuid(7), path, OsDisk, upkeep, Alarm::default());
+    let files = Arc::new(files);
+    let dir = LogDir::open(Uuid(7), path, OsDisk, upkeep, Alarm::default(), files);
     let dir = Arc::new(dir.unwrap());
     let partitions = (0..partitions).map(|index| partition(&dir, index)).collect();
     Node { dir, partitions, _inbox: inbox, _root: root }
@@ -51,7 +57,7 @@ fn partition(dir: &Arc<LogDir>, index: i32) -> Arc<Partition> {
 }
 
 /// Appends a record; the end of the log behind it.
-fn append(partition: &Arc<Partition>) -> Offset {
+pub(crate) fn append(partition: &Arc<Partition>) -> Offset {
     let mut batch = BatchBuilder::new(BatchSpec::default());
     batch.append(&NewRecord { value: Some(b"x"), ..NewRecord::default() }).unwrap();
     let appended = partition.append(&batch.finish(), Origin::Client, Timestamp(0));
@@ -65,7 +71,7 @@ fn runtime() -> LocalRuntime {
 }
 
 /// Waits for the writer.
-fn is_committed_soon(partition: &Partition, end: Offset) -> bool {
+pub(crate) fn is_committed_soon(partition: &Partition, end: Offset) -> bool {
     let until = Instant::now() + Duration::from_secs(20);
     while partition.high_watermark() < end && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(1));

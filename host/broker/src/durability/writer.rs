@@ -99,6 +99,9 @@ pub(crate) fn sync_segments(way: &WriteAhead, partition: &Arc<Partition>) -> Res
                 }
                 written => written.map(|()| true)?,
             };
+            if plan.needs_volume() {
+                way.volume.sync()?;
+            }
             let done = match plan.sync() {
                 Err(error) if error.is_full() => {
                     warn!(%partition, "not synced, and not acknowledged before it is: {error}");

@@ -8,10 +8,9 @@
 
 use std::{
     collections::VecDeque,
-    fs::File,
     future::Future,
     io::{self, IoSlice},
-    os::fd::AsFd,
+    os::fd::BorrowedFd,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -151,7 +150,7 @@ impl Output {
         if let Some(Part::File { file, position, len }) = self.parts.front()
             && *len as usize > FILE_COPIED_MAX
         {
-            *sent = send_file(stream, file, *position, *len)?;
+            *sent = send_file(stream, file.as_fd(), *position, *len)?;
             self.advance(*sent);
             return Ok(());
         }
@@ -257,7 +256,12 @@ impl Drop for Output {
     }
 }
 
-fn send_file(stream: &TcpStream, file: &File, position: u64, len: u32) -> io::Result<usize> {
+fn send_file(
+    stream: &TcpStream,
+    file: BorrowedFd<'_>,
+    position: u64,
+    len: u32,
+) -> io::Result<usize> {
     let mut position = position;
     match rustix::fs::sendfile(stream, file, Some(&mut position), SENDFILE_MAX.min(len as usize))? {
         0 => Err(io::ErrorKind::UnexpectedEof.into()),

@@ -138,7 +138,8 @@ impl Obedient {
         while frame.len() >= 12 {
             let (position, len) = (frame.get_u64(), frame.get_u32());
             parts.push(Part::Bytes(Bytes::from_static(&[1])));
-            parts.push(Part::File { file: Arc::clone(file), position, len });
+            let file = Arc::<File>::clone(file);
+            parts.push(Part::File { file, position, len });
             size += 1 + len;
         }
         let response = Response::with_parts(Bytes::copy_from_slice(&size.to_be_bytes()), parts);

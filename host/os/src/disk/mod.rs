@@ -14,7 +14,10 @@ use std::{
         unix::fs::{FileExt, PermissionsExt},
     },
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::UNIX_EPOCH,
 };
 
@@ -36,32 +39,54 @@ const PARTS_MAX: usize = 1024;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsDisk;
 
-/// An open file. Clones share it; `as_fd` is for `sendfile`.
+/// An open file. Clones share it.
 #[derive(Clone, Debug)]
 pub struct OsFile {
-    open: Arc<Open>,
+    open: Arc<OpenFile>,
 }
 
+/// What the clones of an [`OsFile`] share: one of the process's file handles; `as_fd` is for `sendfile`.
 #[derive(Debug)]
-struct Open {
-    file: Arc<File>,
+pub struct OpenFile {
+    file: File,
     path: PathBuf,
 }
 
+/// How many there are. The system limits them for the process as a whole.
+static OPEN_FILES: AtomicUsize = AtomicUsize::new(0);
+
+/// How many files this process has open through [`OsDisk`].
+pub fn open_files() -> usize {
+    OPEN_FILES.load(Ordering::Relaxed)
+}
+
+impl OpenFile {
+    fn new(file: File, path: PathBuf) -> Arc<Self> {
+        OPEN_FILES.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Self { file, path })
+    }
+}
+
+impl Drop for OpenFile {
+    fn drop(&mut self) {
+        OPEN_FILES.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl AsFd for OpenFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
 impl OsFile {
-    /// The file itself, to be sent from by whoever holds it.
-    pub fn shared(&self) -> Arc<File> {
-        Arc::clone(&self.open.file)
+    /// The open file, to be sent from by whoever holds it.
+    pub fn shared(&self) -> Arc<OpenFile> {
+        Arc::clone(&self.open)
     }
 
     fn failed(&self, operation: Operation) -> impl FnOnce(io::Error) -> IoError {
         move |error| IoError::new(operation, &self.open.path, &error)
-    }
-}
-
-impl AsFd for OsFile {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.open.file.as_fd()
     }
 }
 
@@ -83,7 +108,11 @@ impl Disk for OsDisk {
         let mut options = OpenOptions::new();
         options.read(true).write(mode != OpenMode::Read).create(mode == OpenMode::Create);
         let file = options.truncate(false).open(path).map_err(failed(Operation::Open, path))?;
-        Ok(OsFile { open: Arc::new(Open { file: Arc::new(file), path: path.to_owned() }) })
+        Ok(OsFile { open: OpenFile::new(file, path.to_owned()) })
+    }
+
+    fn size_of(&self, path: &Path) -> Result<u64, IoError> {
+        fs::metadata(path).map(|metadata| metadata.len()).map_err(failed(Operation::Size, path))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), IoError> {

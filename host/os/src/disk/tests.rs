@@ -45,7 +45,8 @@ fn a_handle_can_be_sent_from() {
     file.write_all_at(&mut [IoSlice::new(b"hello")], 0).unwrap();
     let target = OsDisk.open(&dir.path().join("g"), OpenMode::Create).unwrap();
     let mut position = 1;
-    let sent = rustix::fs::sendfile(target.as_fd(), file.as_fd(), Some(&mut position), 3).unwrap();
+    let sent =
+        rustix::fs::sendfile(target.shared(), file.shared(), Some(&mut position), 3).unwrap();
     assert_eq!((sent, position, target.size().unwrap()), (3, 4, 3));
 }
 
@@ -122,4 +123,19 @@ fn a_log_gives_back_its_room_when_it_rolls_and_when_it_is_closed() {
     assert!(held(&second) >= 8 << 20);
     log.close().unwrap();
     assert!(held(&second) < 1 << 20);
+}
+
+#[test]
+fn an_open_file_is_counted_until_the_last_who_holds_it_lets_go() {
+    // Other tests open files, too, but not this one's.
+    let dir = tempfile::tempdir().unwrap();
+    let files: Vec<_> = (0..64)
+        .map(|number| OsDisk.open(&dir.path().join(number.to_string()), OpenMode::Create).unwrap())
+        .collect();
+    let shared: Vec<_> = files.iter().map(OsFile::shared).collect();
+    drop(files);
+    assert!(open_files() >= 64);
+    let before = open_files();
+    drop(shared);
+    assert!(open_files() < before - 32);
 }

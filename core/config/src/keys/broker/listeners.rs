@@ -50,7 +50,7 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     "connections.max.idle.ms": Long = 600_000, used;
 
     /// How many connections the broker keeps open at once; per listener with a `listener.name.`
-    /// prefix.
+    /// prefix. At most half as many as the process may have files open: more wait.
     "max.connections": Int = i32::MAX, at_least(0), cluster_wide, used;
 
     /// How many connections one address may have open.

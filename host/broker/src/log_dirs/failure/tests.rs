@@ -7,12 +7,13 @@ use dohle_log::{IoError, disk::Operation};
 use dohle_os::OsDisk;
 
 use super::*;
-use crate::{log_dirs::LogDir, upkeep::Upkeep};
+use crate::{log_dirs::LogDir, open_files::OpenFiles, upkeep::Upkeep};
 
 fn open(path: &Path) -> (LogDir, Alarm) {
     let alarm = Alarm::default();
     let (upkeep, _) = Upkeep::new();
-    let dir = LogDir::open(Uuid(7), path.to_owned(), OsDisk, upkeep, alarm.clone());
+    let files = Arc::new(OpenFiles::within(1_000, 100));
+    let dir = LogDir::open(Uuid(7), path.to_owned(), OsDisk, upkeep, alarm.clone(), files);
     (dir.unwrap(), alarm)
 }
 

@@ -1,0 +1,128 @@
+//! Keeps the files of logs within what the process may have open.
+//!
+//! A log opens a file when it needs it and keeps it: with few partitions nothing is ever closed here.
+//! With more than there are handles, logs that have some stand in a ring, and who opens one too many
+//! goes round it and closes what others have not needed since the last round. Whose files are closed
+//! opens them again when somebody asks.
+//!
+//! ```text
+//!   with_leader ──has files open──▶ ring ──room is needed──▶ used since the last round? ──yes──▶ once more
+//!                                    ▲                          │ no
+//!                                    └──opens a file again──────┴─▶ closed
+//! ```
+//!
+//! Closed are first those that rest and are flushed, then those that are flushed, then any: what was
+//! written to a file that is closed unflushed becomes durable with its volume (`durability`), whose
+//! handle stays open and hears of what could not be written back.
+//!
+//! Not here: sockets, for which the limit leaves room, and files that are open for one call only.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use crate::partition::Partition;
+
+/// How many logs are closed at once: the next ones who open files find room.
+const CLOSED_AT_ONCE: usize = 32;
+
+/// How many logs are looked at for each kind before one of a worse kind is closed. Source: so many
+/// are looked at in the time in which a few files are opened.
+const LOOKED_AT_MAX: usize = 512;
+
+/// Handles for everything that is not counted: standard streams, epoll, listeners, directories.
+const RESERVED: usize = 64;
+
+/// Files that are open for less than this are none too many, however few the process may have: each
+/// thread needs some at once.
+const LIMIT_MIN: usize = 32;
+
+/// Which logs may be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// Not used since the last round, and flushed.
+    Resting,
+    Flushed,
+    Any,
+}
+
+/// What became of a log whose files might be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It keeps its files.
+    Kept,
+    /// They were closed, and it is in the ring no more.
+    Closed,
+    /// It had none, and is in the ring no more.
+    HadNone,
+}
+
+/// The logs with open files, and how many of those there may be.
+#[derive(Debug)]
+pub struct OpenFiles {
+    limit: usize,
+    count: fn() -> usize,
+    ring: Mutex<VecDeque<Weak<Partition>>>,
+}
+
+impl OpenFiles {
+    /// For a process that may have so many handles, and so many connections.
+    pub fn within(handles: usize, connections_max: usize) -> Self {
+        let others = connections_max.saturating_add(RESERVED);
+        Self::new(handles.saturating_sub(others).max(LIMIT_MIN), dohle_os::open_files)
+    }
+
+    fn new(limit: usize, count: fn() -> usize) -> Self {
+        Self { limit, count, ring: Mutex::default() }
+    }
+
+    /// Whether there are too many.
+    pub(crate) fn are_too_many(&self) -> bool {
+        (self.count)() > self.limit
+    }
+
+    /// Whether so many are held by answers on their way that logs cannot do with the rest.
+    pub(crate) fn are_held_by_others(&self) -> bool {
+        (self.count)() > self.limit / 4 * 3 && self.ring().len() < self.limit / 2
+    }
+
+    /// A log has files open that had none. Its partition is not locked.
+    pub(crate) fn enter(&self, partition: Weak<Partition>) {
+        let mut ring = self.ring();
+        if ring.len() == ring.capacity() {
+            // Before it grows: partitions that were deleted need no place.
+            ring.retain(|partition| partition.strong_count() > 0);
+        }
+        ring.push_back(partition);
+    }
+
+    /// Closes files of some logs. No partition is locked by who calls; those that others have locked are
+    /// passed over.
+    pub(crate) fn make_room(&self) {
+        let mut ring = self.ring();
+        let mut left = CLOSED_AT_ONCE;
+        for choice in [Choice::Resting, Choice::Flushed, Choice::Any] {
+            for _ in 0..ring.len().min(LOOKED_AT_MAX) {
+                if left == 0 {
+                    return;
+                }
+                let Some(next) = ring.pop_front() else { return };
+                let Some(partition) = next.upgrade() else { continue };
+                match partition.close_files(choice) {
+                    Fate::Kept => ring.push_back(next),
+                    Fate::Closed => left -= 1,
+                    Fate::HadNone => {}
+                }
+            }
+        }
+    }
+
+    fn ring(&self) -> MutexGuard<'_, VecDeque<Weak<Partition>>> {
+        // A panic under the lock leaves a partition out, whose files then stay open.
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
