@@ -160,10 +160,7 @@ impl<D: Disk> FlushPlan<D> {
                 _ => {}
             }
         }
-        for offset in self.obsolete.drain(..) {
-            self.dir.remove(offset, FileKind::Snapshot)?;
-        }
-        Ok(self.done)
+        self.done()
     }
 
     /// Writes the side files.
@@ -171,6 +168,10 @@ impl<D: Disk> FlushPlan<D> {
     /// # Errors
     /// `Io`; the recovery point stays where it is.
     pub fn write(&mut self) -> Result<(), IoError> {
+        unless_gone(self.write_sides()).map(|_| ())
+    }
+
+    fn write_sides(&mut self) -> Result<(), IoError> {
         for SideWrite { file, position, bytes } in &self.writes {
             self.dir.write_at(file.base, file.kind, bytes, *position as u64)?;
         }
@@ -189,9 +190,13 @@ impl<D: Disk> FlushPlan<D> {
         self.put_in_place().map(|_| ())
     }
 
-    /// What is durable, once all is synced that `replace` did.
-    pub fn done(self) -> Flushed {
-        self.done
+    /// Removes what is of no use once all is synced that `replace` did, and says what is durable.
+    ///
+    /// # Errors
+    /// As `write`.
+    pub fn done(self) -> Result<Flushed, IoError> {
+        self.obsolete.iter().try_for_each(|at| self.dir.remove(*at, FileKind::Snapshot))?;
+        Ok(self.done)
     }
 
     /// As `replace`; returns the file that says whose the directory is, if it has changed.
@@ -201,7 +206,8 @@ impl<D: Disk> FlushPlan<D> {
             unless_gone(self.dir.disk.rename(&disk::beside(&path), &path))?;
         }
         let Some(topic) = self.topic.take() else { return Ok(None) };
-        unless_gone(partition_metadata::note_durable(&self.dir.disk, self.dir.path(), topic))
+        let noted = partition_metadata::note_durable(&self.dir.disk, self.dir.path(), topic);
+        Ok(unless_gone(noted)?.flatten())
     }
 
     fn epochs_path(&self) -> PathBuf {

@@ -78,12 +78,13 @@ impl<D: Disk> Log<D> {
     ) -> Result<Option<TimestampOffset>, LogError> {
         let last = self.segments.len() - 1;
         let Some(segment) = self.segments.get_mut(index) else { return Ok(None) };
-        let Some(first) = segment.locate(&self.dir, from)? else { return Ok(None) };
+        let located = segment.locate(&self.dir, from)?;
         let limit = self.config.decompressed_bytes_max;
         let file = segment.file(&self.dir)?.clone();
         if index < last {
             segment.release();
         }
+        let Some(first) = located else { return Ok(None) };
         let mut heads = HeadScan::new(&file, first.position, segment.size);
         while let Some(head) = heads.next()? {
             if wanted(head.max_timestamp) {

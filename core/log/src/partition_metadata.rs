@@ -74,23 +74,38 @@ pub fn write<D: Disk>(disk: &D, dir: &Path, topic: TopicId) -> Result<(), IoErro
     replace_file(disk, &dir.join(FILE_NAME), text(topic).as_bytes())
 }
 
-/// Says so with the first record. Not durable.
+/// Says so with the first record, unless that is said already. Not durable.
 pub(crate) fn write_early<D: Disk>(disk: &D, dir: &Path, topic: TopicId) -> Result<(), IoError> {
+    if names(disk, dir, topic)? {
+        return Ok(());
+    }
     let file = disk.open(&dir.join(FILE_NAME), OpenMode::Create)?;
     let bytes = text(topic) + "\n";
     file.write_all_at(&mut [IoSlice::new(bytes.as_bytes())], 0)?;
     if file.size()? > bytes.len() as u64 { file.truncate(bytes.len() as u64) } else { Ok(()) }
 }
 
-/// Notes that what was written early is durable. Not durable itself.
+/// Notes that what was written early is durable; not durable itself. `None` if the file is that of
+/// another topic, which has been made meanwhile.
 pub(crate) fn note_durable<D: Disk>(
     disk: &D,
     dir: &Path,
     topic: TopicId,
-) -> Result<D::File, IoError> {
+) -> Result<Option<D::File>, IoError> {
     let file = disk.open(&dir.join(FILE_NAME), OpenMode::Write)?;
+    if !names(disk, dir, topic)? {
+        return Ok(None);
+    }
     file.truncate(text(topic).len() as u64)?;
-    Ok(file)
+    Ok(Some(file))
+}
+
+fn names<D: Disk>(disk: &D, dir: &Path, topic: TopicId) -> Result<bool, IoError> {
+    match read(disk, dir) {
+        Ok(found) => Ok(found == Some(topic)),
+        Err(SideFileError::Malformed { .. }) => Ok(false),
+        Err(SideFileError::Io(error)) => Err(error),
+    }
 }
 
 /// What the file says.

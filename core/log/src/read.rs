@@ -80,6 +80,7 @@ impl<D: Disk> Log<D> {
             return Ok(None);
         }
         let Some((index, first)) = self.locate(range.from)? else { return Ok(None) };
+        self.keep_open(index);
         if first.base >= up_to {
             return Ok(None);
         }
@@ -94,7 +95,6 @@ impl<D: Disk> Log<D> {
         };
         let segment = self.segments.get_mut(index).expect("just located in it");
         let file = segment.file(&self.dir)?.clone();
-        self.keep_open(index);
         let (position, base_offset) = (u64::from(first.position), first.base);
         Ok(Some(Slice { file, position, size, base_offset, first_batch_size }))
     }

@@ -31,6 +31,7 @@ use dohle_replication::CommitRule;
 use tracing::{error, warn};
 
 pub use failure::Alarm;
+pub(crate) use failure::is_short_of_handles;
 
 use crate::{
     durability::{self, WriteAhead, WriterThread},
@@ -265,10 +266,7 @@ impl LogDir {
     /// Flushes what was appended and writes down how far. A disk that fails takes its partitions out
     /// of service.
     pub fn flush(&self, partitions: &[Arc<Partition>]) {
-        let checkpoint = || self.write_checkpoints(partitions);
-        if let Err(error) = durability::flush(&self.way, checkpoint) {
-            self.way.fail(&error);
-        }
+        durability::flush(&self.way, || self.write_checkpoints(partitions));
     }
 
     /// Writes the checkpoints of the partitions that lie here.
@@ -320,6 +318,11 @@ impl LogDir {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let is_durable = writer.is_some_and(WriterThread::stop);
         let mut is_clean = is_durable && !self.way.keeps_frames();
+        if self.way.has_failed() {
+            // What is lost would be found durable.
+            error!(dir = %self.path.display(), "not left clean: its disk has failed");
+            return self.release();
+        }
         let mut ends = BTreeMap::new();
         let here = partitions.iter().filter(|partition| partition.directory() == self.id);
         let here: Vec<_> = here.collect();

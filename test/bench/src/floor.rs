@@ -190,8 +190,12 @@ impl Floor {
             match waiting.fetch.answer(topics) {
                 Answer::NothingYet if now < waiting.until => still.push(waiting),
                 answer => {
+                    let token = waiting.connection;
                     waiting.fetch.put(&answer, connection)?;
-                    flush(poller, waiting.connection, connection)?;
+                    if let Err(error) = flush(poller, token, connection) {
+                        eprintln!("floor: connection {token}: {error:#}");
+                        connections.remove(&token);
+                    }
                 }
             }
         }

@@ -12,7 +12,7 @@ use dohle_replication::Leader;
 use tracing::{debug, error, info, warn};
 
 use super::{Shared, memory};
-use crate::{Broker, partition::Partition};
+use crate::{Broker, log_dirs::is_short_of_handles, partition::Partition};
 
 /// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +96,10 @@ fn judge(partition: &Partition, error: &CleanError) -> Outcome {
         }
         Some(error) if error.is_not_found() => {
             debug!(%partition, "not cleaned, its segments were removed meanwhile: {error}");
+            Outcome::Later
+        }
+        Some(error) if is_short_of_handles(error) => {
+            warn!(%partition, "not cleaned: {error}");
             Outcome::Later
         }
         Some(error) if changes(error.operation) => {

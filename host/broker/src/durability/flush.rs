@@ -2,41 +2,40 @@
 
 use std::{num::NonZero, sync::Arc, thread};
 
+use dohle_base::ErrorCode;
 use dohle_log::{FlushPlan, Flushed, IoError, LogError};
 use dohle_os::OsDisk;
 use dohle_replication::Leader;
 use tracing::{error, warn};
 
 use super::{WriteAhead, writer::sync_segments};
-use crate::partition::Partition;
+use crate::{log_dirs::is_short_of_handles, partition::Partition};
 
 /// From how many partitions on the volume is synced as a whole. Source: measured, one sync of the
 /// volume costs as much as a dozen of files.
 const VOLUME_MIN: usize = 16;
 
 /// Makes durable all that was appended in the directory until now; then `checkpoint` writes its
-/// recovery points down, and frames go. What cannot be done now is left for the next time.
-///
-/// # Errors
-/// The disk failed: nothing of the directory may be acknowledged any more.
-pub(crate) fn flush(
-    way: &WriteAhead,
-    checkpoint: impl FnOnce() -> Result<(), IoError>,
-) -> Result<(), IoError> {
-    if way.has_failed() {
-        return Ok(());
-    }
+/// recovery points down, and frames go. What cannot be done now is left for the next time. A disk that
+/// fails takes its directory out of service.
+pub(crate) fn flush(way: &WriteAhead, checkpoint: impl FnOnce() -> Result<(), IoError>) {
     let _alone = way.alone();
+    // Also if who was at it before has found that out: what it lost is not asked for again.
+    if way.has_failed() {
+        return;
+    }
     let (dirty, position) = way.begin_flush();
     match flush_all(way, &dirty).and_then(|()| checkpoint()) {
         Ok(()) => way.release(position),
-        Err(error) if error.is_full() => {
+        Err(error) if error.is_full() || is_short_of_handles(&error) => {
             warn!("recovery points stay where they are: {error}");
             give_up(way, dirty);
         }
-        Err(error) => return Err(error),
+        Err(error) => {
+            // Before anybody else may begin.
+            way.fail(&error);
+        }
     }
-    Ok(())
 }
 
 /// Makes durable what some partitions lack to be committed, before anybody waits for it: by `flush`, which
@@ -118,8 +117,13 @@ fn flush_all(way: &WriteAhead, dirty: &[Arc<Partition>]) -> Result<(), IoError> 
         match partition.with_leader(|leader| leader.log_mut().begin_flush()) {
             Ok(Ok(Some(plan))) => plans.push((partition, of_many(plan, are_many))),
             Ok(Err(LogError::Io(error))) => return Err(error),
-            Ok(Err(error)) => error!(%partition, "not flushed: {error}"),
-            // Flushed otherwise, deleted, or offline.
+            Ok(Err(error)) => {
+                error!(%partition, "not flushed: {error}");
+                way.keep_frames();
+            }
+            // Offline with something that is not flushed: the next start needs its frames.
+            Err(ErrorCode::KAFKA_STORAGE_ERROR) => way.keep_frames(),
+            // Flushed otherwise, or deleted.
             Ok(Ok(None)) | Err(_) => {}
         }
     }
@@ -150,8 +154,10 @@ fn make_durable(
     way.volume.sync()?;
     in_shares(&mut plans, threads, |(_, plan)| plan.replace())?;
     way.volume.sync()?;
-    plans.into_iter().for_each(|(partition, plan)| finish(partition, plan.done()));
-    Ok(())
+    plans.into_iter().try_for_each(|(partition, plan)| {
+        finish(partition, plan.done()?);
+        Ok(())
+    })
 }
 
 fn finish(partition: &Arc<Partition>, done: Flushed) {

@@ -148,8 +148,9 @@ impl Rounds {
     fn run(&mut self, way: &WriteAhead, runner: Runner) -> Result<(), IoError> {
         let began = Instant::now();
         let released = match self.taken.released.take() {
-            Some(position) => self.release(position)?,
-            None => false,
+            // After a failure they are all that is left.
+            Some(position) if !way.has_failed() => self.release(position)?,
+            _ => false,
         };
         let is_framed = self.taken.touched.is_empty() || self.append(way)?;
         if !self.taken.touched.is_empty() && is_framed || released {

@@ -19,7 +19,7 @@ use super::{
     room::Room,
     rounds::{Rounds, Runner},
 };
-use crate::partition::Partition;
+use crate::{log_dirs::is_short_of_handles, partition::Partition};
 
 /// The writer of one directory.
 #[derive(Debug)]
@@ -81,8 +81,8 @@ fn next_work(way: &WriteAhead) -> Option<MutexGuard<'_, Pending>> {
 /// Syncs a partition's own files instead of a frame.
 pub(crate) fn sync_segments(way: &WriteAhead, partition: &Arc<Partition>) -> Result<(), IoError> {
     let _alone = way.alone();
-    if !partition.goes(way) {
-        // It has moved, with all that it had.
+    if !partition.goes(way) || way.has_failed() {
+        // It has moved, with all that it had; or nothing is acknowledged here any more.
         return Ok(());
     }
     let plan = partition.with_leader(|leader| {
@@ -92,7 +92,7 @@ pub(crate) fn sync_segments(way: &WriteAhead, partition: &Arc<Partition>) -> Res
     let end: Offset = match plan {
         Ok((_, Ok(Some(mut plan)))) => {
             let is_whole = match plan.write() {
-                Err(error) if error.is_full() => {
+                Err(error) if error.is_full() || is_short_of_handles(&error) => {
                     warn!(%partition, "synced without what lies beside the batches: {error}");
                     plan.leave_out_sides();
                     false
@@ -103,7 +103,7 @@ pub(crate) fn sync_segments(way: &WriteAhead, partition: &Arc<Partition>) -> Res
                 way.volume.sync()?;
             }
             let done = match plan.sync() {
-                Err(error) if error.is_full() => {
+                Err(error) if error.is_full() || is_short_of_handles(&error) => {
                     warn!(%partition, "not synced, and not acknowledged before it is: {error}");
                     let _ = partition.with_leader(|leader| leader.log_mut().give_up_flush());
                     return Ok(());

@@ -24,6 +24,14 @@ use super::LogDir;
 /// `EAGAIN`, `ENOMEM`, `ENFILE`, `EMFILE`.
 const SHORTAGES: [i32; 5] = [4, 11, 12, 23, 24];
 
+/// `ENFILE`, `EMFILE`: what fails for them has not been begun.
+const HANDLES: [i32; 2] = [23, 24];
+
+/// Whether there was no file handle to be had: what was tried can be tried again.
+pub(crate) fn is_short_of_handles(error: &IoError) -> bool {
+    error.errno.is_some_and(|errno| HANDLES.contains(&errno))
+}
+
 /// Rings when a log directory has failed. Clones are one.
 #[derive(Clone, Debug, Default)]
 pub struct Alarm(Arc<Notify>);
