@@ -315,6 +315,8 @@ impl Publisher {
         drop(partition.cleaning());
         self.broker.moves.cancel(topic.id, index);
         let dir = partition.log_dir();
+        // A flush that has begun writes to its files by name: they may be another topic's next.
+        drop(dir.write_ahead().alone());
         self.clear_away(&dir, &topic.name, index);
         Some(dir.id)
     }
