@@ -11,7 +11,7 @@ use std::{
 };
 
 use dohle_log::{
-    Disk, DiskFile, IoError, OnDamage,
+    Disk, DiskFile, IoError, LogError, OnDamage, OpenLog,
     disk::{DirEntry, OpenMode},
     sim::{
         SimDisk,
@@ -20,7 +20,7 @@ use dohle_log::{
 };
 
 use crate::{
-    kit::disk,
+    kit::{DIR, disk, open_how, small},
     script::{Op, Script, start},
     told::Told,
 };
@@ -206,6 +206,25 @@ fn each_planted_fault_is_found() {
         let (scripts, how) = found.unwrap_or_else(|| panic!("{planted:?} was not found"));
         println!("{planted:?}: script {scripts}, {}", how.lines().next().unwrap_or_default());
     }
+}
+
+/// No power cut damages what was flushed, so the damage is planted, too; and a log that is told how far
+/// it is durable is never cut before, so the one who opens it keeps that to himself.
+#[test]
+fn a_start_that_cuts_in_the_middle_is_found() {
+    let (disk, mut told) = (disk(), Told::default());
+    let script = [Op::Append(2), Op::Append(2), Op::Append(2), Op::Flush, Op::Checkpoint];
+    Script(script.to_vec()).play(&disk, &mut told).unwrap();
+    let path = Path::new(DIR).join("00000000000000000000.log");
+    let mut bytes = disk.peek(&path).unwrap();
+    bytes[80] ^= 1;
+    disk.plant(&path, &bytes);
+    let refused = start(&disk.fork(), OnDamage::Refuse);
+    assert!(matches!(refused, Err(LogError::Corrupt(_))), "{:?}", refused.err());
+    let planted = OpenLog { on_damage: OnDamage::Cut, ..OpenLog::default() };
+    let mut cut = open_how(&disk.fork(), small(), planted).unwrap();
+    let broken = told.admits(&mut cut).unwrap_err();
+    assert!(broken.contains("6 was durable"), "{broken}");
 }
 
 #[test]
