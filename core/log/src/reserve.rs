@@ -9,7 +9,11 @@
 #[cfg(test)]
 mod tests;
 
-use crate::config::LogConfig;
+use crate::{
+    config::LogConfig,
+    disk::{Disk, DiskFile, IoError},
+    segment::{Dir, Segment},
+};
 
 /// From this size on a segment asks for room; the blocks of smaller ones are found soon enough.
 const SIZE_MIN: u32 = 1 << 20;
@@ -72,5 +76,53 @@ impl Reserve {
     /// Whether it may have more than is left to it.
     pub(crate) fn exceeds_much(self, size: u32) -> bool {
         !self.is_known || self.end.saturating_sub(size) > LEFT_MAX
+    }
+}
+
+impl<F: DiskFile> Segment<F> {
+    /// Sets room aside for `coming` bytes and more, if that is due.
+    pub(crate) fn reserve<D: Disk<File = F>>(
+        &mut self,
+        dir: &Dir<D>,
+        coming: usize,
+        config: &LogConfig,
+    ) -> Result<(), IoError> {
+        let (size, coming) = (self.size, u32::try_from(coming).unwrap_or(u32::MAX));
+        let Some(end) = self.reserve.due(size, coming, config) else { return Ok(()) };
+        let file = self.file(dir)?;
+        if file.reserve(size.into(), end.into()).is_ok() {
+            self.reserve.reach(end);
+        } else {
+            // The last that the disk has is for whoever needs it.
+            file.truncate(size.into())?;
+            self.reserve.refuse();
+        }
+        Ok(())
+    }
+
+    /// The segment is about to be written no more: what room it has ahead is for others, but for a
+    /// little. What lies behind its batches goes, too.
+    pub(crate) fn give_back_most<D: Disk<File = F>>(
+        &mut self,
+        dir: &Dir<D>,
+    ) -> Result<(), IoError> {
+        if self.reserve.exceeds_much(self.size) { self.give_back_all(dir) } else { Ok(()) }
+    }
+
+    /// The same before a stop: nothing is left, whoever made the file.
+    pub(crate) fn give_back_all<D: Disk<File = F>>(&mut self, dir: &Dir<D>) -> Result<(), IoError> {
+        let (reserve, size) = (self.reserve, self.size);
+        let file = self.file(dir)?;
+        // Kafka may have made the file longer than its content.
+        if reserve.exceeds(size) || file.size()? > u64::from(size) {
+            file.truncate(size.into())?;
+        }
+        self.reserve = Reserve::NONE;
+        Ok(())
+    }
+
+    /// Nobody knows what room the file has: a crash has left it behind.
+    pub(crate) fn forget_room(&mut self) {
+        self.reserve = Reserve::UNKNOWN;
     }
 }

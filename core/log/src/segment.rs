@@ -120,7 +120,7 @@ pub(crate) struct Segment<F> {
     /// Whether the file is yet to be made, by the first append.
     is_unwritten: bool,
     /// The room that the file has ahead.
-    reserve: Reserve,
+    pub(crate) reserve: Reserve,
     /// Opened when needed.
     file: Option<F>,
     /// The greatest timestamp; looked up when needed.
@@ -243,52 +243,6 @@ impl<F: DiskFile> Segment<F> {
         self.newest = Some(IndexedTime::none(self.base));
         self.first_timestamp = None;
         self.size = 0;
-    }
-
-    /// Sets room aside for `coming` bytes and more, if that is due.
-    pub(crate) fn reserve<D: Disk<File = F>>(
-        &mut self,
-        dir: &Dir<D>,
-        coming: usize,
-        config: &LogConfig,
-    ) -> Result<(), IoError> {
-        let (size, coming) = (self.size, u32::try_from(coming).unwrap_or(u32::MAX));
-        let Some(end) = self.reserve.due(size, coming, config) else { return Ok(()) };
-        let file = self.file(dir)?;
-        if file.reserve(size.into(), end.into()).is_ok() {
-            self.reserve.reach(end);
-        } else {
-            // The last that the disk has is for whoever needs it.
-            file.truncate(size.into())?;
-            self.reserve.refuse();
-        }
-        Ok(())
-    }
-
-    /// The segment is about to be written no more: what room it has ahead is for others, but for a
-    /// little. What lies behind its batches goes, too.
-    pub(crate) fn give_back_most<D: Disk<File = F>>(
-        &mut self,
-        dir: &Dir<D>,
-    ) -> Result<(), IoError> {
-        if self.reserve.exceeds_much(self.size) { self.give_back_all(dir) } else { Ok(()) }
-    }
-
-    /// The same before a stop: nothing is left, whoever made the file.
-    pub(crate) fn give_back_all<D: Disk<File = F>>(&mut self, dir: &Dir<D>) -> Result<(), IoError> {
-        let (reserve, size) = (self.reserve, self.size);
-        let file = self.file(dir)?;
-        // Kafka may have made the file longer than its content.
-        if reserve.exceeds(size) || file.size()? > u64::from(size) {
-            file.truncate(size.into())?;
-        }
-        self.reserve = Reserve::NONE;
-        Ok(())
-    }
-
-    /// Nobody knows what room the file has: a crash has left it behind.
-    pub(crate) fn forget_room(&mut self) {
-        self.reserve = Reserve::UNKNOWN;
     }
 
     /// The open file.
