@@ -8,12 +8,17 @@ use dohle_os::OsDisk;
 use dohle_replication::Leader;
 use tracing::{error, warn};
 
-use super::{WriteAhead, writer::sync_segments};
+use super::{Unflushed, WriteAhead, writer::sync_segments};
 use crate::{log_dirs::is_short_of_handles, partition::Partition};
 
 /// From how many partitions on the volume is synced as a whole. Source: measured, one sync of the
 /// volume costs as much as a dozen of files.
 const VOLUME_MIN: usize = 16;
+
+/// With so many unflushed bytes in each, on average, they are synced one by one although they are many: a
+/// volume hands all of its bytes to the disk at once, and frames wait behind them. Source: measured, see
+/// docs/adr/0012.
+const LARGE: u64 = 512 << 10;
 
 /// Makes durable all that was appended in the directory until now; then `checkpoint` writes its
 /// recovery points down, and frames go. What cannot be done now is left for the next time. A disk that
@@ -24,8 +29,8 @@ pub(crate) fn flush(way: &WriteAhead, checkpoint: impl FnOnce() -> Result<(), Io
     if way.has_failed() {
         return;
     }
-    let (dirty, position) = way.begin_flush();
-    match flush_all(way, &dirty).and_then(|()| checkpoint()) {
+    let Unflushed { dirty, bytes, position } = way.begin_flush();
+    match flush_all(way, &dirty, bytes).and_then(|()| checkpoint()) {
         Ok(()) => way.release(position),
         Err(error) if error.is_full() || is_short_of_handles(&error) => {
             warn!("recovery points stay where they are: {error}");
@@ -78,8 +83,11 @@ pub(crate) fn close_all(way: &WriteAhead, partitions: &[&Arc<Partition>]) -> Res
         }
         Ok(())
     })?;
-    let plans = plans.into_iter().filter_map(|(partition, plan)| Some((partition, plan?)));
-    make_durable(way, plans.collect(), threads)
+    let mut plans = plans.into_iter().filter_map(|(partition, plan)| Some((partition, plan?)));
+    match are_many {
+        true => run_many(way, plans.collect(), threads),
+        false => plans.try_for_each(|(partition, plan)| run(way, partition, plan)),
+    }
 }
 
 /// Does something with each, on so many threads.
@@ -108,27 +116,42 @@ fn give_up(way: &WriteAhead, dirty: Vec<Arc<Partition>>) {
     way.give_up_flush(dirty);
 }
 
-fn flush_all(way: &WriteAhead, dirty: &[Arc<Partition>]) -> Result<(), IoError> {
-    let are_many = dirty.len() >= VOLUME_MIN;
-    let mut plans = Vec::new();
-    for partition in dirty.iter().filter(|partition| partition.goes(way)) {
-        // Before the plan is made: what comes after it is for the next flush.
-        partition.clear_dirty();
-        match partition.with_leader(|leader| leader.log_mut().begin_flush()) {
-            Ok(Ok(Some(plan))) => plans.push((partition, of_many(plan, are_many))),
-            Ok(Err(LogError::Io(error))) => return Err(error),
-            Ok(Err(error)) => {
-                error!(%partition, "not flushed: {error}");
-                way.keep_frames();
-            }
-            // Offline with something that is not flushed: the next start needs its frames.
-            Err(ErrorCode::KAFKA_STORAGE_ERROR) => way.keep_frames(),
-            // Flushed otherwise, or deleted.
-            Ok(Ok(None)) | Err(_) => {}
-        }
+/// Others are served meanwhile.
+fn flush_all(way: &WriteAhead, dirty: &[Arc<Partition>], bytes: u64) -> Result<(), IoError> {
+    let here = || dirty.iter().filter(|partition| partition.goes(way));
+    // Before any plan is made: what comes after it is for the next flush, also if this one is given up.
+    here().for_each(|partition| partition.clear_dirty());
+    if dirty.len() < VOLUME_MIN || bytes / dirty.len() as u64 >= LARGE {
+        return here().try_for_each(|partition| match begin(way, partition)? {
+            Some(plan) => run(way, partition, plan),
+            None => Ok(()),
+        });
     }
-    // Others are served meanwhile.
-    make_durable(way, plans, 1)
+    let mut plans = Vec::new();
+    for partition in here() {
+        plans.extend(begin(way, partition)?.map(|plan| (partition, of_many(plan, true))));
+    }
+    run_many(way, plans, 1)
+}
+
+/// What is to be flushed of a partition, if anything.
+fn begin(
+    way: &WriteAhead,
+    partition: &Arc<Partition>,
+) -> Result<Option<FlushPlan<OsDisk>>, IoError> {
+    match partition.with_leader(|leader| leader.log_mut().begin_flush()) {
+        Ok(Ok(plan)) => return Ok(plan),
+        Ok(Err(LogError::Io(error))) => return Err(error),
+        Ok(Err(error)) => {
+            error!(%partition, "not flushed: {error}");
+            way.keep_frames();
+        }
+        // Offline with something that is not flushed: the next start needs its frames.
+        Err(ErrorCode::KAFKA_STORAGE_ERROR) => way.keep_frames(),
+        // Deleted.
+        Err(_) => {}
+    }
+    Ok(None)
 }
 
 /// A plan of many holds no files, of which there may not be as many as plans.
@@ -139,17 +162,12 @@ fn of_many(mut plan: FlushPlan<OsDisk>, are_many: bool) -> FlushPlan<OsDisk> {
     plan
 }
 
-fn make_durable(
+/// Runs the plans of many, which hold no files, at the price of two syncs.
+fn run_many(
     way: &WriteAhead,
     mut plans: Vec<(&Arc<Partition>, FlushPlan<OsDisk>)>,
     threads: usize,
 ) -> Result<(), IoError> {
-    if plans.len() < VOLUME_MIN && !plans.iter().any(|(_, plan)| plan.needs_volume()) {
-        return plans.into_iter().try_for_each(|(partition, plan)| {
-            finish(partition, plan.run()?);
-            Ok(())
-        });
-    }
     in_shares(&mut plans, threads, |(_, plan)| plan.write())?;
     way.volume.sync()?;
     in_shares(&mut plans, threads, |(_, plan)| plan.replace())?;
@@ -158,6 +176,20 @@ fn make_durable(
         finish(partition, plan.done()?);
         Ok(())
     })
+}
+
+/// Runs the plan of one, file by file.
+fn run(
+    way: &WriteAhead,
+    partition: &Arc<Partition>,
+    mut plan: FlushPlan<OsDisk>,
+) -> Result<(), IoError> {
+    plan.write()?;
+    if plan.needs_volume() {
+        way.volume.sync()?;
+    }
+    finish(partition, plan.sync()?);
+    Ok(())
 }
 
 fn finish(partition: &Arc<Partition>, done: Flushed) {

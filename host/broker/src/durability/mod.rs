@@ -94,6 +94,15 @@ struct Pending {
     is_over: bool,
 }
 
+/// What a flush is about.
+struct Unflushed {
+    dirty: Vec<Arc<Partition>>,
+    /// How much was appended to them.
+    bytes: u64,
+    /// Up to where frames are not needed once it is done.
+    position: u64,
+}
+
 /// What a round is about.
 #[derive(Debug, Default)]
 struct Work {
@@ -208,11 +217,13 @@ impl WriteAhead {
         self.flushing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is to be flushed, and up to which position frames are not needed once it is.
-    fn begin_flush(&self) -> (Vec<Arc<Partition>>, u64) {
+    fn begin_flush(&self) -> Unflushed {
         let mut pending = self.pending();
-        pending.unflushed = 0;
-        (std::mem::take(&mut pending.dirty), pending.synced)
+        Unflushed {
+            dirty: std::mem::take(&mut pending.dirty),
+            bytes: std::mem::take(&mut pending.unflushed),
+            position: pending.synced,
+        }
     }
 
     /// A flush could not be carried out: the next one is to make up for it.
