@@ -15,15 +15,20 @@ macro_rules! api_keys {
             $(#[doc = concat!("Key ", stringify!($key), ", versions ", stringify!($first), " to ", stringify!($last), ".")] $name = $key,)*
         }
 
-        static ROWS: &[(ApiKey, Row)] = &[$((ApiKey::$name, Row {
-            name: stringify!($name), first: $first, last: $last, advertised: $advertised, flexible: $flexible,
-            on_broker: $broker, on_controller: $controller, latest_unstable: $unstable,
-            forwardable: $forwardable, cluster_action: $cluster,
-        }),)*];
-
         impl ApiKey {
             /// Every API, in ascending order of keys.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            fn row(self) -> &'static Row {
+                match self { $(Self::$name => {
+                    static ROW: Row = Row {
+                        name: stringify!($name), first: $first, last: $last, advertised: $advertised,
+                        flexible: $flexible, on_broker: $broker, on_controller: $controller,
+                        latest_unstable: $unstable, forwardable: $forwardable, cluster_action: $cluster,
+                    };
+                    &ROW
+                })* }
+            }
 
             /// The API of that number, if Kafka 4.4 has it.
             pub fn from_key(key: i16) -> Option<Self> {
@@ -50,12 +55,6 @@ struct Row {
 include!(concat!(env!("OUT_DIR"), "/api_keys.rs"));
 
 impl ApiKey {
-    fn row(self) -> &'static Row {
-        let found = ROWS.binary_search_by_key(&self, |(key, _)| *key);
-        let at = found.expect("every variant has its row, in the order of the keys");
-        &ROWS[at].1
-    }
-
     /// The number on the wire.
     pub fn key(self) -> i16 {
         self as i16

@@ -10,7 +10,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use dohle_base::{ErrorCode, LeaderEpoch, Now, Offset, PartitionId, TopicId};
+use dohle_base::{ErrorCode, LeaderEpoch, Offset, PartitionId, Timestamp, TopicId};
 use dohle_log::{AppendError, Origin};
 use dohle_protocol::{
     RecordSet,
@@ -48,7 +48,7 @@ impl Endpoint for Produce {
         let mut append = Append {
             call,
             published: &published,
-            now: call.broker.clock.now(),
+            now: call.broker.clock.wall(),
             uncommitted: Uncommitted::default(),
         };
         let mut response = ProduceResponse::default();
@@ -131,7 +131,7 @@ fn failed(index: PartitionId, error_code: ErrorCode) -> PartitionProduceResponse
 struct Append<'a> {
     call: Call<'a>,
     published: &'a Published,
-    now: Now,
+    now: Timestamp,
     /// What the answer has to wait for.
     uncommitted: Uncommitted,
 }
@@ -179,7 +179,7 @@ impl Append<'_> {
         {
             return refused(data, error);
         }
-        match partition.append(batch, Origin::Client, self.now.wall) {
+        match partition.append(batch, Origin::Client, self.now) {
             Ok(Ok((appended, is_committed))) => {
                 if !appended.duplicate {
                     let records = appended.last_offset.0 - appended.base_offset.0 + 1;
