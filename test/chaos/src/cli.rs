@@ -37,6 +37,9 @@ pub(crate) struct Chaos {
     /// A setting of the node; may be given more than once
     #[arg(long = "override", value_name = "KEY=VALUE")]
     pub(crate) overrides: Vec<String>,
+    /// For kill and power: the topic is kept short, its old segments are removed all the time
+    #[arg(long)]
+    pub(crate) short: bool,
     /// The run must find a loss: for settings that promise less
     #[arg(long)]
     pub(crate) expect_loss: bool,

@@ -15,6 +15,7 @@ use dohle_client::{
 use crate::{
     ledger::{Acknowledged, Ledger, RecordId},
     load::{TOPIC, client_config},
+    short::KEPT_RECORDS,
 };
 
 /// How long nothing may come from a node that serves.
@@ -38,6 +39,8 @@ pub(crate) struct Judge {
     address: String,
     seen: Vec<BTreeMap<i64, RecordId>>,
     places: HashMap<RecordId, (i32, i64)>,
+    /// The oldest records are removed all the time.
+    pub(crate) is_short: bool,
     /// Records that were read, those that were read again included.
     pub(crate) records_read: u64,
 }
@@ -72,7 +75,14 @@ impl Judge {
     pub(crate) fn new(ledger: &Arc<Ledger>, address: &str) -> Self {
         let seen = (0..ledger.partitions()).map(|_| BTreeMap::new()).collect();
         let ledger = Arc::clone(ledger);
-        Self { ledger, address: address.to_owned(), seen, places: HashMap::new(), records_read: 0 }
+        Self {
+            ledger,
+            address: address.to_owned(),
+            seen,
+            places: HashMap::new(),
+            is_short: false,
+            records_read: 0,
+        }
     }
 
     /// Reads and compares.
@@ -82,15 +92,21 @@ impl Judge {
     pub(crate) async fn look(&mut self, reach: Reach) -> Result<Findings> {
         // First: whatever was acknowledged by now must be there.
         let acknowledged = self.ledger.acknowledged();
-        let ends = self.ends().await?;
-        let starts = self.seen.iter().map(|seen| {
+        let ends = self.offsets(OffsetSpec::Latest).await?;
+        let wanted = self.seen.iter().map(|seen| {
             let end = seen.last_key_value().map_or(0, |(offset, _)| offset + 1);
             if reach == Reach::Tail { (end - OVERLAP).max(0) } else { 0 }
         });
-        let starts = starts.collect::<Vec<_>>();
+        let wanted = wanted.collect::<Vec<_>>();
         let mut findings = Findings::default();
         acknowledged.conflicts.iter().for_each(|conflict| findings.add(conflict.clone()));
+        let mut starts = self.starts(wanted).await?;
         let found = self.read(&starts, &ends, &mut findings).await?;
+        if self.is_short {
+            // What was removed while it was read may have been met or not.
+            starts = self.starts(starts).await?;
+            self.check_kept(&starts, &ends, &mut findings);
+        }
         for (partition, found) in found.iter().enumerate() {
             let start = starts[partition];
             let told = [("acknowledged", &acknowledged.by_offset), ("read before", &self.seen)];
@@ -99,23 +115,43 @@ impl Judge {
             }
         }
         self.remember(found, &mut findings);
-        if reach == Reach::Whole {
+        if reach == Reach::Whole && !self.is_short {
             self.check_somewhere(&acknowledged, &mut findings);
         }
         Ok(findings)
     }
 
-    /// Where the partitions end for consumers.
-    async fn ends(&self) -> Result<Vec<i64>> {
+    /// From where on to look: `wanted`, or where the partition starts by now.
+    async fn starts(&self, wanted: Vec<i64>) -> Result<Vec<i64>> {
+        if !self.is_short {
+            return Ok(wanted);
+        }
+        let starts = self.offsets(OffsetSpec::Earliest).await?;
+        Ok(wanted.into_iter().zip(starts).map(|(wanted, start)| wanted.max(start)).collect())
+    }
+
+    /// No more was removed than may be. Starts are later than ends.
+    fn check_kept(&self, starts: &[i64], ends: &[i64], findings: &mut Findings) {
+        for (partition, (start, end)) in starts.iter().zip(ends).enumerate() {
+            let seen = self.seen[partition].last_key_value().map_or(0, |(offset, _)| *offset);
+            if *start > 0 && start + KEPT_RECORDS > seen.max(*end) && end > start {
+                findings.add(format!("{TOPIC}-{partition} starts at {start} and ends at {end}"));
+            }
+        }
+    }
+
+    /// Where the partitions begin or end for consumers.
+    async fn offsets(&self, spec: OffsetSpec) -> Result<Vec<i64>> {
         let admin = Admin::new(client_config(&self.address)?)?;
-        let partition = |index| (TopicPartition::new(TOPIC, index), OffsetSpec::Latest);
+        let partition = |index| (TopicPartition::new(TOPIC, index), spec);
         let asked = (0..self.ledger.partitions()).map(partition).collect();
         let listed = admin.list_offsets(&asked, IsolationLevel::ReadUncommitted).await?;
-        let end = |(partition, listed): (TopicPartition, Result<dohle_client::ListedOffset, _>)| {
-            let listed = listed.map_err(|code| anyhow::anyhow!("{partition}: {code:?}"))?;
-            Ok(listed.offset.context("an end")?.0)
-        };
-        listed.into_iter().map(end).collect()
+        let offset =
+            |(partition, listed): (TopicPartition, Result<dohle_client::ListedOffset, _>)| {
+                let listed = listed.map_err(|code| anyhow::anyhow!("{partition}: {code:?}"))?;
+                Ok(listed.offset.context("an offset")?.0)
+            };
+        listed.into_iter().map(offset).collect()
     }
 
     async fn read(
@@ -163,7 +199,8 @@ impl Judge {
     ) {
         let (partition, offset) = (record.partition.0, record.offset.0);
         let index = partition as usize;
-        if offset != next[index] {
+        // If retention is faster than the reader, it goes on where the partition starts.
+        if offset != next[index] && !(self.is_short && offset > next[index]) {
             findings.add(format!("{TOPIC}-{partition}: offset {offset} comes at {}", next[index]));
         }
         next[index] = offset + 1;

@@ -29,6 +29,7 @@ mod node;
 mod outage;
 mod report;
 mod rounds;
+mod short;
 mod volume;
 
 use std::process::ExitCode;

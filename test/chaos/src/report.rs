@@ -11,6 +11,8 @@ pub(crate) struct Report {
     pub(crate) acknowledged: usize,
     pub(crate) commits: i64,
     pub(crate) records_read: u64,
+    /// How many removed segments the outages met that were not unlinked yet.
+    pub(crate) removed: usize,
     /// How long each start took, up to where it served.
     pub(crate) starts: Vec<Duration>,
 }
@@ -23,12 +25,13 @@ impl std::fmt::Display for Report {
         write!(
             f,
             "{} outages, {} of them before the node served; {} records and {} commits acknowledged, \
-             {} records read; served after {middle:.0?} in the middle, {:.0?} at most",
+             {} records read, {} segments removed just before; served after {middle:.0?} in the middle, {:.0?} at most",
             self.outages,
             self.outages_in_start,
             self.acknowledged,
             self.commits,
             self.records_read,
+            self.removed,
             starts.last().copied().unwrap_or_default(),
         )
     }
