@@ -102,10 +102,17 @@ impl IoError {
         self.kind == ErrorKind::NotFound
     }
 
+    /// Whether a sync failed: what it should have made durable may be lost, whatever the reason.
+    pub fn is_of_sync(&self) -> bool {
+        matches!(self.operation, Operation::Sync | Operation::SyncDir)
+    }
+
     /// Whether the volume or its quota is full, or the file as large as the process may make it: space
-    /// may come back, the data there is sound.
+    /// may come back, the data there is sound. Never after a failed sync: a file system that finds out so
+    /// late that there is no room may have dropped the bytes.
     pub fn is_full(&self) -> bool {
         match self.kind {
+            _ if self.is_of_sync() => false,
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded => true,
             // Said by the system, not by a limit of ours on what is read.
             ErrorKind::FileTooLarge => self.errno.is_some(),

@@ -1,5 +1,8 @@
 //! Flushes all dirty partitions of a directory, so that its recovery points move and frames can go.
 
+#[cfg(test)]
+mod tests;
+
 use std::{num::NonZero, sync::Arc, thread};
 
 use dohle_base::ErrorCode;

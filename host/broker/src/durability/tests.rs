@@ -30,7 +30,7 @@ pub(crate) struct Node {
     _root: TempDir,
 }
 
-fn node(partitions: i32) -> Node {
+pub(crate) fn node(partitions: i32) -> Node {
     node_within(OpenFiles::within(1_000, 100), partitions)
 }
 
@@ -58,8 +58,12 @@ fn partition(dir: &Arc<LogDir>, index: i32) -> Arc<Partition> {
 
 /// Appends a record; the end of the log behind it.
 pub(crate) fn append(partition: &Arc<Partition>) -> Offset {
+    append_value(partition, b"x")
+}
+
+pub(crate) fn append_value(partition: &Arc<Partition>, value: &[u8]) -> Offset {
     let mut batch = BatchBuilder::new(BatchSpec::default());
-    batch.append(&NewRecord { value: Some(b"x"), ..NewRecord::default() }).unwrap();
+    batch.append(&NewRecord { value: Some(value), ..NewRecord::default() }).unwrap();
     let appended = partition.append(&batch.finish(), Origin::Client, Timestamp(0));
     let (appended, is_committed) = appended.unwrap().unwrap();
     assert!(!is_committed, "not before it is durable");

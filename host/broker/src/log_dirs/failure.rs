@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A sync that failed is never made again: the system may have dropped what it could not write, and
-//! would say so once only.
+//! would say so once only. That holds for whatever reason it gives, a full volume among them.
 
 #[cfg(test)]
 mod tests;
@@ -75,6 +75,10 @@ impl LogDir {
         if error.is_not_found() {
             // A file is missing: the disk is, too, if there is nothing at all.
             return self.disk.list(&self.path).map_or(true, |names| names.is_empty());
+        }
+        if error.is_of_sync() && error.errno.is_some() {
+            // Whatever the system was short of: it says so once only.
+            return true;
         }
         error.errno.is_some_and(|errno| !SHORTAGES.contains(&errno))
     }

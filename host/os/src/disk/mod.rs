@@ -156,7 +156,7 @@ impl Disk for OsDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> Result<(), IoError> {
-        let file = File::open(dir).map_err(failed(Operation::SyncDir, dir))?;
+        let file = File::open(dir).map_err(failed(Operation::Open, dir))?;
         file.sync_all().map_err(failed(Operation::SyncDir, dir))
     }
 }

@@ -141,3 +141,16 @@ fn an_open_file_is_counted_until_the_last_who_holds_it_lets_go() {
     drop(shared);
     assert!(open_files() < before - 32);
 }
+
+#[test]
+fn a_full_volume_is_told_by_writes_and_a_failed_sync_is_no_full_volume() {
+    // ENOSPC, EDQUOT, EFBIG
+    for errno in [28, 122, 27] {
+        let source = io::Error::from_raw_os_error(errno);
+        let is_full = |operation| IoError::new(operation, Path::new("/x"), &source).is_full();
+        let told = [Operation::Write, Operation::Open, Operation::Truncate, Operation::Reserve];
+        assert!(told.into_iter().all(is_full), "{errno}");
+        assert!([Operation::Rename, Operation::CreateDir].into_iter().all(is_full), "{errno}");
+        assert!(!is_full(Operation::Sync) && !is_full(Operation::SyncDir), "{errno}");
+    }
+}

@@ -18,8 +18,12 @@ fn open(path: &Path) -> (LogDir, Alarm) {
 }
 
 fn system(errno: i32) -> IoError {
+    of(Operation::Write, errno)
+}
+
+fn of(operation: Operation, errno: i32) -> IoError {
     let source = io::Error::from_raw_os_error(errno);
-    IoError::new(Operation::Write, Path::new("/x/t-0/f"), &source)
+    IoError::new(operation, Path::new("/x/t-0/f"), &source)
 }
 
 fn own(kind: io::ErrorKind) -> IoError {
@@ -49,6 +53,18 @@ fn only_the_disks_own_errors_count() {
         (system(4), false),
         (system(11), false),
         (system(2), false),
+        // Whatever it was short of, what was to be synced may be lost.
+        (of(Operation::Sync, 28), true),
+        (of(Operation::SyncDir, 28), true),
+        (of(Operation::Sync, 122), true),
+        (of(Operation::Sync, 27), true),
+        (of(Operation::Sync, 12), true),
+        // These find out before anything is lost.
+        (of(Operation::Open, 28), false),
+        (of(Operation::Rename, 28), false),
+        (of(Operation::Reserve, 28), false),
+        (of(Operation::Truncate, 122), false),
+        (system(27), false),
         // A file that ends too early is damaged, its disk is not.
         (own(io::ErrorKind::UnexpectedEof), false),
         (own(io::ErrorKind::StorageFull), false),
