@@ -37,6 +37,7 @@ fn written(partitions: i32) -> Node {
     let ends: Vec<_> = node.partitions.iter().map(append).collect();
     let mut committed = node.partitions.iter().zip(ends);
     assert!(committed.all(|(partition, end)| is_committed_soon(partition, end)));
+    settle(&node);
     node
 }
 
@@ -70,7 +71,7 @@ fn framed_count(node: &Node) -> usize {
     node.partitions.iter().map(key).filter(|key| has(*key)).count()
 }
 
-/// Waits until the writer has done all that it was told.
+/// Waits until the writer has done all that it was told, and noted that.
 fn settle(node: &Node) {
     let until = Instant::now() + Duration::from_secs(20);
     let is_at_rest = || {
@@ -243,6 +244,7 @@ fn written_much(large: usize) -> Node {
         let end = (0..count).map(|_| append_value(partition, &value)).last().unwrap();
         assert!(is_committed_soon(partition, end));
     }
+    settle(&node);
     assert!(node.partitions.len() >= VOLUME_MIN);
     assert!(node.dir.write_ahead().pending().unflushed / 20 >= LARGE);
     node
