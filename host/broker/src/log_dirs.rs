@@ -26,7 +26,9 @@ use dohle_log::{
     clean_stop,
     wal::{OpenWal, Unflushed, Wal, WalError},
 };
-use dohle_os::{DirLock, LockError, OsDisk, OsFile, Volume, VolumeSync, boot_id, volume_of};
+use dohle_os::{
+    DirLock, LockError, OsDisk, OsFile, Volume, VolumeSync, boot_id, volume_id, volume_of,
+};
 use dohle_replication::CommitRule;
 use tracing::{error, warn};
 
@@ -74,6 +76,8 @@ pub struct LogDir {
     /// Where it is.
     pub path: PathBuf,
     disk: OsDisk,
+    /// The system's number of the volume that it is on.
+    volume_id: u64,
     files: Arc<OpenFiles>,
     left: HowItWasLeft,
     way: Arc<WriteAhead>,
@@ -131,6 +135,7 @@ impl LogDir {
         // Before any log is opened: a crash from here on is not a clean stop.
         clean_stop::remove(&disk, &path)?;
         let volume = VolumeSync::open(&path)?;
+        let volume_id = volume_id(&path)?;
         let way = WriteAhead::new(upkeep, alarm, volume, wal.end());
         let preparer = wal.preparer(&disk)?;
         let writer = WriterThread::start(Arc::clone(&way), wal, preparer)
@@ -143,6 +148,7 @@ impl LogDir {
             id,
             path,
             disk,
+            volume_id,
             files,
             left,
             way,
@@ -211,6 +217,18 @@ impl LogDir {
     /// What the system says.
     pub fn volume(&self) -> Result<Volume, IoError> {
         volume_of(&self.path)
+    }
+
+    /// Whether a partition's directory lies on the same volume, links followed: a sync of the volume would
+    /// not reach it otherwise. One that is yet to be made does.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn is_on_volume(&self, partition: &Path) -> Result<bool, IoError> {
+        match volume_id(partition) {
+            Err(error) if error.is_not_found() => Ok(true),
+            id => Ok(id? == self.volume_id),
+        }
     }
 
     /// A log that was just opened holds what is not known to be durable.

@@ -4,7 +4,7 @@
 //! Runs on the controller's thread. What an image promises is there before the image is shown, and
 //! what it no longer has is taken away after.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use dohle_base::{BrokerId, Offset, PartitionId, Rng, Str, Timestamp, TopicId, Uuid};
 use dohle_config::{Resource, TopicConfig};
@@ -474,6 +474,9 @@ impl Opening {
     fn open(&self, now: Timestamp) -> Result<(Log<OsDisk>, Offset), OpenError> {
         let Self { topic, index, dir, config, rule, .. } = self;
         let path = dir.path.join(PartitionDir::current(&topic.name, *index).name(Uuid::ZERO));
+        if !dir.is_on_volume(&path)? {
+            return Err(OpenError::OtherVolume { path, dir: dir.path.clone() });
+        }
         let how = dir.how_to_open(&topic.name, topic.id, *index, *rule);
         let mut log = Log::open(*dir.disk(), path, Arc::clone(config), how, now)?;
         if let Some(cut) = &log.recovery().cut {
@@ -512,6 +515,12 @@ enum OpenError {
     Redo(#[from] AppendError),
     #[error(transparent)]
     Io(#[from] IoError),
+    /// Its records would be taken for durable when the volume of its log directory is synced.
+    #[error(
+        "{} lies on another volume than its log directory {}: add a directory of that volume to log.dirs, and move the partition there",
+        path.display(), dir.display()
+    )]
+    OtherVolume { path: PathBuf, dir: PathBuf },
 }
 
 impl OpenError {
@@ -519,7 +528,7 @@ impl OpenError {
         match self {
             Self::Log(error) | Self::Redo(AppendError::Log(error)) => dir.judge_log(error),
             Self::Io(error) => dir.judge(error),
-            Self::Redo(_) => {}
+            Self::Redo(_) | Self::OtherVolume { .. } => {}
         }
     }
 }

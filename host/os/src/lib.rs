@@ -17,4 +17,4 @@ pub use disk::{OpenFile, OsDisk, OsFile, open_files};
 pub use entropy::{seed, seeded_rng};
 pub use limits::raise_open_files;
 pub use lock::{DirLock, LockError};
-pub use volume::{Volume, VolumeSync, volume_of};
+pub use volume::{Volume, VolumeSync, volume_id, volume_of};

@@ -1,7 +1,8 @@
 //! Volumes: how much room one has, and making all of it durable.
 
 use std::{
-    fs::File,
+    fs::{self, File},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -27,6 +28,17 @@ pub fn volume_of(path: &Path) -> Result<Volume, IoError> {
         total_bytes: stat.f_blocks.saturating_mul(stat.f_frsize),
         usable_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
     })
+}
+
+/// The system's number of the volume that `path` is on, links followed.
+///
+/// # Errors
+/// `NotFound` if there is no such path.
+pub fn volume_id(path: &Path) -> Result<u64, IoError> {
+    let metadata = fs::metadata(path);
+    metadata
+        .map(|metadata| metadata.dev())
+        .map_err(|error| IoError::new(Operation::Size, path, &error))
 }
 
 /// Syncs the volume that a directory is on.
@@ -69,6 +81,19 @@ mod tests {
         let volume = volume_of(dir.path()).unwrap();
         assert!(0 < volume.usable_bytes && volume.usable_bytes <= volume.total_bytes);
         assert!(volume_of(&dir.path().join("no")).unwrap_err().is_not_found());
+    }
+
+    #[test]
+    fn what_lies_together_has_the_same_number_through_links_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink("/proc", &link).unwrap();
+        let id = |path: &Path| volume_id(path).unwrap();
+        std::fs::create_dir(dir.path().join("sub")).unwrap();
+        assert_eq!(id(&dir.path().join("sub")), id(dir.path()));
+        assert_eq!(id(&link), id(Path::new("/proc")));
+        assert_ne!(id(&link), id(dir.path()));
+        assert!(volume_id(&dir.path().join("no")).unwrap_err().is_not_found());
     }
 
     #[test]

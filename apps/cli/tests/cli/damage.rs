@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::{MetadataExt, symlink},
     path::PathBuf,
     process::{Command, Stdio},
     thread,
@@ -129,4 +130,59 @@ fn a_full_disk_under_the_metadata_log_is_survived() {
     let node = serve(&site);
     assert_eq!(node.run(&["topic", "list"]).well(), "after\nbefore\nduring\n");
     assert_eq!(node.stop("TERM"), Some(0));
+}
+
+/// A directory on another volume than temporary ones, if this machine has one.
+fn elsewhere() -> Option<tempfile::TempDir> {
+    let other = tempfile::tempdir_in("/dev/shm").ok()?;
+    let here = tempfile::tempdir().unwrap();
+    let volume = |dir: &tempfile::TempDir| fs::metadata(dir.path()).unwrap().dev();
+    (volume(&other) != volume(&here)).then_some(other)
+}
+
+#[test]
+fn a_partition_on_another_volume_is_offline_until_that_is_a_log_directory() {
+    let Some(other) = elsewhere() else {
+        println!("skipped: /dev/shm is missing, or no volume of its own");
+        return;
+    };
+    let site = Site::formatted("");
+    let node = serve(&site);
+    node.run(&["topic", "create", "linked", "whole"]).well();
+    for topic in ["linked", "whole"] {
+        assert_eq!(produce(&node.address, topic, b"one"), ErrorCode::NONE);
+    }
+    node.stop("KILL");
+    let path = segment(&site, "linked").parent().unwrap().to_owned();
+    let moved = other.path().join("linked-0");
+    fs::create_dir(&moved).unwrap();
+    for entry in fs::read_dir(&path).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), moved.join(entry.file_name())).unwrap();
+    }
+    fs::remove_dir_all(&path).unwrap();
+    symlink(&moved, &path).unwrap();
+
+    let node = serve(&site);
+    assert_eq!(produce(&node.address, "linked", b"two"), ErrorCode::KAFKA_STORAGE_ERROR);
+    assert_eq!(fetch(&node.address, "linked"), ErrorCode::KAFKA_STORAGE_ERROR);
+    assert_eq!(produce(&node.address, "whole", b"two"), ErrorCode::NONE);
+    assert_eq!(read_all(&node, "whole"), "one\ntwo\n");
+    let log = node.stop_and_tell();
+    let (shown, dir) = (path.display().to_string(), path.parent().unwrap().display().to_string());
+    let told = log.lines().find(|line| line.contains(&format!("{shown} lies on another volume")));
+    let told = told.unwrap_or_else(|| panic!("{log}"));
+    assert!(told.contains("ERROR") && told.contains(&format!("log directory {dir}:")), "{told}");
+    assert!(told.contains("log.dirs"), "{told}");
+
+    // As it says: the volume becomes a log directory, and the partition lies in that.
+    fs::remove_file(&path).unwrap();
+    let properties = fs::read_to_string(&site.file).unwrap();
+    let dirs = format!("/b,{}\n", other.path().display());
+    fs::write(&site.file, properties.replacen("/b\n", &dirs, 1)).unwrap();
+    let cluster = ["--standalone", "--ignore-formatted"];
+    site.format(crate::process::CLUSTER, &cluster).well();
+    let node = serve(&site);
+    assert_eq!(produce(&node.address, "linked", b"two"), ErrorCode::NONE);
+    assert_eq!(read_all(&node, "linked"), "one\ntwo\n");
 }
