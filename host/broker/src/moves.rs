@@ -1,11 +1,14 @@
 //! Moving partitions between log directories while they are served (AlterReplicaLogDirs).
 //!
 //! ```text
-//! requested ──▶ copying ──▶ caught up ──▶ assigned ──▶ swapped
-//!               -future     durable       committed    rename: -future is the partition,
-//!               directory                 by the       what was the partition is -delete
-//!                                         controller
+//! requested ──▶ waiting ──▶ copying ──▶ caught up ──▶ assigned ──▶ swapped
+//!               -future                 durable       committed    rename: -future is the partition,
+//!               directory                             by the       what was the partition is -delete
+//!                                                     controller
 //! ```
+//!
+//! So many are copied at a time as `num.replica.alter.log.dirs.threads` says, for a copy holds files that
+//! nobody else may close; the others wait in the order in which they were asked for.
 //!
 //! Until the swap the partition is served from where it was, and that is what counts after a crash:
 //! the copy goes on from where it got to. The swap happens under the partition's lock, with all of the
@@ -16,6 +19,7 @@
 
 mod copy;
 mod swap;
+mod worker;
 
 use std::{
     collections::BTreeMap,
@@ -26,18 +30,15 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use dohle_base::{Offset, PartitionId, Str, TopicId, Uuid};
 use dohle_log::{DirRole, PartitionDir};
-use tracing::{error, info, warn};
+use tracing::info;
 
-use crate::{Broker, log_dirs::LogDir, partition::Partition, retention::DeletedDir};
-use copy::Copy;
-
-/// After how long a move is tried again that the controller did not want.
-const RETRY: Duration = Duration::from_secs(1);
+use crate::{Broker, log_dirs::LogDir, partition::Partition};
+use worker::Worker;
 
 type Key = (TopicId, PartitionId);
 
@@ -48,6 +49,8 @@ pub(crate) struct Move {
     pub(crate) target: Arc<LogDir>,
     /// The directory of the copy.
     pub(crate) path: PathBuf,
+    /// Whose turn comes first.
+    number: u64,
     progress: Mutex<Progress>,
     is_cancelled: AtomicBool,
     /// Whether the metadata says that it lies there.
@@ -63,19 +66,13 @@ pub(crate) struct Progress {
     pub(crate) size: u64,
 }
 
-/// What a step of a move led to.
-enum Step {
-    /// There is more to do, at once.
-    More,
-    /// There is more to do, later.
-    After(Duration),
-    /// The partition lies in its new directory.
-    Done,
-}
-
 #[derive(Debug, Default)]
 struct State {
     moves: BTreeMap<Key, Arc<Move>>,
+    /// Those that the thread does not know yet.
+    new: Vec<Arc<Move>>,
+    /// How many there have been.
+    count: u64,
     /// Where clients want partitions that are not there yet.
     preferred: BTreeMap<(Str, PartitionId), Uuid>,
     has_news: bool,
@@ -124,23 +121,27 @@ impl Moves {
     }
 
     fn begin(&self, partition: &Arc<Partition>, target: &Arc<LogDir>, path: PathBuf) {
-        let new = Move {
-            partition: Arc::clone(partition),
-            target: Arc::clone(target),
-            path,
-            progress: Mutex::default(),
-            is_cancelled: AtomicBool::new(false),
-            is_assigned: AtomicBool::new(false),
-        };
-        let key = new.key();
+        let key = (partition.topic_id(), partition.index());
         self.tell(|state| {
             match state.moves.get(&key) {
                 Some(known) if known.target.id == target.id => return,
                 _ => state.cancel(&key),
             }
-            if partition.directory() != target.id {
-                state.moves.insert(key, Arc::new(new));
+            if partition.directory() == target.id {
+                return;
             }
+            state.count += 1;
+            let new = Arc::new(Move {
+                partition: Arc::clone(partition),
+                target: Arc::clone(target),
+                path,
+                number: state.count,
+                progress: Mutex::default(),
+                is_cancelled: AtomicBool::new(false),
+                is_assigned: AtomicBool::new(false),
+            });
+            state.moves.insert(key, Arc::clone(&new));
+            state.new.push(new);
         });
     }
 
@@ -187,7 +188,7 @@ impl Moves {
     /// The system has none to give.
     pub fn start(&self, broker: Arc<Broker>) -> io::Result<JoinHandle<()>> {
         let shared = Arc::clone(&self.shared);
-        let worker = Worker { broker, shared, copies: Vec::new() };
+        let worker = Worker::new(broker, shared);
         std::thread::Builder::new().name("moves".to_owned()).spawn(move || worker.run())
     }
 
@@ -209,11 +210,19 @@ impl State {
 }
 
 impl Shared {
+    /// A move has ended.
+    fn forget(&self, moving: &Arc<Move>) {
+        let mut state = self.state();
+        if state.moves.get(&moving.key()).is_some_and(|known| Arc::ptr_eq(known, moving)) {
+            state.moves.remove(&moving.key());
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for news until `end`, or for as long as it takes; all moves, or `None` at the end.
+    /// Waits for news until `end`, or for as long as it takes; the new moves, or `None` at the end.
     fn wait(&self, end: Option<Instant>) -> Option<Vec<Arc<Move>>> {
         let mut state = self.state();
         loop {
@@ -222,7 +231,7 @@ impl Shared {
             }
             let left = end.map(|end| end.saturating_duration_since(Instant::now()));
             if std::mem::take(&mut state.has_news) || left.is_some_and(|left| left.is_zero()) {
-                return Some(state.moves.values().cloned().collect());
+                return Some(std::mem::take(&mut state.new));
             }
             state = match left {
                 None => self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
@@ -230,123 +239,6 @@ impl Shared {
                     self.wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
-        }
-    }
-}
-
-struct Worker {
-    broker: Arc<Broker>,
-    shared: Arc<Shared>,
-    copies: Vec<(Arc<Move>, Copy)>,
-}
-
-impl Worker {
-    fn run(mut self) {
-        let mut next = None;
-        while let Some(moves) = self.shared.wait(next) {
-            self.discard_cancelled();
-            let mut wait = None;
-            for moving in &moves {
-                let after = self.advance(moving);
-                wait = wait.into_iter().chain(after).min();
-            }
-            next = wait.map(|wait| Instant::now() + wait);
-        }
-    }
-
-    /// Takes a step; says after which time the next one is due.
-    fn advance(&mut self, moving: &Arc<Move>) -> Option<Duration> {
-        match self.step(moving) {
-            Ok(Step::More) => return Some(Duration::ZERO),
-            Ok(Step::After(wait)) => return Some(wait),
-            Ok(Step::Done) => {
-                info!(partition = %moving.partition, to = %moving.target.path.display(), "moved");
-                self.broker.cleaner.ring();
-            }
-            Err(error) => {
-                warn!(
-                    partition = %moving.partition, to = %moving.target.path.display(),
-                    "its move ends, it stays where it is: {error}"
-                );
-                error.tell(moving);
-                if error.is_final() {
-                    self.discard(moving);
-                }
-            }
-        }
-        self.copies.retain(|(other, _)| !Arc::ptr_eq(other, moving));
-        let mut state = self.shared.state();
-        if state.moves.get(&moving.key()).is_some_and(|known| Arc::ptr_eq(known, moving)) {
-            state.moves.remove(&moving.key());
-        }
-        None
-    }
-
-    fn step(&mut self, moving: &Arc<Move>) -> Result<Step, copy::MoveError> {
-        let at = self.copies.iter().position(|(other, _)| Arc::ptr_eq(other, moving));
-        let at = match at {
-            Some(at) => at,
-            // What one part of a copy lacks another part could have: none is made meanwhile.
-            None if moving.partition.is_being_cleaned() => return Ok(Step::After(RETRY)),
-            None => {
-                let copy = Copy::begin(moving, self.broker.clock.wall())?;
-                self.copies.push((Arc::clone(moving), copy));
-                self.copies.len() - 1
-            }
-        };
-        let (_, copy) = &mut self.copies[at];
-        let copied = copy.take_more(moving, self.broker.clock.wall())?;
-        if copied > 0 {
-            return Ok(self.pause_for(copied));
-        }
-        if !moving.is_assigned.load(Ordering::Acquire) {
-            copy.make_durable()?;
-            let is_assigned = swap::assign(&self.broker, &moving.partition, moving.target.id);
-            moving.is_assigned.store(is_assigned, Ordering::Release);
-            return Ok(if is_assigned { Step::More } else { Step::After(RETRY) });
-        }
-        let (_, copy) = self.copies.swap_remove(at);
-        match swap::swap(&self.broker, moving, copy)? {
-            None => Ok(Step::Done),
-            Some(copy) => {
-                // More came than is copied under a lock.
-                self.copies.push((Arc::clone(moving), copy));
-                Ok(Step::More)
-            }
-        }
-    }
-
-    /// Keeps to the bytes a second that the operator allows.
-    fn pause_for(&self, copied: u64) -> Step {
-        let settings = self.broker.settings();
-        let allowed = settings.long("replica.alter.log.dirs.io.max.bytes.per.second");
-        if allowed == i64::MAX {
-            return Step::More;
-        }
-        Step::After(Duration::from_secs_f64(copied as f64 / allowed.max(1) as f64))
-    }
-
-    fn discard_cancelled(&mut self) {
-        let cancelled = self.copies.extract_if(.., |(moving, _)| moving.is_cancelled());
-        for (moving, _) in cancelled.collect::<Vec<_>>() {
-            self.discard(&moving);
-        }
-    }
-
-    /// Removes a copy that is not wanted any more.
-    fn discard(&self, moving: &Move) {
-        if !moving.target.has_failed() {
-            let (dir, path) = (Arc::clone(&moving.target), moving.path.clone());
-            let due = self.broker.clock.wall();
-            self.broker.retention.remove(DeletedDir { dir, path, due });
-        }
-        // The metadata was told too early.
-        let directory = moving.partition.directory();
-        if moving.is_assigned.load(Ordering::Acquire)
-            && moving.partition.is_led()
-            && !swap::assign(&self.broker, &moving.partition, directory)
-        {
-            error!(partition = %moving.partition, "the metadata names another directory");
         }
     }
 }

@@ -9,6 +9,7 @@ mod dump_log;
 mod kafka;
 mod many;
 mod metrics;
+mod moves;
 mod node;
 mod process;
 mod server;

@@ -9,9 +9,16 @@ use dohle_base::{ErrorCode, Offset, PartitionId};
 use dohle_protocol::{
     RecordSet, Request, Writer,
     api::{
+        alter_replica_log_dirs_request::{
+            AlterReplicaLogDir, AlterReplicaLogDirTopic, AlterReplicaLogDirsRequest,
+        },
         create_topics_request::{CreatableTopic, CreateTopicsRequest},
+        describe_log_dirs_request::DescribeLogDirsRequest,
         fetch_request::{FetchPartition, FetchRequest, FetchTopic},
         fetch_response::PartitionData,
+        incremental_alter_configs_request::{
+            AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+        },
         produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData},
     },
     decode_response, encode_request,
@@ -137,4 +144,51 @@ pub(crate) fn create_topic(address: &str, name: &str) -> ErrorCode {
         ..CreateTopicsRequest::default()
     };
     ask(address, 7, &request).topics[0].error_code
+}
+
+/// Moves partitions of a topic to another directory.
+pub(crate) fn move_to(
+    address: &str,
+    path: &str,
+    topic: &str,
+    partitions: &[i32],
+) -> Vec<ErrorCode> {
+    let topic = AlterReplicaLogDirTopic {
+        name: topic.into(),
+        partitions: partitions.iter().copied().map(PartitionId).collect(),
+        ..AlterReplicaLogDirTopic::default()
+    };
+    let dir = AlterReplicaLogDir { path: path.into(), topics: vec![topic], ..Default::default() };
+    let request = AlterReplicaLogDirsRequest { dirs: vec![dir], ..Default::default() };
+    let answer = ask(address, 2, &request);
+    answer.results[0].partitions.iter().map(|partition| partition.error_code).collect()
+}
+
+/// The partitions on their way to other directories, and how many bytes of each are there.
+pub(crate) fn moving(address: &str) -> Vec<(i32, i64)> {
+    let request = DescribeLogDirsRequest { topics: None, ..DescribeLogDirsRequest::default() };
+    let dirs = ask(address, 4, &request).results.into_iter();
+    let topics = dirs.flat_map(|dir| dir.topics);
+    let partitions = topics.flat_map(|topic| topic.partitions);
+    let future = partitions.filter(|partition| partition.is_future_key);
+    future.map(|partition| (partition.partition_index.0, partition.partition_size)).collect()
+}
+
+/// Sets a key of all brokers.
+pub(crate) fn configure(address: &str, key: &str, value: &str) -> ErrorCode {
+    let config = AlterableConfig {
+        name: key.into(),
+        value: Some(value.into()),
+        ..AlterableConfig::default()
+    };
+    let broker = AlterConfigsResource {
+        resource_type: 4,
+        configs: vec![config],
+        ..AlterConfigsResource::default()
+    };
+    let request = IncrementalAlterConfigsRequest {
+        resources: vec![broker],
+        ..IncrementalAlterConfigsRequest::default()
+    };
+    ask(address, 1, &request).responses[0].error_code
 }

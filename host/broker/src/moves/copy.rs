@@ -36,6 +36,9 @@ pub(super) enum MoveError {
     /// The directory of the copy cannot be changed.
     #[error("the copy cannot be put in place: {0}")]
     TargetIo(IoError),
+    /// The directory of the copy is out of service.
+    #[error("its new directory is out of service")]
+    TargetFailed,
 }
 
 impl MoveError {
@@ -55,7 +58,7 @@ impl MoveError {
             Self::Target(error) | Self::Append(AppendError::Log(error)) => {
                 moving.target.judge_log(error);
             }
-            Self::Append(_) => {}
+            Self::Append(_) | Self::TargetFailed => {}
             Self::TargetIo(error) => moving.target.judge(error),
         }
     }

@@ -112,8 +112,8 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     /// Threads per directory that load and recover logs at start and flush them at stop.
     "num.recovery.threads.per.data.dir": Int = 2, at_least(1), high, cluster_wide;
 
-    /// Threads that move replicas between directories; by default one per directory.
-    "num.replica.alter.log.dirs.threads": Int, high;
+    /// How many replicas are copied to other directories at a time; by default as many as there are directories.
+    "num.replica.alter.log.dirs.threads": Int, high, used;
 
     /// The largest batch of records that is accepted, after compression.
     "message.max.bytes": Int = 1_048_588, at_least(0), high, cluster_wide, used;

@@ -241,8 +241,8 @@ fn written_much(large: usize) -> Node {
     let (node, value) = (node(20), vec![7; 256 << 10]);
     for (index, partition) in node.partitions.iter().enumerate() {
         let count = if index == large { 5 } else { 2 };
-        let end = (0..count).map(|_| append_value(partition, &value)).last().unwrap();
-        assert!(is_committed_soon(partition, end));
+        let ends: Vec<_> = (0..count).map(|_| append_value(partition, &value)).collect();
+        assert!(is_committed_soon(partition, ends[count - 1]));
     }
     settle(&node);
     assert!(node.partitions.len() >= VOLUME_MIN);

@@ -1,0 +1,136 @@
+//! Many partitions move to another directory: so many at a time as is set, all in the end.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::PathBuf,
+    thread,
+    time::{Duration, Instant},
+};
+
+use dohle_base::ErrorCode;
+
+use crate::{
+    process::{Dev, Site, serve},
+    wire::{configure, move_to, moving, produce_all},
+};
+
+const PARTITIONS: i32 = 12;
+/// How often something is written to each, and how much; each time is a step of a copy.
+const ROUNDS: usize = 4;
+const VALUE_SIZE: usize = 600_000;
+/// A step takes a tenth of a second.
+const RATE: &str = "6000000";
+const RATE_KEY: &str = "replica.alter.log.dirs.io.max.bytes.per.second";
+
+#[test]
+fn as_many_partitions_are_copied_at_a_time_as_are_set() {
+    keeps_to("num.replica.alter.log.dirs.threads=1\n", 1);
+    // One for each of the two directories.
+    keeps_to("", 2);
+}
+
+fn keeps_to(setting: &str, limit: usize) {
+    let site = Site::formatted(setting);
+    let node = serve(&site);
+    node.run(&["topic", "create", "m", "-p", &PARTITIONS.to_string()]).well();
+    for round in 0..ROUNDS {
+        let written = produce_all(&node.address, "m", PARTITIONS, |index| value(round, index));
+        assert!(written.into_iter().all(|code| code == ErrorCode::NONE));
+    }
+    assert_eq!(configure(&node.address, RATE_KEY, RATE), ErrorCode::NONE);
+    // From the last to the first: that is the order that they go in.
+    let all = (0..PARTITIONS).rev();
+    let mut order: Vec<i32> = all.filter(|index| segment(&site, "a", *index).exists()).collect();
+    assert!(order.len() >= 5, "{order:?}");
+    let before: Vec<_> = order.iter().map(|index| bytes(&site, "a", *index)).collect();
+
+    let asked = move_to(&node.address, &site.shown("b"), "m", &order);
+    assert!(asked.into_iter().all(|code| code == ErrorCode::NONE));
+    assert_eq!(moving(&node.address).len(), order.len(), "those that wait are told of, too");
+    watch(&node, &order, limit);
+    // One that waits is taken back, and leaves nothing.
+    let last = order.pop().unwrap();
+    let taken_back = move_to(&node.address, &site.shown("a"), "m", &[last]);
+    assert_eq!(taken_back, [ErrorCode::NONE]);
+    let start = Instant::now();
+    while has_copy(&site, last) {
+        assert!(start.elapsed() < Duration::from_secs(60), "its directory stays");
+        thread::sleep(Duration::from_millis(10));
+    }
+    node.stop("KILL");
+    // Those that wait go on after a start.
+    assert!(copy_count(&site) > limit, "{}", copy_count(&site));
+    let node = serve(&site);
+    let begun = Instant::now();
+    while !moving(&node.address).is_empty() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", moving(&node.address));
+        assert!(open_count(&node) <= limit, "{} copies", open_count(&node));
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(copy_count(&site), 0);
+    for (index, before) in order.iter().zip(before) {
+        assert!(bytes(&site, "b", *index) == before, "partition {index}");
+    }
+    assert!(segment(&site, "a", last).exists() && !segment(&site, "b", last).exists());
+    let written = produce_all(&node.address, "m", PARTITIONS, |index| value(ROUNDS, index));
+    assert!(written.into_iter().all(|code| code == ErrorCode::NONE));
+}
+
+/// Looks on until one has arrived: meanwhile as many are copied as may be, the first ones.
+fn watch(node: &Dev, order: &[i32], limit: usize) {
+    let (start, mut looks) = (Instant::now(), 0);
+    loop {
+        // It is told in ascending order: one that makes place is not counted beside its successor.
+        let moving = moving(&node.address);
+        let arrived = order.len() - moving.len();
+        if arrived > 0 {
+            assert!(looks > 5, "{looks} looks");
+            return;
+        }
+        let is_begun = |index: &i32| moving.iter().any(|(known, size)| known == index && *size > 0);
+        let begun: Vec<_> = (0..).zip(order).filter(|(_, index)| is_begun(index)).collect();
+        assert!(begun.iter().all(|(at, _)| *at < arrived + limit), "{begun:?} of {order:?}");
+        assert!(open_count(node) <= limit, "{} copies", open_count(node));
+        looks += usize::from(begun.len() == limit);
+        assert!(start.elapsed() < Duration::from_secs(60), "{moving:?}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn value(round: usize, index: i32) -> String {
+    format!("{round} of {index} ").repeat(VALUE_SIZE / 10)
+}
+
+fn segment(site: &Site, dir: &str, index: i32) -> PathBuf {
+    site.path(&format!("{dir}/m-{index}/00000000000000000000.log"))
+}
+
+fn bytes(site: &Site, dir: &str, index: i32) -> Vec<u8> {
+    fs::read(segment(site, dir, index)).expect("it lies there")
+}
+
+/// The names of the copies in the directory that all go to.
+fn names(site: &Site) -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(site.path("b")).expect("it is there");
+    let names = entries.map(|entry| entry.expect("it is there").file_name());
+    let names = names.map(|name| name.to_string_lossy().into_owned());
+    names.filter(|name| name.ends_with("-future"))
+}
+
+fn copy_count(site: &Site) -> usize {
+    names(site).count()
+}
+
+fn has_copy(site: &Site, index: i32) -> bool {
+    names(site).any(|name| name.starts_with(&format!("m-{index}.")))
+}
+
+/// How many copies the node has files of open.
+fn open_count(node: &Dev) -> usize {
+    let open = fs::read_dir(format!("/proc/{}/fd", node.id())).expect("it runs");
+    let paths = open.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    let dirs = paths.filter_map(|path| Some(path.parent()?.to_string_lossy().into_owned()));
+    let copies = dirs.filter(|dir| dir.ends_with("-future"));
+    copies.collect::<BTreeSet<_>>().len()
+}
