@@ -156,17 +156,16 @@ pub(crate) fn move_to(
     let topic = AlterReplicaLogDirTopic {
         name: topic.into(),
         partitions: partitions.iter().copied().map(PartitionId).collect(),
-        ..AlterReplicaLogDirTopic::default()
     };
-    let dir = AlterReplicaLogDir { path: path.into(), topics: vec![topic], ..Default::default() };
-    let request = AlterReplicaLogDirsRequest { dirs: vec![dir], ..Default::default() };
+    let dir = AlterReplicaLogDir { path: path.into(), topics: vec![topic] };
+    let request = AlterReplicaLogDirsRequest { dirs: vec![dir] };
     let answer = ask(address, 2, &request);
     answer.results[0].partitions.iter().map(|partition| partition.error_code).collect()
 }
 
 /// The partitions on their way to other directories, and how many bytes of each are there.
 pub(crate) fn moving(address: &str) -> Vec<(i32, i64)> {
-    let request = DescribeLogDirsRequest { topics: None, ..DescribeLogDirsRequest::default() };
+    let request = DescribeLogDirsRequest { topics: None };
     let dirs = ask(address, 4, &request).results.into_iter();
     let topics = dirs.flat_map(|dir| dir.topics);
     let partitions = topics.flat_map(|topic| topic.partitions);
