@@ -77,6 +77,31 @@ fn keeps_to(setting: &str, limit: usize) {
     assert!(written.into_iter().all(|code| code == ErrorCode::NONE));
 }
 
+#[test]
+fn a_topic_that_is_deleted_takes_its_copies_with_it_begun_or_not() {
+    let site = Site::formatted("num.replica.alter.log.dirs.threads=2\n");
+    let node = serve(&site);
+    node.run(&["topic", "create", "m", "-p", &PARTITIONS.to_string()]).well();
+    let written = produce_all(&node.address, "m", PARTITIONS, |index| value(0, index));
+    assert!(written.into_iter().all(|code| code == ErrorCode::NONE));
+    assert_eq!(configure(&node.address, RATE_KEY, "1000000"), ErrorCode::NONE);
+    let here: Vec<i32> =
+        (0..PARTITIONS).filter(|index| segment(&site, "a", *index).exists()).collect();
+    move_to(&node.address, &site.shown("b"), "m", &here);
+    let start = Instant::now();
+    while copy_count(&site) < here.len() || open_count(&node) < 2 {
+        assert!(start.elapsed() < Duration::from_secs(60), "{} copies", copy_count(&site));
+        thread::sleep(Duration::from_millis(1));
+    }
+    node.run(&["topic", "delete", "m"]).well();
+    let start = Instant::now();
+    while copy_count(&site) > 0 {
+        assert!(start.elapsed() < Duration::from_secs(60), "{} copies", copy_count(&site));
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(moving(&node.address), []);
+}
+
 /// Looks on until one has arrived: meanwhile as many are copied as may be, the first ones.
 fn watch(node: &Dev, order: &[i32], limit: usize) {
     let (start, mut looks) = (Instant::now(), 0);

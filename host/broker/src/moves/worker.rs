@@ -178,7 +178,9 @@ impl Worker {
             "its move ends, it stays where it is: {error}"
         );
         error.tell(moving);
-        if error.is_final() || moving.is_cancelled() {
+        let (topic, index) = moving.key();
+        let is_deleted = self.broker.partitions.get(topic, index).is_none();
+        if error.is_final() || moving.is_cancelled() || is_deleted {
             self.discard(moving);
         }
         self.shared.forget(moving);
