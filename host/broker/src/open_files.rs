@@ -34,8 +34,15 @@ const CLOSED_AT_ONCE: usize = 32;
 /// are looked at in the time in which a few files are opened.
 const LOOKED_AT_MAX: usize = 512;
 
-/// Handles for everything that is not counted: standard streams, epoll, listeners, directories.
+/// Handles for everything that is not counted: standard streams, listeners, directories, epoll.
 const RESERVED: usize = 64;
+
+/// So many more for each core. Source: counted, a network thread has four (epoll, eventfd, a listener);
+/// and a thread for each core that goes through directories has one at a time.
+const RESERVED_PER_CORE: usize = 8;
+
+/// But not more than one in so many of those that connections leave: logs have to get on with few, too.
+const RESERVED_SHARE: usize = 4;
 
 /// Files that are open for less than this are none too many, however few the process may have: each
 /// thread needs some at once.
@@ -70,10 +77,12 @@ pub struct OpenFiles {
 }
 
 impl OpenFiles {
-    /// For a process that may have so many handles, and so many connections.
-    pub fn within(handles: usize, connections_max: usize) -> Self {
-        let others = connections_max.saturating_add(RESERVED);
-        Self::new(handles.saturating_sub(others).max(LIMIT_MIN), dohle_os::open_files)
+    /// For a process that may have so many handles, and so many connections, on so many cores.
+    pub fn within(handles: usize, connections_max: usize, cores: usize) -> Self {
+        let left = handles.saturating_sub(connections_max);
+        let wanted = cores.saturating_mul(RESERVED_PER_CORE).saturating_add(RESERVED);
+        let reserved = wanted.min(RESERVED.max(left / RESERVED_SHARE));
+        Self::new(left.saturating_sub(reserved).max(LIMIT_MIN), dohle_os::open_files)
     }
 
     fn new(limit: usize, count: fn() -> usize) -> Self {
@@ -96,6 +105,9 @@ impl OpenFiles {
         if ring.len() == ring.capacity() {
             // Before it grows: partitions that were deleted need no place.
             ring.retain(|partition| partition.strong_count() > 0);
+            // Then as many may come as there are before it is looked through again.
+            let count = ring.len();
+            ring.reserve(count);
         }
         ring.push_back(partition);
     }

@@ -132,7 +132,7 @@ impl Node {
         let (upkeep, upkeep_inbox) = Upkeep::new();
         let handles = dohle_os::raise_open_files();
         let connections_max = connections_max(&config, handles);
-        let files = Arc::new(OpenFiles::within(handles, connections_max));
+        let files = Arc::new(OpenFiles::within(handles, connections_max, cores()));
         let alarm = Alarm::default();
         for (path, id) in found.logs {
             let is_metadata = path.as_os_str() == config.metadata_log.dir.as_str();
@@ -414,14 +414,17 @@ fn connections_max(config: &BrokerConfig, handles: usize) -> usize {
     count.min(half)
 }
 
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Kafka starts three network threads for each listener and eight for requests; here one thread does
 /// both, so more of them than cores only cost.
 fn options(config: &BrokerConfig, connections_max: usize) -> Options {
     let sockets = &config.sockets;
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let unsigned = |value: i32| usize::try_from(value).unwrap_or(0);
     Options {
-        threads: unsigned(sockets.network_threads).clamp(1, cores),
+        threads: unsigned(sockets.network_threads).clamp(1, cores()),
         send_buffer_bytes: sockets.send_buffer_bytes.map(|bytes| bytes as usize),
         receive_buffer_bytes: sockets.receive_buffer_bytes.map(|bytes| bytes as usize),
         backlog: u32::try_from(sockets.listen_backlog).unwrap_or(0),

@@ -31,7 +31,7 @@ pub(crate) struct Node {
 }
 
 pub(crate) fn node(partitions: i32) -> Node {
-    node_within(OpenFiles::within(1_000, 100), partitions)
+    node_within(OpenFiles::within(1_000, 100, 2), partitions)
 }
 
 pub(crate) fn node_within(files: OpenFiles, partitions: i32) -> Node {

@@ -128,16 +128,41 @@ fn partitions_that_are_gone_leave_the_ring() {
 }
 
 #[test]
+fn a_full_ring_is_not_looked_through_by_each_who_enters() {
+    const ENTERED: usize = 10_000;
+    let files = OpenFiles::new(usize::MAX, || 0);
+    let node = node(1);
+    let has_room = |ring: &VecDeque<_>| ring.len() < 1_000 || ring.len() + 1 < ring.capacity();
+    while has_room(&files.ring()) {
+        files.enter(Arc::downgrade(&node.partitions[0]));
+    }
+    // Each goes before the next one comes, and leaves one place.
+    let mut looked_at = 0;
+    for _ in 0..ENTERED {
+        let before = files.ring().len();
+        files.enter(Weak::new());
+        if files.ring().len() <= before {
+            looked_at += before;
+        }
+    }
+    assert!((1..3 * ENTERED).contains(&looked_at), "{looked_at}");
+}
+
+#[test]
 fn connections_have_their_handles() {
     let rows = [
-        (20_000, 10_000, 9_936),
-        (20_000, 1_000, 18_936),
-        (300, 150, 86),
-        (100, 50, LIMIT_MIN),
-        (usize::MAX, 0, usize::MAX - RESERVED),
+        (20_000, 10_000, 2, 9_920),
+        (20_000, 1_000, 2, 18_920),
+        (20_000, 10_000, 64, 9_424),
+        // Of few handles not all are reserved.
+        (1_024, 512, 64, 384),
+        (300, 150, 2, 86),
+        (100, 50, 2, LIMIT_MIN),
+        (usize::MAX, 0, 2, usize::MAX - 80),
     ];
-    for (handles, connections_max, limit) in rows {
-        assert_eq!(OpenFiles::within(handles, connections_max).limit, limit, "{handles}");
+    for (handles, connections_max, cores, limit) in rows {
+        let files = OpenFiles::within(handles, connections_max, cores);
+        assert_eq!(files.limit, limit, "{handles} on {cores}");
     }
 }
 

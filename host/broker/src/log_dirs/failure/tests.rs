@@ -12,7 +12,7 @@ use crate::{log_dirs::LogDir, open_files::OpenFiles, upkeep::Upkeep};
 fn open(path: &Path) -> (LogDir, Alarm) {
     let alarm = Alarm::default();
     let (upkeep, _) = Upkeep::new();
-    let files = Arc::new(OpenFiles::within(1_000, 100));
+    let files = Arc::new(OpenFiles::within(1_000, 100, 2));
     let dir = LogDir::open(Uuid(7), path.to_owned(), OsDisk, upkeep, alarm.clone(), files);
     (dir.unwrap(), alarm)
 }
