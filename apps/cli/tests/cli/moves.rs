@@ -89,7 +89,8 @@ fn a_topic_that_is_deleted_takes_its_copies_with_it_begun_or_not() {
         (0..PARTITIONS).filter(|index| segment(&site, "a", *index).exists()).collect();
     move_to(&node.address, &site.shown("b"), "m", &here);
     let start = Instant::now();
-    while copy_count(&site) < here.len() || open_count(&node) < 2 {
+    // One has begun, and there are more than may have.
+    while copy_count(&site) < 4 || open_count(&node) == 0 {
         assert!(start.elapsed() < Duration::from_secs(60), "{} copies", copy_count(&site));
         thread::sleep(Duration::from_millis(1));
     }

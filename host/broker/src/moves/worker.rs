@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{Broker, retention::DeletedDir};
 
-/// After how long is looked again for what nobody tells: that the cleaner has left a partition, or that
-/// the controller takes a directory which it did not want.
+/// After how long is looked again for what nobody tells: that the cleaner has left a partition, that
+/// the controller takes a directory which it did not want, or that more may be copied.
 const RETRY: Duration = Duration::from_secs(1);
 
 pub(super) struct Worker {
@@ -27,6 +27,8 @@ pub(super) struct Worker {
     copies: BTreeMap<u64, (Arc<Move>, Copy)>,
     /// Those whose turn comes later.
     waiting: BTreeMap<u64, Arc<Move>>,
+    /// What was copied last, and when: it counts against the bytes a second that are allowed.
+    copied: (u64, Instant),
 }
 
 /// What a step of a move led to.
@@ -43,7 +45,8 @@ enum Step {
 
 impl Worker {
     pub(super) fn new(broker: Arc<Broker>, shared: Arc<Shared>) -> Self {
-        Self { broker, shared, copies: BTreeMap::new(), waiting: BTreeMap::new() }
+        let (copies, waiting) = (BTreeMap::new(), BTreeMap::new());
+        Self { broker, shared, copies, waiting, copied: (0, Instant::now()) }
     }
 
     pub(super) fn run(mut self) {
@@ -96,6 +99,9 @@ impl Worker {
 
     /// Takes a step of each copy; says after which time the next ones are due, if there are any.
     fn advance(&mut self) -> Option<Duration> {
+        if let Some(rest) = self.rest().filter(|_| !self.copies.is_empty()) {
+            return Some(rest);
+        }
         let (mut copied, mut wait) = (0, None);
         for number in self.copies.keys().copied().collect::<Vec<_>>() {
             let Some((moving, copy)) = self.copies.remove(&number) else { continue };
@@ -110,10 +116,11 @@ impl Worker {
             };
             wait = Some(wait.map_or(after, |wait: Duration| wait.min(after)));
         }
-        match copied {
-            0 => wait,
-            _ => Some(self.pause_for(copied)),
+        if copied == 0 {
+            return wait;
         }
+        self.copied = (copied, Instant::now());
+        self.rest().or(Some(Duration::ZERO))
     }
 
     /// Takes a step of a copy, and puts it back if there is more to do.
@@ -161,14 +168,15 @@ impl Worker {
         Ok((Step::More, copy))
     }
 
-    /// Keeps to the bytes a second that the operator allows, for all copies together.
-    fn pause_for(&self, copied: u64) -> Duration {
+    /// How long nothing may be copied, for the bytes a second that the operator allows to all copies
+    /// together. Not for longer than until it is asked again: more may be allowed then.
+    fn rest(&self) -> Option<Duration> {
         let settings = self.broker.settings();
-        let allowed = settings.long("replica.alter.log.dirs.io.max.bytes.per.second");
-        if allowed == i64::MAX {
-            return Duration::ZERO;
-        }
-        Duration::from_secs_f64(copied as f64 / allowed.max(1) as f64)
+        let allowed = settings.long("replica.alter.log.dirs.io.max.bytes.per.second").max(1);
+        let (copied, at) = self.copied;
+        let time = Duration::from_secs_f64(copied as f64 / allowed as f64);
+        let rest = time.saturating_sub(at.elapsed());
+        (!rest.is_zero()).then_some(rest.min(RETRY))
     }
 
     /// A move cannot go on: the partition stays where it is.
