@@ -3,7 +3,7 @@
 use std::{
     fs,
     os::unix::fs::{MetadataExt, symlink},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -105,13 +105,46 @@ fn a_full_disk_is_told_and_nothing_acknowledged_is_lost() {
     assert_eq!(node.stop("TERM"), Some(0));
 }
 
+/// The size of a file that nothing is written to any more.
+fn settled_size(path: &Path) -> u64 {
+    let size = || fs::metadata(path).expect("it is there").len();
+    let mut last = size();
+    loop {
+        thread::sleep(Duration::from_millis(300));
+        match size() {
+            now if now == last => return now,
+            now => last = now,
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_before_a_directory_is_noted_does_not_stop_the_controller() {
+    let site = Site::formatted(AT_ONCE);
+    let node = serve_with_limit(&site);
+    let size = settled_size(&site.path("a/__cluster_metadata-0/00000000000000000000.log"));
+    // Room for a topic or not, and for where its partition lies or not.
+    for room in (20..400).step_by(20) {
+        limit(&node, &(size + room).to_string());
+        create_topic(&node.address, "t");
+    }
+    limit(&node, "unlimited");
+    let begun = Instant::now();
+    while create_topic(&node.address, "after") != ErrorCode::NONE {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{}", node.stop_and_tell());
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(produce(&node.address, "t", b"v"), ErrorCode::NONE);
+    assert_eq!(node.stop("TERM"), Some(0));
+}
+
 #[test]
 fn a_full_disk_under_the_metadata_log_is_survived() {
     let site = Site::formatted(AT_ONCE);
     let node = serve_with_limit(&site);
     node.run(&["topic", "create", "before"]).well();
-    let log = site.path("a/__cluster_metadata-0/00000000000000000000.log");
-    let size = fs::metadata(log).unwrap().len();
+    // Where the partition lies is written after the topic is there.
+    let size = settled_size(&site.path("a/__cluster_metadata-0/00000000000000000000.log"));
     limit(&node, &(size + 20).to_string());
     assert_eq!(create_topic(&node.address, "during"), ErrorCode::REQUEST_TIMED_OUT);
     assert_eq!(create_topic(&node.address, "refused"), ErrorCode::KAFKA_STORAGE_ERROR);

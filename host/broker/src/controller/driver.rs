@@ -335,7 +335,7 @@ impl Driver {
     fn settle_all(&mut self, publisher: &mut Publisher) -> Result<(), FilesError> {
         self.settle(publisher);
         while self.report(publisher) {
-            self.carry_out()?;
+            self.carry_out_or_stall()?;
             self.settle(publisher);
         }
         Ok(())
