@@ -85,6 +85,7 @@ pub(crate) fn chaos(args: &[String]) -> Result<()> {
     }
     hurt(&["kill", "--rounds", "30"])?;
     hurt(&["power", "--rounds", "30"])?;
+    hurt(&["power", "--short", "--rounds", "20"])?;
     // The judge is not blind: with this setting a power cut takes what was acknowledged.
     let os = "dohle.durability=os";
     hurt(&["power", "--rounds", "10", "--override", os, "--expect-loss"])?;
