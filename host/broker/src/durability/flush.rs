@@ -86,11 +86,15 @@ pub(crate) fn close_all(way: &WriteAhead, partitions: &[&Arc<Partition>]) -> Res
         }
         Ok(())
     })?;
-    let mut plans = plans.into_iter().filter_map(|(partition, plan)| Some((partition, plan?)));
-    match are_many {
-        true => run_many(way, plans.collect(), threads),
-        false => plans.try_for_each(|(partition, plan)| run(way, partition, plan)),
+    let plans = plans.into_iter().filter_map(|(partition, plan)| Some((partition, plan?)));
+    let plans: Vec<_> = plans.collect();
+    if are_many || plans.iter().any(|(_, plan)| plan.needs_volume()) {
+        return run_many(way, plans, threads);
     }
+    plans.into_iter().try_for_each(|(partition, plan)| {
+        finish(partition, plan.run()?);
+        Ok(())
+    })
 }
 
 /// Does something with each, on so many threads.
@@ -124,17 +128,19 @@ fn flush_all(way: &WriteAhead, dirty: &[Arc<Partition>], bytes: u64) -> Result<(
     let here = || dirty.iter().filter(|partition| partition.goes(way));
     // Before any plan is made: what comes after it is for the next flush, also if this one is given up.
     here().for_each(|partition| partition.clear_dirty());
-    if dirty.len() < VOLUME_MIN || bytes / dirty.len() as u64 >= LARGE {
-        return here().try_for_each(|partition| match begin(way, partition)? {
-            Some(plan) => run(way, partition, plan),
-            None => Ok(()),
-        });
-    }
+    let mut one_by_one = dirty.len() < VOLUME_MIN || bytes / dirty.len() as u64 >= LARGE;
     let mut plans = Vec::new();
     for partition in here() {
-        plans.extend(begin(way, partition)?.map(|plan| (partition, of_many(plan, true))));
+        let Some(plan) = begin(way, partition)? else { continue };
+        // Once the volume is to be synced, that is for all that are left.
+        one_by_one &= !plan.needs_volume();
+        if one_by_one {
+            finish(partition, plan.run()?);
+        } else {
+            plans.push((partition, of_many(plan, true)));
+        }
     }
-    run_many(way, plans, 1)
+    if plans.is_empty() { Ok(()) } else { run_many(way, plans, 1) }
 }
 
 /// What is to be flushed of a partition, if anything.
@@ -179,20 +185,6 @@ fn run_many(
         finish(partition, plan.done()?);
         Ok(())
     })
-}
-
-/// Runs the plan of one, file by file.
-fn run(
-    way: &WriteAhead,
-    partition: &Arc<Partition>,
-    mut plan: FlushPlan<OsDisk>,
-) -> Result<(), IoError> {
-    plan.write()?;
-    if plan.needs_volume() {
-        way.volume.sync()?;
-    }
-    finish(partition, plan.sync()?);
-    Ok(())
 }
 
 fn finish(partition: &Arc<Partition>, done: Flushed) {

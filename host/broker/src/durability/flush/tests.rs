@@ -211,7 +211,7 @@ fn a_topic_that_is_deleted_in_a_flush_does_not_end_the_directory() {
     let [before, between, one_of_many] = [0, 1, 7].map(|index| &node.partitions[index]);
     let planned = plan(before);
     delete(&node, before);
-    run(way, before, planned).unwrap();
+    finish(before, planned.run().unwrap());
 
     let mut planned = plan(between);
     planned.write().unwrap();
