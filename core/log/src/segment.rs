@@ -208,13 +208,15 @@ impl<F: DiskFile> Segment<F> {
         config: &LogConfig,
         now: Timestamp,
     ) -> Result<Self, IoError> {
+        // The batches last: if something fails, indexes alone are nothing to a start, but a segment
+        // would be one, though the log may go on in the one before.
+        dir.put(base, FileKind::OffsetIndex, &[])?;
+        dir.put(base, FileKind::TimeIndex, &[])?;
+        dir.remove(base, FileKind::TxnIndex)?;
         let file = dir.open(base, FileKind::Log, OpenMode::Create)?;
         if file.size()? > 0 {
             file.truncate(0)?;
         }
-        dir.put(base, FileKind::OffsetIndex, &[])?;
-        dir.put(base, FileKind::TimeIndex, &[])?;
-        dir.remove(base, FileKind::TxnIndex)?;
         let mut segment = Self::sealed(base, 0, now);
         segment.file = Some(file);
         segment.reset(config);

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use dohle_base::{LeaderEpoch, Offset, Timestamp};
 use dohle_log::{
-    AppendError, CompressionPolicy, Disk, LogConfig, OpenLog, Origin, ProducerError, sim::Faults,
+    AppendError, CompressionPolicy, Disk, Log, LogConfig, OpenLog, Origin, ProducerError,
+    sim::{Faults, SimDisk},
 };
 use dohle_records::{
     BatchError, BatchView, Codec, Compression, ControlError, MAGIC_V2, TimestampType,
@@ -259,6 +260,35 @@ fn a_full_disk_refuses_and_loses_nothing() {
     assert_eq!(read_values(&mut log).len(), 7);
     drop(log);
     assert_eq!(open(&disk, LogConfig::default()).unwrap().log_end_offset(), Offset(7));
+}
+
+#[test]
+fn a_roll_that_fails_leaves_no_segment_that_the_next_start_would_take_for_one() {
+    let rolled = |disk: &SimDisk, log: &mut Log<SimDisk>| {
+        records(3).append(log).unwrap();
+        (disk.changes(), log.roll(NOW))
+    };
+    let (disk, mut log) = empty(small());
+    let (before, all) = rolled(&disk, &mut log);
+    all.unwrap();
+    assert!(disk.changes() - before >= 4, "{}", disk.changes() - before);
+    for call in before + 1..=disk.changes() {
+        let (disk, mut log) = empty(small());
+        disk.set_faults(Faults { io_error_at: Some(call), ..Faults::default() });
+        let (_, failed) = rolled(&disk, &mut log);
+        assert!(failed.is_err() && !log.is_poisoned(), "call {call}");
+        // It goes on where it was, past the offset at which it would have rolled.
+        records(2).append(&mut log).unwrap();
+        log.roll(NOW).unwrap();
+        records(1).append(&mut log).unwrap();
+        drop(log);
+        let mut log = open(&disk, small()).unwrap_or_else(|error| panic!("call {call}: {error}"));
+        assert_eq!(read_values(&mut log).len(), 6, "call {call}");
+        log.close().unwrap();
+        let mut log =
+            open_how(&disk, small(), OpenLog { clean: true, ..OpenLog::default() }).unwrap();
+        assert_eq!((read_values(&mut log).len(), log.segment_count()), (6, 2), "call {call}");
+    }
 }
 
 #[test]
