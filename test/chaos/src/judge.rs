@@ -105,7 +105,8 @@ impl Judge {
         if self.is_short {
             // What was removed while it was read may have been met or not.
             starts = self.starts(starts).await?;
-            self.check_kept(&starts, &ends, &mut findings);
+            check_kept(&starts, &self.offsets(OffsetSpec::Latest).await?, &mut findings);
+            check_whole(&starts, &ends, &found, &mut findings);
         }
         for (partition, found) in found.iter().enumerate() {
             let start = starts[partition];
@@ -128,16 +129,6 @@ impl Judge {
         }
         let starts = self.offsets(OffsetSpec::Earliest).await?;
         Ok(wanted.into_iter().zip(starts).map(|(wanted, start)| wanted.max(start)).collect())
-    }
-
-    /// No more was removed than may be. Starts are later than ends.
-    fn check_kept(&self, starts: &[i64], ends: &[i64], findings: &mut Findings) {
-        for (partition, (start, end)) in starts.iter().zip(ends).enumerate() {
-            let seen = self.seen[partition].last_key_value().map_or(0, |(offset, _)| *offset);
-            if *start > 0 && start + KEPT_RECORDS > seen.max(*end) && end > start {
-                findings.add(format!("{TOPIC}-{partition} starts at {start} and ends at {end}"));
-            }
-        }
     }
 
     /// Where the partitions begin or end for consumers.
@@ -199,7 +190,7 @@ impl Judge {
     ) {
         let (partition, offset) = (record.partition.0, record.offset.0);
         let index = partition as usize;
-        // If retention is faster than the reader, it goes on where the partition starts.
+        // If retention is faster than the reader, it goes on where the partition starts: see `check_whole`.
         if offset != next[index] && !(self.is_short && offset > next[index]) {
             findings.add(format!("{TOPIC}-{partition}: offset {offset} comes at {}", next[index]));
         }
@@ -233,6 +224,30 @@ impl Judge {
     fn check_somewhere(&self, acknowledged: &Acknowledged, findings: &mut Findings) {
         for id in acknowledged.somewhere.iter().filter(|id| !self.places.contains_key(id)) {
             findings.add(format!("record {id} was acknowledged, and is nowhere"));
+        }
+    }
+}
+
+/// No more was removed than may be. The ends were asked for after the starts.
+fn check_kept(starts: &[i64], ends: &[i64], findings: &mut Findings) {
+    for (partition, (start, end)) in starts.iter().zip(ends).enumerate() {
+        if *start > 0 && start + KEPT_RECORDS > *end {
+            findings.add(format!("{TOPIC}-{partition} starts at {start} and ends at {end}"));
+        }
+    }
+}
+
+/// From where the partitions start by now nothing is missing.
+fn check_whole(
+    starts: &[i64],
+    ends: &[i64],
+    found: &[BTreeMap<i64, RecordId>],
+    findings: &mut Findings,
+) {
+    for (partition, found) in found.iter().enumerate() {
+        let wanted = starts[partition]..ends[partition];
+        if let Some(lost) = wanted.clone().find(|offset| !found.contains_key(offset)) {
+            findings.add(format!("{TOPIC}-{partition} at {lost}: nothing, of {wanted:?}"));
         }
     }
 }

@@ -25,14 +25,17 @@ impl std::fmt::Display for Report {
         write!(
             f,
             "{} outages, {} of them before the node served; {} records and {} commits acknowledged, \
-             {} records read, {} segments removed just before; served after {middle:.0?} in the middle, {:.0?} at most",
+             {} records read; served after {middle:.0?} in the middle, {:.0?} at most",
             self.outages,
             self.outages_in_start,
             self.acknowledged,
             self.commits,
             self.records_read,
-            self.removed,
             starts.last().copied().unwrap_or_default(),
-        )
+        )?;
+        match self.removed {
+            0 => Ok(()),
+            removed => write!(f, "; {removed} segments were removed just before an outage"),
+        }
     }
 }

@@ -107,10 +107,10 @@ async fn hurt(
         Outage::PowerCut(volume) => volume.path().join("data"),
     };
     let layout = Layout { dir: dir.to_owned(), data, metadata: None };
-    // Dropped before the volume: who has files open there must be gone.
     let mut overrides = args.overrides.clone();
     overrides
         .extend(args.short.then_some(short::OVERRIDES).into_iter().flatten().map(str::to_owned));
+    // Dropped before the volume: who has files open there must be gone.
     let mut node = Node::format(&args.binary, &layout, &overrides)?;
     let starting = node.start()?;
     node.ready(starting).await?;

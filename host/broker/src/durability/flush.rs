@@ -123,7 +123,7 @@ fn give_up(way: &WriteAhead, dirty: Vec<Arc<Partition>>) {
     way.give_up_flush(dirty);
 }
 
-/// Others are served meanwhile.
+/// Flushes one after the other, or many together. Others are served meanwhile.
 fn flush_all(way: &WriteAhead, dirty: &[Arc<Partition>], bytes: u64) -> Result<(), IoError> {
     let here = || dirty.iter().filter(|partition| partition.goes(way));
     // Before any plan is made: what comes after it is for the next flush, also if this one is given up.
