@@ -34,8 +34,8 @@ pub use error::{DecodeError, EncodeError, Fault};
 pub use frame::{
     RequestPrefix, decode_request_header, decode_response, encode_request, encode_response,
 };
-pub use message::{Message, Request};
+pub use message::{Few, Message, Request};
 pub use reader::{MAX_ELEMENTS, MAX_STRING, MAX_TAGS, Reader};
 pub use record_set::RecordSet;
 pub use registry::{FieldSchema, Kind, Schema, Versions, registry};
-pub use writer::{Splice, Writer};
+pub use writer::{Splice, Splices, Writer};

@@ -1,8 +1,13 @@
 //! The traits that all generated messages implement.
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::{ApiKey, DecodeError, EncodeError, Fault, Reader, Schema, Writer};
+
+/// An array that mostly has one element, as the topics and partitions of a produce request: one needs no
+/// memory of its own.
+pub type Few<T> = SmallVec<[T; 1]>;
 
 /// A struct of a message. Not nameable outside: versions are not checked at this level.
 pub trait Part: Sized {

@@ -7,6 +7,6 @@ pub(crate) use dohle_base::{
 };
 
 pub(crate) use crate::{
-    ApiKey, DecodeError, EncodeError, FieldSchema, Kind, Message, Reader, RecordSet, Request,
+    ApiKey, DecodeError, EncodeError, Few, FieldSchema, Kind, Message, Reader, RecordSet, Request,
     Schema, Versions, Writer, message::Part, writer::required,
 };

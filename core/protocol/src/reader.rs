@@ -15,7 +15,7 @@
 use bytes::Bytes;
 use dohle_base::Str;
 
-use crate::{DecodeError, Fault, RecordSet, message::Part, scalar::Scalar};
+use crate::{DecodeError, Fault, Few, RecordSet, message::Part, scalar::Scalar};
 
 #[cfg(test)]
 mod tests;
@@ -209,6 +209,21 @@ impl Reader {
         version: i16,
     ) -> Result<Vec<T>, DecodeError> {
         self.parts_or_null(compact, version)?.ok_or_else(|| self.error(Fault::UnexpectedNull))
+    }
+
+    /// Of structs of which there is mostly one.
+    pub(crate) fn few<T: Part>(
+        &mut self,
+        compact: bool,
+        version: i16,
+    ) -> Result<Few<T>, DecodeError> {
+        let count = self.count(compact, T::MIN_SIZE)?;
+        let count = count.ok_or_else(|| self.error(Fault::UnexpectedNull))?;
+        let mut values = Few::with_capacity(self.capacity::<T>(count));
+        for _ in 0..count {
+            values.push(T::read(self, version)?);
+        }
+        Ok(values)
     }
 
     pub(crate) fn parts_or_null<T: Part>(

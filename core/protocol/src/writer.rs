@@ -5,6 +5,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use dohle_base::Str;
+use smallvec::SmallVec;
 
 use crate::{EncodeError, RecordSet, message::Part, reader::MAX_STRING, scalar::Scalar};
 
@@ -22,11 +23,14 @@ pub struct Splice {
     pub token: u32,
 }
 
+/// Those of a writer, ascending: mostly one, which then needs no allocation.
+pub type Splices = SmallVec<[Splice; 1]>;
+
 /// Collects what goes out, frames of several messages if wanted.
 #[derive(Debug, Default)]
 pub struct Writer {
     buffer: BytesMut,
-    splices: Vec<Splice>,
+    splices: Splices,
     spliced: usize,
     errors: usize,
 }
@@ -63,7 +67,7 @@ impl Writer {
     }
 
     /// The buffer and the splices.
-    pub fn into_parts(self) -> (BytesMut, Vec<Splice>) {
+    pub fn into_parts(self) -> (BytesMut, Splices) {
         (self.buffer, self.splices)
     }
 

@@ -84,8 +84,8 @@ fn tagged_fields_at_their_default_are_not_written() {
 }
 
 fn response(partition: PartitionData) -> Bytes {
-    let topic = FetchableTopicResponse { partitions: vec![partition], ..Default::default() };
-    let response = FetchResponse { responses: vec![topic], ..Default::default() };
+    let topic = FetchableTopicResponse { partitions: [partition].into(), ..Default::default() };
+    let response = FetchResponse { responses: [topic].into(), ..Default::default() };
     response.to_bytes(12).expect("encodes")
 }
 
@@ -118,10 +118,10 @@ fn records_are_slices_of_the_frame() {
     };
     let topic = TopicProduceData {
         topic_id: TopicId(Uuid(9)),
-        partition_data: vec![partition],
+        partition_data: [partition].into(),
         ..Default::default()
     };
-    let request = ProduceRequest { topic_data: vec![topic], ..Default::default() };
+    let request = ProduceRequest { topic_data: [topic].into(), ..Default::default() };
     let frame = request.to_bytes(13).expect("encodes");
     let decoded = ProduceRequest::from_bytes(frame.clone(), 13).expect("decodes");
     let records = decoded.topic_data[0].partition_data[0].records.as_ref();

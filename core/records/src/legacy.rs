@@ -37,10 +37,9 @@ struct Head {
     attributes: i8,
 }
 
-/// Where the bytes that the CRC covers begin: at the magic.
-const CRC_START: usize = 16;
-
 impl<'a> LegacyMessage<'a> {
+    /// Where the bytes that the CRC covers begin: at the magic.
+    pub(crate) const CRC_START: usize = 16;
     /// The least size of a message of magic 0, offset and size included.
     pub(crate) const SIZE_MIN_V0: usize = 26;
     /// The least size of a message of magic 1, offset and size included.
@@ -119,7 +118,7 @@ impl<'a> LegacyMessage<'a> {
     /// # Errors
     /// `BadCrc`.
     pub fn check_crc(&self) -> Result<(), BatchError> {
-        let covered = self.bytes.get(CRC_START..).unwrap_or_default();
+        let covered = self.bytes.get(Self::CRC_START..).unwrap_or_default();
         let (expected, computed) = (self.crc(), crc32fast::hash(covered));
         if expected == computed { Ok(()) } else { Err(BatchError::BadCrc { expected, computed }) }
     }

@@ -20,6 +20,7 @@
 mod attributes;
 mod batch;
 mod builder;
+mod checksum;
 mod codec;
 mod control;
 mod encode;
@@ -42,6 +43,7 @@ mod tests;
 pub use attributes::{Attributes, TimestampType};
 pub use batch::{Batch, BatchView};
 pub use builder::{BatchBuilder, BatchFull, BatchSpec, NewRecord, Producer, empty_batch};
+pub use checksum::Checksum;
 pub use codec::{BadLevel, Codec, Compression};
 pub use control::{ControlError, ControlRecord, ControlType, EndTxnMarker, control_batch};
 pub use entries::{Entries, Entry, EntryPrefix, PEEK_SIZE, entries, split_batches};

@@ -14,6 +14,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use dohle_base::{ErrorCode, Instant, LeaderEpoch, Offset, PartitionId, Rng, Str, TopicId};
+use smallvec::SmallVec;
 
 /// What one request wants of one partition.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +45,7 @@ pub struct SessionRequest {
     /// Whether topics come as ids (version 13 and later).
     pub by_topic_id: bool,
     /// Partitions new or changed in this request.
-    pub wanted: Vec<WantedPartition>,
+    pub wanted: SmallVec<[WantedPartition; 1]>,
     /// Partitions to drop from the session.
     pub forgotten: Vec<(TopicId, Str, PartitionId)>,
 }
@@ -53,7 +54,7 @@ pub struct SessionRequest {
 #[derive(Clone, Debug, PartialEq)]
 pub struct FetchPlan {
     /// In the order in which to serve them.
-    pub partitions: Vec<WantedPartition>,
+    pub partitions: SmallVec<[WantedPartition; 1]>,
     kind: PlanKind,
     by_topic_id: bool,
 }
@@ -86,7 +87,7 @@ pub struct AnswerShape {
     /// The session id to tell, 0 if there is none.
     pub session_id: i32,
     /// For each partition of the plan, in order: is it in the answer?
-    pub included: Vec<bool>,
+    pub included: SmallVec<[bool; 16]>,
 }
 
 /// Bounds of the cache.
@@ -263,7 +264,7 @@ impl SessionCache {
         if after == 0 {
             self.close(id);
             let kind = PlanKind::Sessionless;
-            return Ok(FetchPlan { partitions: Vec::new(), kind, by_topic_id });
+            return Ok(FetchPlan { partitions: SmallVec::new(), kind, by_topic_id });
         }
         Ok(FetchPlan { partitions, kind: PlanKind::Incremental { id }, by_topic_id })
     }
@@ -279,7 +280,7 @@ impl SessionCache {
         news: &[PartitionNews],
     ) -> AnswerShape {
         assert_eq!(plan.partitions.len(), news.len(), "one finding for each partition");
-        let everything = || vec![true; news.len()];
+        let everything = || SmallVec::from_elem(true, news.len());
         match plan.kind {
             PlanKind::Sessionless => AnswerShape { session_id: 0, included: everything() },
             PlanKind::Full => {

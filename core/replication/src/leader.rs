@@ -14,8 +14,8 @@ use std::{io::IoSlice, sync::Arc};
 
 use dohle_base::{LeaderEpoch, Offset, Timestamp};
 use dohle_log::{
-    AbortedTransaction, AppendError, Appended, Log, LogError, Origin, ReadError, ReadRange, Slice,
-    disk::Disk,
+    AbortedTransaction, AppendError, Appended, Log, LogError, Origin, ReadError, ReadRange,
+    Results, Slice, disk::Disk,
 };
 
 use crate::{
@@ -177,21 +177,38 @@ impl<D: Disk> Leader<D> {
         batches: &[u8],
         origin: Origin,
         now: Timestamp,
-        written: impl FnOnce(Offset, &[IoSlice<'_>]),
+        written: impl FnMut(Offset, &[IoSlice<'_>]),
     ) -> Result<Appended, AppendError> {
         let appended = self.log.append_as_leader_and(batches, self.epoch, origin, now, written)?;
-        if appended.size > 0 {
-            let (end, size) = (self.log.log_end_offset(), appended.size);
-            let size = i64::try_from(size).unwrap_or(i64::MAX);
-            match self.rule {
-                CommitRule::Written => {
-                    self.high_watermark = end;
-                    self.waiting.arrived(size);
-                }
-                CommitRule::Synced => self.uncommitted.push(end, size),
-            }
-        }
+        self.appended(appended.size);
         Ok(appended)
+    }
+
+    /// Appends what several requests brought, see [`Log::append_each`].
+    pub fn append_each<'a>(
+        &mut self,
+        batches: impl ExactSizeIterator<Item = &'a [u8]>,
+        now: Timestamp,
+        written: impl FnMut(Offset, &[IoSlice<'_>]),
+    ) -> Results {
+        let results = self.log.append_each(batches, self.epoch, now, written);
+        self.appended(results.iter().flatten().map(|appended| appended.size).sum());
+        results
+    }
+
+    /// So many bytes are new in the log.
+    fn appended(&mut self, size: usize) {
+        if size == 0 {
+            return;
+        }
+        let (end, size) = (self.log.log_end_offset(), i64::try_from(size).unwrap_or(i64::MAX));
+        match self.rule {
+            CommitRule::Written => {
+                self.high_watermark = end;
+                self.waiting.arrived(size);
+            }
+            CommitRule::Synced => self.uncommitted.push(end, size),
+        }
     }
 
     /// Everything below `end` is on the disk: with one replica, it is committed.
@@ -210,6 +227,11 @@ impl<D: Disk> Leader<D> {
     /// Whether everything below `end` is committed.
     pub fn is_committed(&self, end: Offset) -> bool {
         end <= self.high_watermark
+    }
+
+    /// The end of what is committed.
+    pub fn high_watermark(&self) -> Offset {
+        self.high_watermark
     }
 
     /// Lets `wait` hear when everything below `end` is committed.

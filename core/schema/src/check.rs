@@ -145,6 +145,11 @@ fn check_field(message: &Message, structure: &Struct, field: &Field) -> Result<(
     if field.array && matches!(field.ty, Type::Bytes | Type::Records) {
         return Err(Fault::Unsupported("the element of an array"));
     }
+    if field.few
+        && (!field.array || field.nullable.is_some() || !matches!(field.ty, Type::Struct(_)))
+    {
+        return Err(Fault::Unsupported("few of"));
+    }
     if field.nullable.is_some() && !field.array && matches!(field.ty, Type::Scalar(_)) {
         return Err(Fault::Unsupported("null"));
     }

@@ -124,7 +124,11 @@ fn rust_type(field: &Field) -> String {
         Type::Records => "RecordSet",
         Type::Struct(name) => name,
     };
-    let whole = if field.array { format!("Vec<{element}>") } else { element.to_owned() };
+    let whole = match field.array {
+        true if field.few => format!("Few<{element}>"),
+        true => format!("Vec<{element}>"),
+        false => element.to_owned(),
+    };
     if field.nullable.is_some() { format!("Option<{whole}>") } else { whole }
 }
 

@@ -39,8 +39,9 @@
 //! *Versions*: `3`, `3-7`, `3+`.
 //!
 //! *Attributes*: `= VALUE` (the default), `tag N` (a tagged field), `ignorable` (dropped silently
-//! where the version lacks it), `plain` (never in compact form), `named EXACT` (Kafka's name, where
-//! it is not the snake case read back).
+//! where the version lacks it), `plain` (never in compact form), `few` (an array that mostly has one
+//! element, which then needs no memory of its own), `named EXACT` (Kafka's name, where it is not the
+//! snake case read back).
 
 mod check;
 mod emit;

@@ -110,6 +110,8 @@ pub(crate) struct Field {
     pub(crate) exact: String,
     pub(crate) ty: Type,
     pub(crate) array: bool,
+    /// An array that mostly has one element, which then needs no memory of its own.
+    pub(crate) few: bool,
     /// As declared; the emitter cuts them to the reach of the struct.
     pub(crate) versions: Versions,
     pub(crate) nullable: Option<Versions>,

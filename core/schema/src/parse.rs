@@ -312,6 +312,7 @@ fn field(words: &mut Words, docs: Vec<String>, place: &Place) -> Result<Field, F
         name,
         ty: type_of(element)?,
         array,
+        few: false,
         versions: range,
         nullable,
         default: None,
@@ -325,6 +326,7 @@ fn field(words: &mut Words, docs: Vec<String>, place: &Place) -> Result<Field, F
             "tag" => field.tag = Some(number(words.next("a tag")?)?),
             "ignorable" => field.ignorable = true,
             "plain" => field.plain = true,
+            "few" => field.few = true,
             "named" => field.exact = words.next("a name")?.to_owned(),
             other => return Err(Fault::UnknownWord(other.to_owned())),
         }

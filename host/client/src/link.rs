@@ -1,6 +1,6 @@
 //! One socket: frames in, frames out, until either side has enough.
 
-use std::{io, io::IoSlice};
+use std::{io, io::IoSlice, pin::pin, time::Duration};
 
 use bytes::{Buf, Bytes, BytesMut};
 use dohle_client_core::{Address, Input, LinkId};
@@ -30,6 +30,9 @@ const READ_SIZE: usize = 64 * 1024;
 /// Frames that are written together.
 const WRITE_BATCH: usize = 16;
 
+/// How long what the peer had sent before it went is read. It is there already, or never comes.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Connects, and carries frames until the socket ends or `frames` does.
 pub(crate) async fn run(
     link: LinkId,
@@ -57,9 +60,24 @@ async fn carry(
         return Ok(());
     }
     let (reader, writer) = stream.split();
+    exchange(read(link, reader, inputs), write(link, writer, frames, inputs)).await
+}
+
+/// Reads and writes until either ends. A peer that takes no more may have answered before: a produce request
+/// whose answer is dropped is sent again.
+async fn exchange(
+    reading: impl Future<Output = io::Result<()>>,
+    writing: impl Future<Output = io::Result<()>>,
+) -> io::Result<()> {
+    let mut reading = pin!(reading);
     tokio::select! {
-        ended = read(link, reader, inputs) => ended,
-        ended = write(link, writer, frames, inputs) => ended,
+        ended = &mut reading => ended,
+        ended = writing => {
+            if ended.is_err() {
+                let _ = tokio::time::timeout(LAST_WORDS, reading).await;
+            }
+            ended
+        }
     }
 }
 

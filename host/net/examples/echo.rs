@@ -6,7 +6,9 @@
 use std::{env::args, error::Error, thread::park};
 
 use bytes::{BufMut, Bytes, BytesMut};
-use dohle_net::{ConnectionContext, Handler, ListenerSpec, Options, Reply, Response, Server};
+use dohle_net::{
+    ConnectionContext, Frames, Handler, ListenerSpec, Options, Reply, Response, Server,
+};
 
 struct Echo;
 
@@ -15,11 +17,11 @@ impl Handler for Echo {
 
     fn open(&self, _: &ConnectionContext) {}
 
-    fn handle(&self, _: &ConnectionContext, (): &mut (), frame: Bytes) -> Reply {
+    fn handle(&self, _: &ConnectionContext, (): &mut (), frame: Bytes, frames: &mut Frames<'_>) {
         let mut head = BytesMut::with_capacity(4 + frame.len());
         head.put_u32(u32::try_from(frame.len()).expect("bounded by Options::request_bytes_max"));
         head.put_slice(&frame);
-        Reply::Now(Response::new(head))
+        frames.reply(Reply::Now(Response::new(head)));
     }
 }
 

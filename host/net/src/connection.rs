@@ -18,6 +18,7 @@
 
 mod answers;
 mod cold;
+mod frames;
 mod idle;
 mod input;
 mod output;
@@ -32,6 +33,7 @@ use std::{
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 
 use self::{answers::Answers, idle::Idle, input::Input, output::Output};
+pub use self::{cold::read_now, frames::Frames};
 use crate::{
     ConnectionContext, Handler,
     admission::Admitted,
@@ -193,12 +195,13 @@ impl<H: Handler> Connection<H> {
                 }
             };
             let size = frame.len();
-            let reply = self.handler.handle(&self.context, &mut self.session, frame);
-            self.answers.push(reply, size, &mut self.output);
-            handled += 1;
+            let (answers, output) = (&mut self.answers, &mut self.output);
+            let mut frames = Frames::behind(size, &mut self.input, answers, output);
+            self.handler.handle(&self.context, &mut self.session, frame, &mut frames);
+            handled += frames.handled();
         }
         if handled > 0 {
-            self.thread.counters.handled(handled);
+            self.thread.counters.handled(handled as u64);
         }
     }
 

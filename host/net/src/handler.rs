@@ -5,7 +5,7 @@ use std::{future::Future, net::SocketAddr, pin::Pin, sync::Arc};
 
 use bytes::Bytes;
 
-use crate::Response;
+use crate::{Frames, Response};
 
 /// Answers the frames of all connections of one network thread.
 ///
@@ -23,6 +23,9 @@ pub trait Handler: 'static {
     /// Answers one frame. Frames of a connection come in the order in which they arrived, also
     /// while earlier replies are still [`Reply::Later`].
     ///
+    /// Its reply goes to `frames`. From there the handler may take some that are behind it, to do
+    /// together what is cheaper so; each has its reply, too, in their order, when this returns.
+    ///
     /// `frame` excludes the length prefix and may have any content and length from 0 to
     /// `Options::request_bytes_max`. It is a slice of a receive buffer shared with neighbouring
     /// frames: keeping even a part of it keeps the whole buffer (512 KiB or the frame, whichever is
@@ -32,7 +35,8 @@ pub trait Handler: 'static {
         connection: &ConnectionContext,
         session: &mut Self::Session,
         frame: Bytes,
-    ) -> Reply;
+        frames: &mut Frames<'_>,
+    );
 }
 
 /// A reply that is not known yet. Dropped unfinished when its connection closes first.

@@ -37,9 +37,10 @@ mod server;
 mod thread;
 
 pub use bell::wake_together;
+pub use connection::{Frames, read_now};
 pub use counters::{Counters, ThreadCounters};
 pub use handler::{ConnectionContext, ConnectionId, Handler, Later, Outcome, Reply};
 pub use listener::{BoundListener, ListenerSpec};
 pub use options::Options;
-pub use response::{Part, Response, SourceFile};
+pub use response::{Part, Parts, Response, SourceFile};
 pub use server::{Server, StartError};

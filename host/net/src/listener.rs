@@ -69,7 +69,10 @@ pub(crate) fn open(address: SocketAddr, options: &Options) -> io::Result<TcpList
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = socket_with(family, SocketType::STREAM, flags, None)?;
     // A restart must not wait for the connections of the last run to be forgotten.
-    sockopt::set_socket_reuseaddr(&socket, true)?;
+    let share = || sockopt::set_socket_reuseaddr(&socket, true);
+    if address.port() != 0 {
+        share()?;
+    }
     if address.ip() == Ipv6Addr::UNSPECIFIED {
         sockopt::set_ipv6_v6only(&socket, false)?;
     }
@@ -81,6 +84,11 @@ pub(crate) fn open(address: SocketAddr, options: &Options) -> io::Result<TcpList
         sockopt::set_socket_recv_buffer_size(&socket, size)?;
     }
     bind(&socket, &address)?;
+    if address.port() == 0 {
+        // Not before: of two who let the system choose at the same time both would be given the same port,
+        // and only one can listen on it.
+        share()?;
+    }
     listen(&socket, i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
     Ok(TcpListener::from(socket))
 }

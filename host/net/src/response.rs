@@ -3,6 +3,7 @@
 use std::{fmt::Debug, os::fd::AsFd, sync::Arc};
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 /// One answer, complete with its four-byte length prefix.
 ///
@@ -11,8 +12,11 @@ use bytes::Bytes;
 #[derive(Clone, Debug)]
 pub struct Response {
     pub(crate) head: Bytes,
-    pub(crate) parts: Vec<Part>,
+    pub(crate) parts: Parts,
 }
+
+/// The pieces of an answer behind its head. A range and what follows it need no allocation.
+pub type Parts = SmallVec<[Part; 2]>;
 
 /// A piece of an answer behind its head.
 #[derive(Clone, Debug)]
@@ -40,12 +44,12 @@ impl<T: AsFd + Debug + Send + Sync> SourceFile for T {}
 impl Response {
     /// An answer that is all in `head`. Allocates nothing.
     pub fn new(head: impl Into<Bytes>) -> Self {
-        Self { head: head.into(), parts: Vec::new() }
+        Self { head: head.into(), parts: Parts::new() }
     }
 
     /// An answer of a head and parts, sent in this order.
-    pub fn with_parts(head: impl Into<Bytes>, parts: Vec<Part>) -> Self {
-        Self { head: head.into(), parts }
+    pub fn with_parts(head: impl Into<Bytes>, parts: impl Into<Parts>) -> Self {
+        Self { head: head.into(), parts: parts.into() }
     }
 
     /// Size on the wire, the length prefix included.

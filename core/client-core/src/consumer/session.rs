@@ -11,7 +11,10 @@
 use std::collections::BTreeMap;
 
 use dohle_base::{ErrorCode, LeaderEpoch, Offset, Str, TopicId};
-use dohle_protocol::api::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
+use dohle_protocol::{
+    Few,
+    api::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic},
+};
 
 use crate::TopicPartition;
 
@@ -40,7 +43,7 @@ pub(super) struct Session {
 pub(super) struct SessionPart {
     pub(super) id: i32,
     pub(super) epoch: i32,
-    pub(super) topics: Vec<FetchTopic>,
+    pub(super) topics: Few<FetchTopic>,
     pub(super) forgotten: Vec<ForgottenTopic>,
 }
 
@@ -108,8 +111,8 @@ impl Session {
 
 fn topics_of<'a>(
     partitions: impl Iterator<Item = (&'a TopicPartition, &'a Wanted)>,
-) -> Vec<FetchTopic> {
-    let mut topics: Vec<FetchTopic> = Vec::new();
+) -> Few<FetchTopic> {
+    let mut topics = Few::<FetchTopic>::new();
     for (partition, wanted) in partitions {
         let data = FetchPartition {
             partition: partition.partition,
@@ -124,7 +127,7 @@ fn topics_of<'a>(
             None => topics.push(FetchTopic {
                 topic: partition.topic.clone(),
                 topic_id: wanted.topic_id,
-                partitions: vec![data],
+                partitions: [data].into(),
             }),
         }
     }

@@ -107,7 +107,7 @@ fn fetched(parts: &[(i32, ErrorCode, Bytes)]) -> FetchResponse {
         topic_id: topic_id("t"),
         partitions: partitions.collect(),
     };
-    FetchResponse { session_id: 42, responses: vec![topic_response], ..Default::default() }
+    FetchResponse { session_id: 42, responses: [topic_response].into(), ..Default::default() }
 }
 
 fn answer_fetch(stage: &mut Play, asked: &Asked, parts: &[(i32, ErrorCode, Bytes)]) {

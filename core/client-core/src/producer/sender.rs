@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use dohle_base::{BrokerId, ErrorCode, Instant, Offset, Timestamp, TopicId};
 use dohle_protocol::{
-    RecordSet, Request,
+    Few, RecordSet, Request,
     api::{
         init_producer_id_request::InitProducerIdRequest,
         produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData},
@@ -199,7 +199,7 @@ impl<T> Producer<T> {
     }
 
     fn request(&self, batches: &Load<T>) -> ProduceRequest {
-        let mut topics: Vec<TopicProduceData> = Vec::new();
+        let mut topics = Few::<TopicProduceData>::new();
         // They come in the order of their names, those of a topic together, unless some were left
         // out before; a topic may then come twice, which the protocol allows.
         for (partition, batch) in batches {
@@ -212,7 +212,7 @@ impl<T> Producer<T> {
                 None => topics.push(TopicProduceData {
                     name: partition.topic.clone(),
                     topic_id: self.cluster.metadata.topic_id(&partition.topic),
-                    partition_data: vec![data],
+                    partition_data: [data].into(),
                 }),
             }
         }

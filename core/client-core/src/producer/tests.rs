@@ -78,9 +78,9 @@ fn response(partition: i32, code: ErrorCode, base_offset: i64) -> ProduceRespons
     let topic = TopicProduceResponse {
         name: "t".into(),
         topic_id: topic_id("t"),
-        partition_responses: vec![part],
+        partition_responses: [part].into(),
     };
-    ProduceResponse { responses: vec![topic], ..Default::default() }
+    ProduceResponse { responses: [topic].into(), ..Default::default() }
 }
 
 fn answer(stage: &mut Stage<Producer<u32>>, asked: &Asked, code: ErrorCode, base_offset: i64) {

@@ -134,6 +134,7 @@ fn read_call(field: &Field, flexible: &str, or_null: &str) -> String {
             "r.tagged_part_or_null(version)?".to_owned()
         }
         (Type::Struct(_), false) => "r.part_or_null(version)?".to_owned(),
+        (Type::Struct(_), true) if field.few => format!("r.few({flexible}, version)?"),
         (Type::Struct(_), true) => format!("r.parts{or_null}({flexible}, version)?"),
         (Type::Bytes, _) => format!("r.bytes{or_null}({flexible})?"),
         (Type::Records, _) => format!("r.records{or_null}({flexible})?"),

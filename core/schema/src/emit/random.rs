@@ -55,6 +55,7 @@ fn value(structure: &Struct, field: &Field) -> String {
         (Type::String(_), false) => "string(g)",
         (Type::String(_), true) => "strings(g)",
         (Type::Struct(_), false) => "Random::random(g, version)",
+        (Type::Struct(_), true) if field.few => "parts(g, version).into()",
         (Type::Struct(_), true) => "parts(g, version)",
         (Type::Bytes, _) => "bytes(g)",
         (Type::Records, _) => "records(g)",

@@ -35,6 +35,7 @@ pub(super) fn default(field: &Field) -> String {
         return "None".to_owned();
     }
     let value = match &field.ty {
+        _ if field.few => "Few::new()".to_owned(),
         _ if field.array => "Vec::new()".to_owned(),
         Type::Scalar(scalar) => literal(scalar.rust, field.default.as_deref()),
         Type::String(_) => "Str::default()".to_owned(),

@@ -32,6 +32,25 @@ fn an_impossible_size_ends_the_stream() {
 }
 
 #[tokio::test]
+async fn what_a_peer_sent_before_it_took_no_more_is_received() {
+    // Whichever is polled first.
+    for _ in 0..40 {
+        let (inputs, mut received) = mpsc::channel(8);
+        let reading = read(LinkId(1), &b"\0\0\0\x03abc\0\0\0\x01d"[..], &inputs);
+        let refused = io::Error::from(io::ErrorKind::BrokenPipe);
+        let ended = exchange(reading, std::future::ready(Err(refused))).await;
+        assert!(ended.is_err());
+        drop(inputs);
+        let mut frames = Vec::new();
+        while let Some(input) = received.recv().await {
+            let Input::Received { frame, .. } = input else { panic!("{input:?}") };
+            frames.push(frame);
+        }
+        assert_eq!(frames, [&b"abc"[..], b"d"]);
+    }
+}
+
+#[tokio::test]
 async fn all_bytes_are_written_through_a_narrow_stream() {
     let (mut ours, mut theirs) = tokio::io::duplex(3);
     let frames: Vec<_> = ["one", "", "twenty-two", "x"]

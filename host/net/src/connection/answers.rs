@@ -48,6 +48,8 @@ impl Answers {
             return;
         }
         let outcome = match reply {
+            // The most of them: an answer is large, and is moved no more than it has to be.
+            Reply::Now(response) if self.slots.is_empty() => return output.push(response),
             Reply::Later(future) => {
                 self.request_bytes += request_bytes;
                 self.slots.push_back(Slot::Waiting { future, request_bytes });
@@ -75,6 +77,9 @@ impl Answers {
 
     /// Polls the replies that were never polled, and sends what has become known in its turn.
     pub(crate) fn poll_new(&mut self, cx: &mut Context<'_>, output: &mut Output) {
+        if self.slots.is_empty() {
+            return;
+        }
         for slot in self.slots.iter_mut().skip(self.polled) {
             let Slot::Waiting { future, request_bytes } = slot else { continue };
             let Poll::Ready(outcome) = future.as_mut().poll(cx) else { continue };
@@ -88,7 +93,13 @@ impl Answers {
 
     /// Whether another request may be handled before the waiting ones are answered.
     pub(crate) fn has_room(&self) -> bool {
-        self.slots.len() < ANSWERS_WAITING_MAX && self.request_bytes < REQUEST_BYTES_WAITING_MAX
+        self.has_room_behind(0, 0)
+    }
+
+    /// The same, where so many more requests with so many bytes are without a reply.
+    pub(crate) fn has_room_behind(&self, requests: usize, bytes: usize) -> bool {
+        self.slots.len() + requests < ANSWERS_WAITING_MAX
+            && self.request_bytes + bytes < REQUEST_BYTES_WAITING_MAX
     }
 
     /// Bytes of answers held in memory here.

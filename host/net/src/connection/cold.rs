@@ -58,7 +58,7 @@ fn is_missing(file: BorrowedFd<'_>, position: u64) -> bool {
 ///
 /// # Errors
 /// The file's, and `UnexpectedEof` if it is too short.
-pub(super) fn read_now(file: BorrowedFd<'_>, buffer: &mut [u8], position: u64) -> io::Result<bool> {
+pub fn read_now(file: BorrowedFd<'_>, buffer: &mut [u8], position: u64) -> io::Result<bool> {
     let now = ReadWriteFlags::NOWAIT;
     let read = retry_on_intr(|| preadv2(file, &mut [IoSliceMut::new(buffer)], position, now));
     match read {

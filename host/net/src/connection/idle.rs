@@ -10,7 +10,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// The idle clock of one connection.
 pub(crate) struct Idle {
     max: Duration,
+    /// When bytes moved last, but for those of this turn.
     moved: Instant,
+    /// Bytes moved in this turn: one look at the clock is enough for all of them.
+    moves: bool,
     /// None if connections may be idle for ever.
     timer: Option<Pin<Box<Sleep>>>,
     /// The timer knows whom to wake.
@@ -22,20 +25,21 @@ impl Idle {
     pub(crate) fn new(max: Option<Duration>) -> Self {
         let moved = Instant::now();
         let timer = max.map(|max| Box::pin(sleep_until(moved + max)));
-        Self { max: max.unwrap_or_default(), moved, timer, armed: false }
+        Self { max: max.unwrap_or_default(), moved, moves: false, timer, armed: false }
     }
 
-    /// Bytes have just moved.
+    /// Bytes have moved in this turn.
     pub(crate) fn moved(&mut self) {
-        if self.timer.is_some() {
-            self.moved = Instant::now();
-        }
+        self.moves = true;
     }
 
-    /// Whether the time is over; otherwise the task is woken when it may be. While `owes` an answer
+    /// At the end of a turn: whether the time is over; otherwise the task is woken when it may be. While `owes` an answer
     /// a connection is not idle.
     pub(crate) fn poll_expired(&mut self, cx: &mut Context<'_>, owes: bool) -> bool {
         let Some(timer) = &mut self.timer else { return false };
+        if std::mem::take(&mut self.moves) {
+            self.moved = Instant::now();
+        }
         if self.armed && !timer.is_elapsed() {
             return false;
         }

@@ -60,6 +60,12 @@ impl Input {
         Ok(Some(buffer.bytes.split_to(total - PREFIX_BYTES).freeze()))
     }
 
+    /// The frame that [`Self::next_frame`] has to give, if it has.
+    pub(crate) fn peek(&self) -> Option<&[u8]> {
+        let total = self.frame_size().ok()??;
+        self.buffer.as_ref()?.bytes.get(PREFIX_BYTES..total)
+    }
+
     /// Whether [`Self::next_frame`] has a frame or an error to give.
     pub(crate) fn is_ready(&self) -> bool {
         match self.frame_size() {

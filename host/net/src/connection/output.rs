@@ -1,10 +1,10 @@
 //! The write side of a connection: answers in their order, sent with as few system calls as
 //! possible.
 //!
-//! Consecutive pieces in memory, and short file ranges read into the thread's scratch buffer, leave
-//! in one vectored write. A long file range follows by `sendfile`; what precedes it is sent with the
-//! flag that more follows, so that the head of an answer shares a packet with its data. A range that
-//! is not in memory is waited for first (`cold`).
+//! Consecutive pieces in memory, and file ranges up to `FILE_COPIED_MAX` read into the thread's
+//! scratch buffer, leave in one vectored write. A longer file range follows by `sendfile`; what
+//! precedes it is sent with the flag that more follows, so that the head of an answer shares a packet
+//! with its data. A range that is not in memory is waited for first (`cold`).
 
 use std::{
     collections::VecDeque,
@@ -24,7 +24,9 @@ use tokio::{io::Interest, net::TcpStream, task::JoinHandle};
 use super::cold;
 use crate::{
     Part, Response,
-    limits::{FILE_COPIED_MAX, PIECE_OVERHEAD, SENDFILE_MAX, WRITE_PIECES_MAX},
+    limits::{
+        FILE_COPIED_MAX, FILE_REST_COPIED_MAX, PIECE_OVERHEAD, SENDFILE_MAX, WRITE_PIECES_MAX,
+    },
 };
 
 /// Vectored writes up to this many pieces need no allocation.
@@ -38,7 +40,9 @@ const QUEUE_KEPT: usize = 32;
 pub(crate) struct Output {
     parts: VecDeque<Part>,
     memory_bytes: usize,
-    /// How many bytes of the file range at the front are known to be in memory.
+    /// If the file range at the front has been sent in part: how much the last write took of it.
+    taken: Option<usize>,
+    /// How many of its bytes are known to be in memory.
     warm: usize,
     /// Whether it is known that they are not.
     is_cold: bool,
@@ -118,7 +122,7 @@ impl Output {
         let Some(Part::File { file, position, len }) = self.parts.front() else {
             return Poll::Ready(());
         };
-        let is_long = *len as usize > FILE_COPIED_MAX;
+        let is_long = *len as usize > self.copied_max(0);
         let len = SENDFILE_MAX.min(*len as usize);
         if self.cold_read.is_none() && self.warm == 0 {
             self.is_cold |= is_long && cold::is_cold(file.as_fd(), *position, len);
@@ -138,6 +142,15 @@ impl Output {
         Poll::Ready(())
     }
 
+    /// Up to which size the part at `index`, a file range, is copied. A peer that has not taken it at once
+    /// may take little at a time, and then all that is left would be copied each time.
+    fn copied_max(&self, index: usize) -> usize {
+        match self.taken {
+            Some(taken) if index == 0 => taken.clamp(FILE_REST_COPIED_MAX, FILE_COPIED_MAX),
+            _ => FILE_COPIED_MAX,
+        }
+    }
+
     fn push_part(&mut self, part: Part) {
         if part.size() > 0 {
             self.memory_bytes += part.memory_size();
@@ -148,7 +161,7 @@ impl Output {
     /// One system call. `WouldBlock` means that the socket is full, even if some bytes were sent.
     fn send(&mut self, stream: &TcpStream, scratch: &mut [u8], sent: &mut usize) -> io::Result<()> {
         if let Some(Part::File { file, position, len }) = self.parts.front()
-            && *len as usize > FILE_COPIED_MAX
+            && *len as usize > self.copied_max(0)
         {
             *sent = send_file(stream, file.as_fd(), *position, *len)?;
             self.advance(*sent);
@@ -175,7 +188,7 @@ impl Output {
                 Part::Bytes(bytes) => bytes.len(),
                 Part::File { file, position, len } => {
                     let len = *len as usize;
-                    if len > FILE_COPIED_MAX || len > scratch.len() - used {
+                    if len > self.copied_max(index) || len > scratch.len() - used {
                         break;
                     }
                     let buffer = &mut scratch[used..used + len];
@@ -201,19 +214,18 @@ impl Output {
         pieces: usize,
     ) -> io::Result<usize> {
         let mut unused = scratch;
-        let slices: SmallVec<[IoSlice<'_>; PIECES_INLINE]> = self
-            .parts
-            .iter()
-            .take(pieces)
-            .map(|part| match part {
+        // Not collected: what is inline would be moved, all of it.
+        let mut slices = SmallVec::<[IoSlice<'_>; PIECES_INLINE]>::new();
+        for part in self.parts.iter().take(pieces) {
+            slices.push(match part {
                 Part::Bytes(bytes) => IoSlice::new(bytes),
                 Part::File { len, .. } => {
                     let (piece, rest) = unused.split_at(*len as usize);
                     unused = rest;
                     IoSlice::new(piece)
                 }
-            })
-            .collect();
+            });
+        }
         let mut flags = SendFlags::NOSIGNAL;
         if pieces < self.parts.len() {
             flags |= SendFlags::MORE;
@@ -237,10 +249,12 @@ impl Output {
                 Part::File { position, len, .. } => {
                     *position += taken as u64;
                     *len -= u32::try_from(taken).expect("at most the length of the part");
+                    self.taken = Some(taken);
                 }
             }
             if taken == size {
                 self.parts.pop_front();
+                self.taken = None;
                 self.warm = 0;
             }
         }
@@ -268,3 +282,6 @@ fn send_file(
         sent => Ok(sent),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -129,20 +129,29 @@ fn what_is_on_the_disk_only_is_read_before_it_is_sent() {
     let service = Service::with_file(Options::default(), Some(file));
     let mut peer = service.peer();
     let Some(evicted) = evicted else { return };
+    // A disk that is quick may be done with one page before the look at it is over, but not with each of many.
+    let short: Vec<_> = (0..30).map(|n| (n * 250_000, 1_000)).collect();
     // Long ones in one piece and in several, short ones, and a long one with a short rest.
     for ranges in [
         &[(3, SIZE as u32 - 3)][..],
         &[(0, 100), (1_000_000, 70_000), (5_000_000, 1_500_000), (2_000_000, 4_000)],
-        &[(4_000_000, 1_000)],
+        &short,
         &[(6_000_000, (1 << 20) + 1_000)],
     ] {
-        check(&mut peer, &contents, ranges);
-        let before = service.counters().cold_reads;
-        check(&mut peer, &contents, ranges);
-        assert_eq!(service.counters().cold_reads, before, "it is in memory: {ranges:?}");
-        evict(&evicted);
-        check(&mut peer, &contents, ranges);
-        assert!(service.counters().cold_reads > before, "nothing was waited for: {ranges:?}");
+        let mut reads = || {
+            check(&mut peer, &contents, ranges);
+            // What the last answer needed is counted once it has left, and before the next one is made.
+            assert_eq!(peer.ask(&Ask::Echo(b"counted")), b"counted");
+            service.counters().cold_reads
+        };
+        let before = reads();
+        assert_eq!(reads(), before, "it is in memory: {ranges:?}");
+        // The system may keep pages that it is at work on, whatever it is advised.
+        let was_read = (0..10).any(|_| {
+            evict(&evicted);
+            reads() > before
+        });
+        assert!(was_read, "nothing was waited for: {ranges:?}");
     }
 }
 

@@ -14,8 +14,8 @@ use std::{
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use dohle_net::{
-    ConnectionContext, Counters, Handler, ListenerSpec, Options, Outcome, Part, Reply, Response,
-    Server,
+    ConnectionContext, Counters, Frames, Handler, ListenerSpec, Options, Outcome, Part, Reply,
+    Response, Server,
 };
 
 /// Nothing in these tests takes this long unless it is broken.
@@ -53,6 +53,8 @@ pub(crate) enum Ask<'a> {
     Ranges(&'a [(u64, u32)]),
     /// The thread of the connection and the name of its listener.
     Where,
+    /// The same bytes behind one that says how many of these were handled together.
+    Together(&'a [u8]),
     /// A bug in the handler.
     Panic,
 }
@@ -86,8 +88,32 @@ impl Handler for Obedient {
         Session(Arc::clone(&self.seen))
     }
 
-    fn handle(&self, connection: &ConnectionContext, _: &mut Session, mut frame: Bytes) -> Reply {
+    fn handle(
+        &self,
+        connection: &ConnectionContext,
+        _: &mut Session,
+        frame: Bytes,
+        frames: &mut Frames<'_>,
+    ) {
         self.seen.handled.fetch_add(1, SeqCst);
+        if !frame.starts_with(b"t") {
+            return frames.reply(self.reply_to(connection, frame));
+        }
+        let mut together = vec![frame];
+        while let Some(frame) = frames.take_if(|frame| frame.starts_with(b"t")) {
+            self.seen.handled.fetch_add(1, SeqCst);
+            together.push(frame);
+        }
+        for frame in &together {
+            let count = u8::try_from(together.len()).expect("a bounded number");
+            let reply = [&[count], frame.get(1..).unwrap_or_default()].concat();
+            frames.reply(Reply::Now(answer(&reply)));
+        }
+    }
+}
+
+impl Obedient {
+    fn reply_to(&self, connection: &ConnectionContext, mut frame: Bytes) -> Reply {
         if frame.is_empty() {
             return Reply::Close;
         }
@@ -129,9 +155,7 @@ impl Handler for Obedient {
             _ => Reply::Close,
         }
     }
-}
 
-impl Obedient {
     fn ranges(&self, mut frame: Bytes) -> Reply {
         let Some(file) = &self.file else { return Reply::Close };
         let (mut parts, mut size) = (Vec::new(), 0);
@@ -165,6 +189,7 @@ impl Ask<'_> {
         let tagged = |tag: u8, bytes: &[u8]| [&[tag], bytes].concat();
         match self {
             Self::Echo(bytes) => tagged(b'e', bytes),
+            Self::Together(bytes) => tagged(b't', bytes),
             Self::After(ms, bytes) => tagged(b'a', &[&ms.to_be_bytes(), *bytes].concat()),
             Self::LastAfter(ms, bytes) => tagged(b'z', &[&ms.to_be_bytes(), *bytes].concat()),
             Self::Silence => tagged(b's', &[]),

@@ -8,7 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dohle_net::{ConnectionContext, Handler, ListenerSpec, Options, Reply, Server, StartError};
+use dohle_net::{
+    ConnectionContext, Frames, Handler, ListenerSpec, Options, Reply, Server, StartError,
+};
 
 use crate::kit::{Ask, Service, eventually, local};
 
@@ -19,8 +21,8 @@ impl Handler for Mute {
 
     fn open(&self, _: &ConnectionContext) {}
 
-    fn handle(&self, _: &ConnectionContext, (): &mut (), _: bytes::Bytes) -> Reply {
-        Reply::Nothing
+    fn handle(&self, _: &ConnectionContext, (): &mut (), _: bytes::Bytes, frames: &mut Frames<'_>) {
+        frames.reply(Reply::Nothing);
     }
 }
 
@@ -88,8 +90,14 @@ fn a_dual_stack_listener_gives_ipv4_peers_as_ipv4() {
         fn open(&self, connection: &ConnectionContext) {
             assert!(connection.peer.is_ipv4());
         }
-        fn handle(&self, _: &ConnectionContext, (): &mut (), frame: bytes::Bytes) -> Reply {
-            Reply::Now(dohle_net::Response::new(frame))
+        fn handle(
+            &self,
+            _: &ConnectionContext,
+            (): &mut (),
+            frame: bytes::Bytes,
+            frames: &mut Frames<'_>,
+        ) {
+            frames.reply(Reply::Now(dohle_net::Response::new(frame)));
         }
     }
     let address = "[::]:0".parse().expect("an address");

@@ -116,3 +116,38 @@ fn a_panic_of_the_handler_costs_one_connection() {
     assert_eq!(other.ask(&Ask::Echo(b"after")), b"after");
     eventually("it is counted", || service.counters().connections_closed == 1);
 }
+
+#[test]
+fn frames_that_are_taken_together_are_answered_in_their_order() {
+    let service = Service::start(Options::default());
+    let mut peer = service.peer();
+    let one = |payload: &[u8]| Ask::Together(payload).framed();
+    let sent = [
+        Ask::After(50, b"slow").framed(),
+        one(b"a"),
+        one(b"b"),
+        one(b"c"),
+        Ask::Echo(b"alone").framed(),
+        one(b"d"),
+    ];
+    peer.send_bytes(&sent.concat());
+    for expected in [&b"slow"[..], b"\x03a", b"\x03b", b"\x03c", b"alone", b"\x01d"] {
+        assert_eq!(peer.receive(), expected);
+    }
+    assert_eq!(service.handled(), 6);
+    eventually("all are counted", || service.counters().requests == 6);
+}
+
+#[test]
+fn no_more_frames_are_taken_than_answers_may_wait() {
+    let service = Service::start(Options::default());
+    let mut peer = service.peer();
+    peer.send(&Ask::After(300, b"slow"));
+    eventually("it waits", || service.handled() == 1);
+    peer.send_bytes(&vec![Ask::Together(b"").framed(); 200].concat());
+    assert_eq!(peer.receive(), b"slow");
+    // Behind the slow one there is room for 63, and for 64 without it.
+    let counts: Vec<_> = (0..200).map(|_| peer.receive()).collect();
+    assert_eq!(counts[0], [63]);
+    assert_eq!(counts[63], [64]);
+}
