@@ -50,8 +50,6 @@ pub struct BrokerConfig {
     pub groups: Groups,
     /// The topic of committed offsets.
     pub offsets: Offsets,
-    /// How long a partition remembers a producer that does not write, in milliseconds.
-    pub producer_id_expiration_ms: i32,
     /// When a write is acknowledged, unless its topic says otherwise.
     pub durability: Durability,
     /// Where metrics are served, if they are.
@@ -143,10 +141,12 @@ pub struct MetadataLog {
     pub snapshot_bytes: i64,
     /// Time after which a snapshot is written; 0 means that time does not count.
     pub snapshot_ms: i64,
-    /// Bytes to keep.
-    pub retention_bytes: i64,
-    /// Time to keep.
-    pub retention_ms: i64,
+    /// Bytes of log and snapshots to keep; none if bytes do not count.
+    pub retention_bytes: Option<u64>,
+    /// How long a snapshot is kept behind a newer one; none if time does not count.
+    pub retention_ms: Option<i64>,
+    /// How long files stay that are done with.
+    pub delete_delay_ms: i64,
     /// Time without a record after which the active controller writes an empty one; 0 is never.
     pub idle_ms_max: i32,
 }
@@ -158,6 +158,8 @@ pub struct LogUpkeep {
     pub retention_check_interval_ms: i64,
     /// Time from the start to the first search.
     pub initial_task_delay_ms: i64,
+    /// Time between searches for producers to forget.
+    pub producer_check_interval_ms: i32,
     /// Time between writes of the recovery points.
     pub recovery_checkpoint_interval_ms: i32,
     /// Time between writes of the start offsets.
@@ -291,6 +293,7 @@ impl BrokerConfig {
             logs: LogUpkeep {
                 retention_check_interval_ms: s.long("log.retention.check.interval.ms"),
                 initial_task_delay_ms: s.long("log.initial.task.delay.ms"),
+                producer_check_interval_ms: s.int("producer.id.expiration.check.interval.ms"),
                 recovery_checkpoint_interval_ms: s.int("log.flush.offset.checkpoint.interval.ms"),
                 start_offset_checkpoint_interval_ms: s
                     .int("log.flush.start.offset.checkpoint.interval.ms"),
@@ -315,7 +318,6 @@ impl BrokerConfig {
                 members_max: s.int("group.max.size"),
             },
             offsets: offsets(s),
-            producer_id_expiration_ms: s.int("producer.id.expiration.ms"),
             durability: Durability::of(s.text("dohle.durability")),
             metrics_listener: metrics_listener(s).expect("checked before"),
         }
@@ -406,8 +408,9 @@ fn metadata_log(s: &NodeSettings) -> MetadataLog {
         segment_ms: s.long("metadata.log.segment.ms"),
         snapshot_bytes: s.long("metadata.log.max.record.bytes.between.snapshots"),
         snapshot_ms: s.long("metadata.log.max.snapshot.interval.ms"),
-        retention_bytes: s.long("metadata.max.retention.bytes"),
-        retention_ms: s.long("metadata.max.retention.ms"),
+        retention_bytes: u64::try_from(s.long("metadata.max.retention.bytes")).ok(),
+        retention_ms: Some(s.long("metadata.max.retention.ms")).filter(|ms| *ms >= 0),
+        delete_delay_ms: s.long("internal.metadata.delete.delay.millis"),
         idle_ms_max: s.int("metadata.max.idle.interval.ms"),
     }
 }

@@ -155,6 +155,11 @@ impl Node {
         self.snapshots.last_at = now.instant;
     }
 
+    /// The log now begins at `log_start`: what was below is in a snapshot that is kept.
+    pub fn note_log_start(&mut self, log_start: Offset) {
+        self.raft.note_log_start(log_start);
+    }
+
     /// What was published last.
     pub fn published(&self) -> &Published {
         &self.published

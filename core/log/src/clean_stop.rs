@@ -16,7 +16,8 @@ use serde_json::Value;
 
 use crate::disk::{Disk, IoError, read_file, remove_if_there, replace_file};
 
-const FILE_NAME: &str = ".kafka_cleanshutdown";
+/// The name of the file.
+pub const FILE_NAME: &str = ".kafka_cleanshutdown";
 const FILE_SIZE_MAX: usize = 64 << 10;
 
 /// A directory was left clean.

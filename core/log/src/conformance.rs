@@ -25,6 +25,7 @@ pub fn check<D: Disk>(disk: &D, dir: &Path) {
     names_are_listed_in_order(disk, &dir.join("names"));
     a_rename_replaces(disk, &dir.join("rename"));
     room_ahead_changes_nothing(disk, &dir.join("room"));
+    without_a_cache_the_bytes_are_the_same(disk, &dir.join("cache"));
     a_handle_outlives_its_name(disk, &dir.join("handle"));
     side_files_are_replaced_whole(disk, &dir.join("replace"));
     trees_are_removed(disk, &dir.join("tree"));
@@ -40,9 +41,9 @@ fn make<D: Disk>(disk: &D, dir: &Path) {
 fn bytes_written_are_read<D: Disk>(disk: &D, dir: &Path) {
     make(disk, dir);
     let file = disk.open(&dir.join("f"), OpenMode::Create).unwrap();
-    file.write_all_at(&mut [IoSlice::new(b"hello")], 0).unwrap();
-    file.write_all_at(&mut [IoSlice::new(b"J")], 0).unwrap();
-    file.write_all_at(&mut [IoSlice::new(b"end")], 8).unwrap();
+    file.write_all_at(&[IoSlice::new(b"hello")], 0).unwrap();
+    file.write_all_at(&[IoSlice::new(b"J")], 0).unwrap();
+    file.write_all_at(&[IoSlice::new(b"end")], 8).unwrap();
     file.sync().unwrap();
     disk.sync_dir(dir).unwrap();
     let mut buffer = [1; 16];
@@ -65,8 +66,8 @@ fn vectors_are_written_in_order<D: Disk>(disk: &D, dir: &Path) {
     let file = disk.open(&dir.join("f"), OpenMode::Create).unwrap();
     // More parts than any system takes in one call.
     let parts = (0..3_000_u32).map(u32::to_be_bytes).collect::<Vec<_>>();
-    let mut slices = parts.iter().map(|part| IoSlice::new(part)).collect::<Vec<_>>();
-    file.write_all_at(&mut slices, 2).unwrap();
+    let slices = parts.iter().map(|part| IoSlice::new(part)).collect::<Vec<_>>();
+    file.write_all_at(&slices, 2).unwrap();
     let mut bytes = vec![0; 12_000];
     file.read_exact_at(&mut bytes, 2).unwrap();
     assert_eq!(bytes, parts.concat());
@@ -77,7 +78,7 @@ fn vectors_are_written_in_order<D: Disk>(disk: &D, dir: &Path) {
 fn a_size_can_be_set<D: Disk>(disk: &D, dir: &Path) {
     make(disk, dir);
     let file = disk.open(&dir.join("f"), OpenMode::Create).unwrap();
-    file.write_all_at(&mut [IoSlice::new(b"0123456789")], 0).unwrap();
+    file.write_all_at(&[IoSlice::new(b"0123456789")], 0).unwrap();
     file.truncate(4).unwrap();
     file.truncate(6).unwrap();
     assert_eq!(read_file(disk, &dir.join("f"), 100).unwrap().unwrap(), b"0123\0\0");
@@ -118,7 +119,7 @@ fn a_rename_replaces<D: Disk>(disk: &D, dir: &Path) {
     make(disk, dir);
     for (name, bytes) in [("old", b"old"), ("new", b"new")] {
         let file = disk.open(&dir.join(name), OpenMode::Create).unwrap();
-        file.write_all_at(&mut [IoSlice::new(bytes)], 0).unwrap();
+        file.write_all_at(&[IoSlice::new(bytes)], 0).unwrap();
     }
     disk.rename(&dir.join("new"), &dir.join("old")).unwrap();
     assert_eq!(read_file(disk, &dir.join("old"), 9).unwrap().unwrap(), b"new");
@@ -130,12 +131,24 @@ fn a_rename_replaces<D: Disk>(disk: &D, dir: &Path) {
     assert_eq!(disk.list(dir).unwrap().len(), 1);
 }
 
+fn without_a_cache_the_bytes_are_the_same<D: Disk>(disk: &D, dir: &Path) {
+    make(disk, dir);
+    let file = disk.open(&dir.join("f"), OpenMode::Create).unwrap();
+    file.write_all_at(&[IoSlice::new(b"synced")], 0).unwrap();
+    file.sync().unwrap();
+    file.write_all_at(&[IoSlice::new(b", not")], 6).unwrap();
+    file.drop_cache().unwrap();
+    assert_eq!(read_file(disk, file.path(), 99).unwrap().unwrap(), b"synced, not");
+    disk.open(file.path(), OpenMode::Read).unwrap().drop_cache().unwrap();
+    assert_eq!(read_file(disk, file.path(), 99).unwrap().unwrap(), b"synced, not");
+}
+
 fn room_ahead_changes_nothing<D: Disk>(disk: &D, dir: &Path) {
     make(disk, dir);
     let file = disk.open(&dir.join("f"), OpenMode::Create).unwrap();
-    file.write_all_at(&mut [IoSlice::new(b"hello")], 0).unwrap();
+    file.write_all_at(&[IoSlice::new(b"hello")], 0).unwrap();
     file.reserve(5, 1 << 20).unwrap();
-    file.write_all_at(&mut [IoSlice::new(b" there")], 5).unwrap();
+    file.write_all_at(&[IoSlice::new(b" there")], 5).unwrap();
     file.truncate(11).unwrap();
     assert_eq!(read_file(disk, &dir.join("f"), 99).unwrap().unwrap(), b"hello there");
 }
@@ -143,7 +156,7 @@ fn room_ahead_changes_nothing<D: Disk>(disk: &D, dir: &Path) {
 fn a_handle_outlives_its_name<D: Disk>(disk: &D, dir: &Path) {
     make(disk, dir);
     let file = disk.open(&dir.join("f"), OpenMode::Create).unwrap();
-    file.write_all_at(&mut [IoSlice::new(b"x")], 0).unwrap();
+    file.write_all_at(&[IoSlice::new(b"x")], 0).unwrap();
     disk.remove(&dir.join("f")).unwrap();
     let clone = file.clone();
     drop(file);

@@ -20,7 +20,7 @@ use dohle_base::Timestamp;
 /// Why a disk call failed: what was tried, on which path, and what the system said.
 ///
 /// After a failed `sync` the log directory is dead: what was written may be gone although a later
-/// `sync` succeeds.
+/// `sync` succeeds and a read still finds it, in the system's cache.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{operation} {}: {kind}{}", path.display(), errno.map_or(String::new(), |e| format!(" (errno {e})")))]
 pub struct IoError {
@@ -51,6 +51,8 @@ pub enum Operation {
     Reserve,
     /// Making a file's bytes durable.
     Sync,
+    /// Letting go of what is cached of a file.
+    DropCache,
     /// Making a directory's names durable.
     SyncDir,
     /// Renaming.
@@ -75,6 +77,7 @@ impl std::fmt::Display for Operation {
             Self::Truncate => "truncate",
             Self::Reserve => "reserve room in",
             Self::Sync => "sync",
+            Self::DropCache => "drop the cache of",
             Self::SyncDir => "sync directory",
             Self::Rename => "rename",
             Self::Remove => "remove",
@@ -261,6 +264,15 @@ pub trait DiskFile: Clone + Send + Sync + 'static {
     /// After any the directory is dead.
     fn sync(&self) -> Result<(), IoError>;
 
+    /// Lets go of what the system caches of the file: what is read next comes from the disk, but for
+    /// bytes that are yet to be written there. A disk without a cache has nothing to do.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn drop_cache(&self) -> Result<(), IoError> {
+        Ok(())
+    }
+
     /// The path under which the file was opened.
     fn path(&self) -> &Path;
 
@@ -290,23 +302,25 @@ pub trait DiskFile: Clone + Send + Sync + 'static {
         Err(IoError::of_kind(Operation::Read, self.path(), ErrorKind::UnexpectedEof))
     }
 
-    /// Writes all of `buffers`, which it uses up, from `position` on. One call unless the system
-    /// writes less than it was given.
+    /// Writes all of `buffers` from `position` on. One call unless the system writes less than it was
+    /// given.
     ///
     /// # Errors
     /// As `write_at`; some bytes may have been written.
-    fn write_all_at(
-        &self,
-        mut buffers: &mut [IoSlice<'_>],
-        mut position: u64,
-    ) -> Result<(), IoError> {
-        while buffers.iter().any(|buffer| !buffer.is_empty()) {
-            let written = self.write_at(buffers, position)?;
-            if written == 0 {
+    fn write_all_at(&self, buffers: &[IoSlice<'_>], position: u64) -> Result<(), IoError> {
+        let size = buffers.iter().map(|buffer| buffer.len()).sum::<usize>();
+        let mut written = if size == 0 { 0 } else { self.write_at(buffers, position)? };
+        let (mut copy, mut done) = (Vec::new(), 0);
+        while written < size {
+            if written == done {
                 return Err(IoError::of_kind(Operation::Write, self.path(), ErrorKind::WriteZero));
             }
-            position += written as u64;
-            IoSlice::advance_slices(&mut buffers, written);
+            done = written;
+            copy.clear();
+            copy.extend_from_slice(buffers);
+            let mut rest = &mut copy[..];
+            IoSlice::advance_slices(&mut rest, done);
+            written += self.write_at(rest, position + done as u64)?;
         }
         Ok(())
     }
@@ -334,6 +348,17 @@ pub fn read_file<D: Disk>(
     Ok(Some(bytes))
 }
 
+/// From now on what is read of a file is what the disk has of it, as after a start of the machine:
+/// what a failed sync has left in the system's cache alone is gone.
+///
+/// # Errors
+/// What had to be written first could not be, or the system does not say what the disk has.
+pub(crate) fn turn_to_disk<F: DiskFile>(file: &F) -> Result<(), IoError> {
+    // The cache keeps what is to be written.
+    file.sync()?;
+    file.drop_cache()
+}
+
 /// Puts `bytes` in the place of a file, durably and in one step: after a power cut there is the old
 /// file or the new one, whole.
 ///
@@ -356,7 +381,7 @@ pub(crate) fn write_beside<D: Disk>(
 ) -> Result<D::File, IoError> {
     let file = disk.open(&beside(path), OpenMode::Create)?;
     file.truncate(0)?;
-    file.write_all_at(&mut [IoSlice::new(bytes)], 0)?;
+    file.write_all_at(&[IoSlice::new(bytes)], 0)?;
     Ok(file)
 }
 

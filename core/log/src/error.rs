@@ -145,7 +145,7 @@ pub enum DamageReason {
     /// The log ends before what was made durable.
     #[error("the log ends at offset {end}, and was durable up to {durable}")]
     Lost {
-        /// Up to where it was durable, by the checkpoint.
+        /// Up to where it was durable, by the checkpoint or the write-ahead log.
         durable: Offset,
         /// Where it ends.
         end: Offset,

@@ -13,19 +13,21 @@
 //! After a plan fails its log directory is dead: nothing of it may be acknowledged any more, and
 //! the plan must not be run again.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use dohle_base::{LeaderEpoch, Offset, TopicId};
 
 use crate::{
+    aborts::AbortsWrite,
     checkpoint,
+    config::LogConfig,
     disk::{self, Disk, DiskFile, IoError, OpenMode},
     error::LogError,
     log::Log,
     names::{FileKind, SegmentFile},
     partition_metadata,
     producer_state::snapshot,
-    segment::{Dir, SavedIndexes},
+    segment::{Dir, SavedIndexes, Segment},
 };
 
 /// How many bytes of a log a start after a crash may have to read because the side files are older
@@ -39,6 +41,12 @@ pub struct FlushPlan<D: Disk> {
     dir: Dir<D>,
     /// Side files of the segment that is written.
     writes: Vec<SideWrite>,
+    /// Indexes of aborted transactions that there was no room for.
+    aborts: Vec<AbortsWrite>,
+    /// Sealed segments without indexes, which there was no room for, and their bytes.
+    /// None if they are left out.
+    unindexed: Option<Vec<(Offset, u32)>>,
+    config: Arc<LogConfig>,
     /// The file of epochs, if it is to be replaced.
     epochs: Option<String>,
     /// Whose the directory is, if it does not say so durably.
@@ -72,6 +80,8 @@ pub struct Flushed {
     epoch: LeaderEpoch,
     /// Whether the files are then as a clean stop leaves them.
     closes: bool,
+    /// Whether all sealed segments have their indexes.
+    is_indexed: bool,
     sides: Option<SideFiles>,
 }
 
@@ -81,6 +91,8 @@ struct SideFiles {
     saved: SidesSaved,
     indexes: SavedIndexes,
     snapshot: Option<Offset>,
+    /// The oldest snapshot that a start may still want.
+    needed: Offset,
 }
 
 /// How far the side files go of the segment that is written.
@@ -121,11 +133,18 @@ impl<D: Disk> FlushPlan<D> {
         self.logs.clear();
     }
 
+    /// Leaves out indexes that sealed segments lack: to make one takes as long as to read a segment's heads.
+    pub fn leave_out_indexes(&mut self) {
+        self.unindexed = None;
+    }
+
     /// Leaves out the side files, for which a full disk has no room. What is then synced is all that
     /// makes the batches durable, but a start after a crash must read them: the recovery point stays,
     /// see [`Log::give_up_flush`].
     pub fn leave_out_sides(&mut self) {
         self.writes.clear();
+        self.aborts.clear();
+        self.unindexed = None;
         (self.epochs, self.topic) = (None, None);
         self.obsolete.clear();
     }
@@ -139,9 +158,12 @@ impl<D: Disk> FlushPlan<D> {
             log.sync()?;
         }
         let written = self.writes.iter().map(|write| self.dir.path().join(write.file.name()));
+        let aborts = self.aborts.iter().map(|write| self.dir.file(write.base, FileKind::TxnIndex));
         let epochs = self.epochs.as_ref().map(|_| disk::beside(&self.epochs_path()));
         let owner = self.topic.map(|_| self.dir.path().join(partition_metadata::FILE_NAME));
-        for side in written.chain(epochs).chain(owner).chain(self.sides.iter().cloned()) {
+        for side in
+            written.chain(aborts).chain(epochs).chain(owner).chain(self.sides.iter().cloned())
+        {
             match self.dir.disk.open(&side, OpenMode::Read) {
                 Ok(file) => file.sync()?,
                 // Retention or truncation was faster.
@@ -168,13 +190,42 @@ impl<D: Disk> FlushPlan<D> {
     /// # Errors
     /// `Io`; the recovery point stays where it is.
     pub fn write(&mut self) -> Result<(), IoError> {
-        unless_gone(self.write_sides()).map(|_| ())
+        unless_gone(self.write_sides())?;
+        self.done.is_indexed = self.write_indexes()?;
+        Ok(())
+    }
+
+    /// Makes the indexes of sealed segments that lack them; `false` if they are left out or there is no
+    /// room: they can wait.
+    fn write_indexes(&mut self) -> Result<bool, IoError> {
+        let Some(unindexed) = self.unindexed.take() else { return Ok(false) };
+        for (base, size) in unindexed {
+            let kinds = [FileKind::OffsetIndex, FileKind::TimeIndex];
+            match Segment::index_anew(&self.dir, (base, size), &self.config) {
+                Ok(()) => {
+                    self.sides.extend(kinds.map(|kind| self.dir.file(base, kind)));
+                    self.sync_dir = true;
+                }
+                Err(LogError::Io(error)) if error.is_full() => {
+                    // A part of one would be taken for the whole.
+                    kinds.iter().try_for_each(|kind| self.dir.remove(base, *kind))?;
+                    return Ok(false);
+                }
+                // Retention or truncation was faster.
+                Err(LogError::Io(error)) if error.is_not_found() => {}
+                Err(LogError::Io(error)) => return Err(error),
+                // Damaged since: whoever reads it finds that out.
+                Err(_) => return Ok(false),
+            }
+        }
+        Ok(true)
     }
 
     fn write_sides(&mut self) -> Result<(), IoError> {
         for SideWrite { file, position, bytes } in &self.writes {
             self.dir.write_at(file.base, file.kind, bytes, *position as u64)?;
         }
+        self.aborts.iter().try_for_each(|write| write.run(&self.dir))?;
         let Dir { disk, path } = &self.dir;
         if let Some(text) = &self.epochs {
             disk::write_beside(disk, &self.epochs_path(), text.as_bytes())?;
@@ -222,26 +273,33 @@ impl<D: Disk> Log<D> {
     /// The log is closed since a write failed.
     pub fn begin_flush(&mut self) -> Result<Option<FlushPlan<D>>, LogError> {
         self.check_usable()?;
-        if self.recovery_point >= self.log_end && !self.names_changed {
+        let aborts = self.segments.iter().filter_map(Segment::begin_save_aborts);
+        let aborts = aborts.collect::<Vec<_>>();
+        if self.recovery_point >= self.log_end && !self.names_changed && aborts.is_empty() {
             return Ok(None);
         }
         let first = self.floor(self.recovery_point);
+        self.closed_planned |= std::mem::take(&mut self.closed_unflushed);
         let mut plan = FlushPlan {
             dir: self.dir.clone(),
             writes: Vec::new(),
+            sync_dir: std::mem::take(&mut self.names_changed) || !aborts.is_empty(),
+            aborts,
+            unindexed: Some(self.unindexed()),
+            config: Arc::clone(&self.config),
             epochs: self.unsaved_epochs.then(|| checkpoint::epochs_text(self.epochs.entries())),
             topic: self.unsaved_topic,
             obsolete: Vec::new(),
             logs: Vec::new(),
             sides: Vec::new(),
-            sync_dir: std::mem::take(&mut self.names_changed),
             sync_parent: std::mem::take(&mut self.parent_changed),
-            needs_volume: std::mem::take(&mut self.closed_unflushed),
+            needs_volume: self.closed_planned,
             done: Flushed {
                 end: self.log_end,
                 truncations: self.truncations,
                 epoch: self.epochs.latest(),
                 closes: false,
+                is_indexed: false,
                 sides: None,
             },
         };
@@ -252,7 +310,16 @@ impl<D: Disk> Log<D> {
         if active.size.saturating_sub(saved) >= SIDE_INTERVAL {
             self.plan_sides(&mut plan);
         }
-        for segment in self.segments.iter().skip(first).filter(|s| !s.is_unwritten()) {
+        for (index, segment) in self.segments.iter_mut().enumerate() {
+            let is_sealed = segment.indexes.is_none();
+            // Also of one whose batches were synced when it was written still.
+            if is_sealed && (std::mem::take(&mut segment.unsynced_indexes) || index >= first) {
+                plan.sides.push(self.dir.file(segment.base, FileKind::OffsetIndex));
+                plan.sides.push(self.dir.file(segment.base, FileKind::TimeIndex));
+            }
+            if index < first || segment.is_unwritten() {
+                continue;
+            }
             match segment.open_file() {
                 Some(file) => plan.logs.push(file.clone()),
                 None => plan.sides.push(self.dir.file(segment.base, FileKind::Log)),
@@ -260,12 +327,13 @@ impl<D: Disk> Log<D> {
             if segment.has_aborts {
                 plan.sides.push(self.dir.file(segment.base, FileKind::TxnIndex));
             }
-            if segment.indexes.is_none() {
-                plan.sides.push(self.dir.file(segment.base, FileKind::OffsetIndex));
-                plan.sides.push(self.dir.file(segment.base, FileKind::TimeIndex));
-            }
         }
         Ok(Some(plan))
+    }
+
+    fn unindexed(&self) -> Vec<(Offset, u32)> {
+        let lacking = self.segments.iter().filter(|segment| segment.lacks_indexes);
+        lacking.map(|segment| (segment.base, segment.size)).collect()
     }
 
     /// Adds what of the indexes is not in their files yet, and the producers' state.
@@ -282,17 +350,21 @@ impl<D: Disk> Log<D> {
         write(FileKind::TimeIndex, base, indexes.times.bytes(), saved.times);
         let end = self.producers.end();
         let is_news = self.snapshots.last().is_none_or(|last| *last < end) && end > self.log_start;
+        // A start needs one at its recovery point or before, and does not hear of this flush before the
+        // whole directory is flushed.
+        let needed = self.snapshots.range(..=self.recovery_point).next_back().copied();
+        let needed = needed.unwrap_or(Offset::ZERO);
         if is_news {
             write(FileKind::Snapshot, end, &snapshot::encode(&self.producers), 0);
             let begins_segment = |offset| self.segments.iter().any(|s| s.base == offset);
-            let former = self.snapshots.iter().copied();
+            let former = self.snapshots.range(..needed).copied();
             plan.obsolete = former.filter(|offset| !begins_segment(*offset)).collect();
         }
         plan.sync_dir = true;
         let snapshot = is_news.then_some(end);
         let indexes = indexes.sizes();
         let saved = SidesSaved { base, size: segment.size };
-        plan.done.sides = Some(SideFiles { saved, indexes, snapshot });
+        plan.done.sides = Some(SideFiles { saved, indexes, snapshot, needed });
     }
 
     /// Notes that a plan has run.
@@ -301,14 +373,20 @@ impl<D: Disk> Log<D> {
             return;
         }
         self.recovery_point = self.recovery_point.max(done.end);
+        self.closed_planned = false;
         self.unsaved_epochs &= done.epoch != self.epochs.latest();
         self.unsaved_topic = None;
+        self.segments.iter_mut().for_each(|segment| segment.finish_save_aborts(done.end));
+        if done.is_indexed {
+            self.segments.iter_mut().for_each(|segment| segment.lacks_indexes = false);
+        }
         self.as_closed |= done.closes && done.end == self.log_end;
         let Some(sides) = done.sides else { return };
         self.sides_saved = sides.saved;
         if let Some(newest) = sides.snapshot {
             let segments = &self.segments;
-            self.snapshots.retain(|at| *at > newest || segments.iter().any(|s| s.base == *at));
+            let is_kept = |at| at >= sides.needed || segments.iter().any(|s| s.base == at);
+            self.snapshots.retain(|at| is_kept(*at));
             self.snapshots.insert(newest);
         }
         let segment = self.segments.iter_mut().find(|segment| segment.base == sides.saved.base);
@@ -322,7 +400,9 @@ impl<D: Disk> Log<D> {
     pub fn give_up_flush(&mut self) {
         self.names_changed = true;
         self.parent_changed = true;
-        self.closed_unflushed = true;
+        for segment in self.segments.iter_mut().filter(|segment| segment.indexes.is_none()) {
+            segment.unsynced_indexes = true;
+        }
     }
 
     /// Makes all that is in the log durable, here and now.
@@ -343,6 +423,9 @@ impl<D: Disk> Log<D> {
     /// # Errors
     /// `Io`: an index is missing there.
     pub fn abandon(mut self) -> Result<(), LogError> {
+        for segment in &self.segments {
+            segment.begin_save_aborts().map_or(Ok(()), |write| write.run(&self.dir))?;
+        }
         let segment = self.segments.last_mut().expect("a log has at least one segment");
         if !segment.is_unwritten() {
             segment.write_indexes(&self.dir)?;

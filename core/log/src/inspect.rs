@@ -10,6 +10,7 @@
 //! | `.log`, `.checkpoint` | [`Batches`] |
 //! | `.index`, `.timeindex`, `.txnindex` | [`IndexEntries`] |
 //! | `.snapshot` | [`producers`] |
+//! | `dohle.wal` | [`WalFrames`](crate::wal::WalFrames) |
 
 mod batches;
 mod indexes;

@@ -17,17 +17,21 @@ pub mod clean_stop;
 pub mod conformance;
 pub mod disk;
 pub mod inspect;
+pub mod offline;
 pub mod partition_metadata;
 pub mod sim;
 pub mod wal;
 
-mod active;
+mod aborts;
+mod append;
+mod behind;
 mod clean;
 mod config;
 mod deleted;
 mod epoch_cache;
 mod error;
 mod flush;
+mod gaps;
 mod load;
 mod log;
 mod lookup;
@@ -47,10 +51,11 @@ mod search;
 mod segment;
 mod split;
 mod time_index;
+mod times;
 mod truncate;
 mod txn_index;
 
-pub use active::{Appended, Origin};
+pub use append::{Appended, Origin, Results};
 pub use clean::{
     CleanError, CleanMemory, CleanPlan, CleanStats, Cleaned, Cleaning, Dirtiness, Pace, Replacement,
 };
@@ -65,6 +70,6 @@ pub use lookup::TimestampOffset;
 pub use names::{DirNameError, DirRole, PartitionDir, is_topic_name};
 pub use producer_state::{ProducerBatch, ProducerState};
 pub use read::{ReadRange, Slice};
-pub use recover::{Cut, OnDamage, OpenLog, Recovery};
+pub use recover::{Cut, OnDamage, OpenLog, Recovery, Synced};
 pub use retention::{Expired, ExpiryReason};
 pub use txn_index::AbortedTransaction;

@@ -59,7 +59,8 @@ pub struct Log<D: Disk> {
     pub(crate) deleted: Deleted,
     /// Up to where it has been cleaned; 0 if it never was. May be stale: see `first_dirty`.
     pub(crate) cleaned_to: Offset,
-    /// The sealed segment whose file is open for readers: a partition holds two files at most.
+    /// The sealed segment whose file is open, for readers or until it is flushed: a partition holds two
+    /// files at most.
     pub(crate) sealed_open: Option<Offset>,
     /// Whether names were made or removed since the directory was synced.
     pub(crate) names_changed: bool,
@@ -72,6 +73,8 @@ pub struct Log<D: Disk> {
     pub(crate) sides_saved: SidesSaved,
     /// Whether files were closed with something in them that was not flushed.
     pub(crate) closed_unflushed: bool,
+    /// Whether the flush that is planned makes up for such, and has not done it yet.
+    pub(crate) closed_planned: bool,
     /// How often the log was truncated: a flush begun before says nothing about what came after.
     pub(crate) truncations: u64,
     /// Whether a write left something that could not be cut off.
@@ -115,6 +118,12 @@ impl<D: Disk> Log<D> {
     /// Bytes of all batches, those before the log start that are still there included.
     pub fn size(&self) -> u64 {
         self.segments.iter().map(|segment| u64::from(segment.size)).sum()
+    }
+
+    /// Bytes that a log has which starts at `start`: segments wholly before count no more.
+    pub fn size_from(&self, start: Offset) -> u64 {
+        let left = self.segments.iter().skip(self.floor(start));
+        left.map(|segment| u64::from(segment.size)).sum()
     }
 
     /// How many segments there are; at least one.
@@ -198,7 +207,14 @@ impl<D: Disk> Log<D> {
         self.producers.oldest_transaction()
     }
 
-    /// Forgets producers that have not written for long. Says how many.
+    /// A time before which no producer has last written that [`Log::expire_producers`] would forget;
+    /// `None` if there is no producer.
+    pub fn oldest_producer(&self) -> Option<Timestamp> {
+        self.producers.oldest()
+    }
+
+    /// Forgets producers that have not written for long. Says how many. Looks at each only if one may
+    /// be so old.
     pub fn expire_producers(&mut self, now: Timestamp) -> usize {
         self.producers.expire(now, self.config.producer_expiration_ms)
     }

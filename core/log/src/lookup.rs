@@ -76,12 +76,12 @@ impl<D: Disk> Log<D> {
         from: Offset,
         wanted: impl Fn(Timestamp) -> bool,
     ) -> Result<Option<TimestampOffset>, LogError> {
-        let last = self.segments.len() - 1;
         let Some(segment) = self.segments.get_mut(index) else { return Ok(None) };
+        let is_open = segment.open_file().is_some();
         let located = segment.locate(&self.dir, from)?;
         let limit = self.config.decompressed_bytes_max;
         let file = segment.file(&self.dir)?.clone();
-        if index < last {
+        if !is_open {
             segment.release();
         }
         let Some(first) = located else { return Ok(None) };

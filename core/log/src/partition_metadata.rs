@@ -25,15 +25,17 @@ use crate::{
     disk::{Disk, DiskFile, IoError, OpenMode, read_file, replace_file},
 };
 
-pub(crate) const FILE_NAME: &str = "partition.metadata";
+/// The name of the file in a partition's directory.
+pub const FILE_NAME: &str = "partition.metadata";
 const FILE_SIZE_MAX: usize = 4096;
 
 /// What the file says of its directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Owner {
-    pub(crate) topic: TopicId,
+pub struct Owner {
+    /// The topic.
+    pub topic: TopicId,
     /// Whether anything in the directory was ever made durable.
-    pub(crate) is_durable: bool,
+    pub is_durable: bool,
 }
 
 /// The topic of the partition in `dir`; `None` if that was never written.
@@ -45,7 +47,10 @@ pub fn read<D: Disk>(disk: &D, dir: &Path) -> Result<Option<TopicId>, SideFileEr
 }
 
 /// The same, and whether it was written durably.
-pub(crate) fn read_owner<D: Disk>(disk: &D, dir: &Path) -> Result<Option<Owner>, SideFileError> {
+///
+/// # Errors
+/// `Malformed` if the file does not name a topic.
+pub fn read_owner<D: Disk>(disk: &D, dir: &Path) -> Result<Option<Owner>, SideFileError> {
     let path = dir.join(FILE_NAME);
     let bytes = read_file(disk, &path, FILE_SIZE_MAX)?.unwrap_or_default();
     if bytes.iter().all(|byte| *byte == 0) {
@@ -81,7 +86,7 @@ pub(crate) fn write_early<D: Disk>(disk: &D, dir: &Path, topic: TopicId) -> Resu
     }
     let file = disk.open(&dir.join(FILE_NAME), OpenMode::Create)?;
     let bytes = text(topic) + "\n";
-    file.write_all_at(&mut [IoSlice::new(bytes.as_bytes())], 0)?;
+    file.write_all_at(&[IoSlice::new(bytes.as_bytes())], 0)?;
     if file.size()? > bytes.len() as u64 { file.truncate(bytes.len() as u64) } else { Ok(()) }
 }
 

@@ -18,7 +18,7 @@ use dohle_records::{
 };
 
 use crate::{
-    active::Origin,
+    append::Origin,
     config::{CompressionPolicy, LogConfig},
     error::AppendError,
 };

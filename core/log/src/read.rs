@@ -7,10 +7,9 @@ use crate::{
     disk::{Disk, DiskFile, IoError},
     error::{LogError, ReadError},
     log::Log,
-    names::FileKind,
     scan::Head,
     segment::Segment,
-    txn_index::{self, AbortedTransaction},
+    txn_index::AbortedTransaction,
 };
 
 /// Batches in a file. The first one is whole unless a limit forbade it, and begins at `position`;
@@ -111,8 +110,7 @@ impl<D: Disk> Log<D> {
     ) -> Result<Vec<AbortedTransaction>, LogError> {
         let mut aborted = Vec::new();
         for segment in self.segments.iter().skip(self.floor(from)).filter(|s| s.has_aborts) {
-            let path = self.dir.file(segment.base, FileKind::TxnIndex);
-            for entry in txn_index::read(&self.dir.disk, &path)? {
+            for entry in segment.aborts(&self.dir)? {
                 if entry.last_offset >= from && entry.first_offset < up_to {
                     aborted.push(entry);
                 }
@@ -145,10 +143,11 @@ impl<D: Disk> Log<D> {
         }
         let first = self.floor(offset);
         for (index, segment) in self.segments.iter_mut().enumerate().skip(first) {
+            let is_open = segment.open_file().is_some();
             if let Some(head) = segment.locate(&self.dir, offset)? {
                 return Ok(Some((index, head)));
             }
-            if index < last {
+            if index < last && !is_open {
                 segment.release();
             }
         }
@@ -168,15 +167,16 @@ impl<D: Disk> Log<D> {
         Ok(segment.locate(&self.dir, up_to)?.map_or(segment.size, |head| head.position))
     }
 
-    /// Of the sealed segments only the last one read stays open.
-    fn keep_open(&mut self, index: usize) {
+    /// Of the sealed segments only the last one read stays open, or the last one sealed.
+    pub(crate) fn keep_open(&mut self, index: usize) {
         let base = self.segments.get(index).map(|segment| segment.base);
         if index + 1 == self.segments.len() || self.sealed_open == base {
             return;
         }
         if let Some(other) = self.sealed_open.replace(base.unwrap_or(self.log_start)) {
             let index = self.floor(other);
-            if index + 1 < self.segments.len() {
+            if let Some(end) = self.segments.get(index + 1).map(|next| next.base) {
+                self.closed_unflushed |= end > self.recovery_point;
                 self.segments.get_mut(index).into_iter().for_each(Segment::release);
             }
         }

@@ -11,6 +11,8 @@
 //!
 //! Source: interop facts A.9; the second rule is ours, Kafka cuts.
 
+mod damage;
+mod how;
 mod producers;
 mod room;
 
@@ -19,13 +21,14 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 use dohle_base::{Offset, Timestamp, TopicId};
 use dohle_records::Entry;
 
+pub use self::how::{Cut, OnDamage, OpenLog, Recovery, Synced};
 use crate::{
     checkpoint::{self, SideFileError},
     config::LogConfig,
     deleted::Deleted,
     disk::{Disk, DiskFile},
     epoch_cache::{EpochCache, EpochStart},
-    error::{Corruption, DamageReason, LogError, Place},
+    error::{Corruption, DamageReason, LogError},
     flush::SidesSaved,
     load::{self, Found},
     log::Log,
@@ -33,82 +36,16 @@ use crate::{
     partition_metadata::{self, Owner},
     producer_state::Producers,
     recent::Recent,
-    scan::{BatchScan, Head, Scanned, find_valid},
+    scan::{BatchScan, Head, Scanned},
     segment::{Dir, SEGMENT_SIZE_MAX, Segment},
-    split, txn_index,
+    split,
 };
-
-/// What the one who opens a log knows of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OpenLog {
-    /// Whether it was closed before: its directory's clean-stop file says so.
-    pub clean: bool,
-    /// Up to where it is known to be durable, by the checkpoint; 0 if there is none.
-    pub recovery_point: Offset,
-    /// Where it starts, by the checkpoint; 0 if there is none.
-    pub log_start: Offset,
-    /// Up to where it has been cleaned, by the checkpoint; 0 if it never was.
-    pub cleaned_to: Offset,
-    /// What to do about damage that is not a torn tail.
-    pub on_damage: OnDamage,
-    /// The topic that the directory must belong to; its `partition.metadata` is written in time.
-    pub topic_id: Option<TopicId>,
-}
-
-/// What to do about damage that has valid data behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum OnDamage {
-    /// Do not open the log: what is behind the damage may have been acknowledged.
-    #[default]
-    Refuse,
-    /// Cut it off at the damage, as Kafka does, unless it lies before the recovery point. For what
-    /// the page cache may have lost in any order, and is there elsewhere or was not promised.
-    Cut,
-}
-
-/// What opening a log found and did, for the operator.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Recovery {
-    /// Segments that were read as a whole.
-    pub segments_scanned: usize,
-    /// Bytes of them.
-    pub bytes_scanned: u64,
-    /// Where the log was cut, if it was.
-    pub cut: Option<Cut>,
-}
-
-/// Where a log was cut when it was opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cut {
-    /// The file.
-    pub path: PathBuf,
-    /// The first byte that was cut.
-    pub position: u64,
-    /// Bytes that were cut, in this and in later files.
-    pub size: u64,
-    /// Why.
-    pub reason: DamageReason,
-}
 
 /// What comes of an attempt to open a log.
 enum Opened<D: Disk> {
     Log(Box<Log<D>>),
     /// The segment of this base has to be split first.
     Overlong(Offset),
-}
-
-impl Default for OpenLog {
-    /// Nothing is known.
-    fn default() -> Self {
-        Self {
-            clean: false,
-            recovery_point: Offset::ZERO,
-            log_start: Offset::ZERO,
-            cleaned_to: Offset::ZERO,
-            on_damage: OnDamage::Refuse,
-            topic_id: None,
-        }
-    }
 }
 
 impl<D: Disk> Log<D> {
@@ -125,6 +62,9 @@ impl<D: Disk> Log<D> {
         now: Timestamp,
     ) -> Result<Self, LogError> {
         let (dir, config) = (Dir { disk, path: dir }, config.into());
+        if how.distrust_cache {
+            dir.turn_to_disk()?;
+        }
         loop {
             match Self::open_loaded(dir.clone(), Arc::clone(&config), how, now)? {
                 Opened::Log(log) => return Ok(*log),
@@ -143,23 +83,33 @@ impl<D: Disk> Log<D> {
         let is_new = found.is_none();
         let unsaved_topic = if is_new { how.topic_id } else { check_topic(&dir, &how)? };
         // Recovery points and starts of logs are told by topics' names. Before either is written
-        // down for a partition its directory says whose it is: this is one of a former topic.
+        // down for a partition its directory says whose it is: this is one of a former topic. Where
+        // there are no files at all they may be lost.
+        let has_files = found.as_ref().is_some_and(|found| !found.segments.is_empty());
         let mut how = match unsaved_topic {
-            Some(_) if !how.clean => {
+            Some(_) if !how.clean && has_files => {
                 let zero = Offset::ZERO;
                 OpenLog { recovery_point: zero, log_start: zero, cleaned_to: zero, ..how }
             }
             _ => how,
         };
         let found = found.unwrap_or_default();
+        // The last process may not have come to sync what it had written first of all, and its names.
+        let is_unflushed = !how.clean && how.recovery_point == Offset::ZERO;
+        let unsaved_topic = unsaved_topic.or(how.topic_id.filter(|_| is_unflushed && has_files));
         // From where the batches are read again. They are as durable as they were.
         let mut read_from = how.recovery_point;
         if let Some(base) = found.first_without_aborts {
             read_from = if how.clean { base } else { read_from.min(base) };
             how.clean = false;
         }
+        let mut recovery = Recovery::default();
         let epochs = match checkpoint::read_epochs(&dir.disk, dir.path()) {
-            Ok(entries) => EpochCache::from_entries(entries),
+            Ok(entries) => {
+                let epochs = EpochCache::from_entries(entries);
+                recovery.told_epoch = Some(epochs.latest());
+                epochs
+            }
             // The batches tell the epochs, too: read them all.
             Err(SideFileError::Malformed { .. }) => {
                 (how.clean, read_from) = (false, Offset::ZERO);
@@ -167,7 +117,9 @@ impl<D: Disk> Log<D> {
             }
             Err(SideFileError::Io(error)) => return Err(error.into()),
         };
-        let Found { segments, snapshots, unindexed, names_changed, .. } = found;
+        let Found { segments, snapshots, unindexed, mut names_changed, .. } = found;
+        let is_new_segment = segments.last().is_some_and(|last| last.base >= how.recovery_point);
+        names_changed |= !how.clean && is_new_segment;
         let mut log = Self {
             dir,
             config,
@@ -186,13 +138,14 @@ impl<D: Disk> Log<D> {
             sealed_open: None,
             names_changed,
             unsynced_removal: false,
-            parent_changed: is_new,
+            parent_changed: is_new || is_unflushed,
             sides_saved: SidesSaved::default(),
             closed_unflushed: false,
+            closed_planned: false,
             truncations: 0,
             poisoned: false,
             as_closed: how.clean && unindexed.is_empty(),
-            recovery: Recovery::default(),
+            recovery,
         };
         if let Some(base) = log.open_segments(&how, read_from, &unindexed, now)? {
             return Ok(Opened::Overlong(base));
@@ -209,6 +162,12 @@ impl<D: Disk> Log<D> {
         log.as_closed &= last == log.log_end;
         let active = log.active();
         log.sides_saved = SidesSaved { base: active.base, size: active.size };
+        if !how.clean {
+            // It may have been sealed behind the last flush.
+            let before = log.floor(log.recovery_point).checked_sub(1);
+            let before = before.and_then(|index| log.segments.get_mut(index));
+            before.into_iter().for_each(|segment| segment.unsynced_indexes = true);
+        }
         Ok(Opened::Log(Box::new(log)))
     }
 
@@ -224,7 +183,13 @@ impl<D: Disk> Log<D> {
         if self.segments.is_empty() {
             // One for now: a node may have very many logs, and most of them have one.
             self.segments.reserve_exact(1);
-            self.segments.push(Segment::unwritten(how.log_start, &self.config, now));
+            self.segments.push(match how.log_start {
+                // Its name says from now on where the log begins: nothing else does once the log is empty.
+                start if start > Offset::ZERO && start >= how.recovery_point => {
+                    Segment::create(&self.dir, start, &self.config, now)?
+                }
+                start => Segment::unwritten(start, &self.config, now),
+            });
             self.log_end = how.log_start;
             self.names_changed = true;
             self.restore_producers(how.log_start, how.clean)?;
@@ -249,9 +214,19 @@ impl<D: Disk> Log<D> {
             // known to be durable.
             let sure = start.max(how.recovery_point);
             self.remove_snapshots(|offset| offset > sure)?;
+            self.remove_damaged_snapshots(start)?;
+            self.restore_producers(self.known_producers(scan_from, start), false)?;
+            let overlong = self.scan_segments(scan_from, start, how)?;
+            if self.log_end < self.producers.end() {
+                // Possible only where the log's start has left behind what was durable.
+                let end = self.log_end;
+                self.remove_snapshots(|offset| offset > end)?;
+                self.restore_producers(end, false)?;
+            }
+            return Ok(overlong);
         }
-        self.restore_producers(scanned.unwrap_or(self.log_end), how.clean && scanned.is_none())?;
-        if scanned.is_some() { self.scan_segments(scan_from, how) } else { Ok(None) }
+        self.restore_producers(self.log_end, how.clean)?;
+        Ok(None)
     }
 
     /// From which offset on the segments from `index` on are to be read; none if there are none. What
@@ -283,7 +258,12 @@ impl<D: Disk> Log<D> {
         if unindexed.contains(&segment.base) {
             return Ok(None);
         }
-        segment.unseal(dir, config)?;
+        match segment.unseal(dir, config) {
+            Err(LogError::Io(error)) => return Err(error.into()),
+            // Not what a clean stop leaves.
+            Err(_) => return Ok(None),
+            Ok(()) => {}
+        }
         let base = segment.base;
         let entry = segment.indexes.as_ref().and_then(|indexes| indexes.offsets.last());
         let mut end = base;
@@ -309,20 +289,27 @@ impl<D: Disk> Log<D> {
         }
     }
 
-    /// Reads, checks and indexes the segments from `first` on, and cuts where they end. Stops at one
-    /// that has to be split first, and says which.
-    fn scan_segments(&mut self, first: usize, how: &OpenLog) -> Result<Option<Offset>, LogError> {
+    /// Reads, checks and indexes the segments from `first` on, that one from offset `start` on, and cuts
+    /// where they end. Stops at one that has to be split first, and says which.
+    fn scan_segments(
+        &mut self,
+        first: usize,
+        start: Offset,
+        how: &OpenLog,
+    ) -> Result<Option<Offset>, LogError> {
         let known = self.epochs.clone();
         let mut index = first;
         while let Some(segment) = self.segments.get(index) {
-            if segment.size == 0 || index > first {
-                self.producers.advance(segment.base);
+            let (base, is_new) = (segment.base, segment.size == 0 || index > first);
+            if is_new {
+                self.producers.advance(base);
                 self.write_snapshot_if_room()?;
             }
-            let (end, damage) = self.scan_segment(index)?;
+            let expected = if index == first { start } else { base };
+            let (end, damage) = self.scan_segment(index, expected)?;
             self.log_end = end;
             let damage = match damage {
-                None => self.gap_behind(index, end)?,
+                None => self.gap_behind(index, end, how)?,
                 damage => damage,
             };
             if let Some((_, DamageReason::OffsetOverflow { .. })) = damage
@@ -359,37 +346,13 @@ impl<D: Disk> Log<D> {
         Ok(split::is_overlong(&self.dir, base, next)?.then_some(base))
     }
 
-    /// Whether what was between a segment's end and the next one is gone: the name of the next one
-    /// reached the disk, and what was written before it did not.
-    ///
-    /// The cleaner leaves gaps, too. Below the point up to which it went all was durable, so nothing
-    /// is missing there; that point may be behind the truth, so on a compacted topic a gap with data
-    /// behind it is fine as well.
-    fn gap_behind(
-        &mut self,
-        index: usize,
-        expected: Offset,
-    ) -> Result<Option<(u64, DamageReason)>, LogError> {
-        let Some(offset) = self.segments.get(index + 1).map(|next| next.base) else {
-            return Ok(None);
-        };
-        if offset < expected {
-            let path = self.dir.file(offset, FileKind::Log);
-            return Err(Corruption::new(&path, 0, DamageReason::Overlap { end: expected }).into());
-        }
-        let position = self.segments.get(index).map_or(0, |segment| u64::from(segment.size));
-        let is_fine = offset == expected
-            || offset <= self.cleaned_to
-            || (self.config.compacted && self.find_behind(index, position)?.is_some());
-        Ok((!is_fine).then_some((position, DamageReason::Gap { expected, offset })))
-    }
-
     /// Reads one segment, the first one from where its indexes end, to its end or to the first byte
     /// that is wrong; says where the log goes on and what was wrong. Producers, epochs and indexes
-    /// take in what is right.
+    /// take in what is right and new to them. What is read begins at `expected` or behind.
     fn scan_segment(
         &mut self,
         index: usize,
+        mut expected: Offset,
     ) -> Result<(Offset, Option<(u64, DamageReason)>), LogError> {
         let Some(segment) = self.segments.get_mut(index) else { unreachable!("checked by caller") };
         let (dir, config) = (&self.dir, &self.config);
@@ -400,92 +363,37 @@ impl<D: Disk> Log<D> {
             segment.reset(config);
         }
         let start = u64::from(segment.size);
-        let mut expected = if start == 0 { base } else { self.producers.end() };
-        if start > 0 {
-            segment.cut_aborts(dir, expected)?;
-        } else if std::mem::take(&mut segment.has_aborts) {
-            dir.remove(base, FileKind::TxnIndex)?;
-        }
+        let mut aborts = if start > 0 { segment.aborts(dir)? } else { Vec::new() };
+        aborts.retain(|entry| entry.last_offset < self.producers.end());
         self.recovery.segments_scanned += 1;
         self.recovery.bytes_scanned += size.saturating_sub(start);
         let mut scan = BatchScan::new(&file, start, size);
-        loop {
+        let damage = loop {
             let (position, entry) = match scan.next()? {
                 Scanned::Entry(position, entry) => (position, entry),
                 Scanned::Damaged(position, error) => {
-                    return Ok((expected, Some((position, DamageReason::Batch(error)))));
+                    break Some((position, DamageReason::Batch(error)));
                 }
-                Scanned::End => return Ok((expected, None)),
+                Scanned::End => break None,
             };
             let head = match check_entry(&entry, position, base, expected) {
                 Ok(head) => head,
-                Err(reason) => return Ok((expected, Some((position, reason)))),
+                Err(reason) => break Some((position, reason)),
             };
             segment.note(&head, config);
             expected = head.last.next();
             if head.leader_epoch > self.epochs.latest() {
                 self.epochs.assign(EpochStart { epoch: head.leader_epoch, start: head.base });
             }
+            if head.base < self.producers.end() {
+                continue;
+            }
             let ended = self.producers.apply_entry(&entry);
-            if let Some(ended) = ended.filter(|ended| !ended.committed) {
-                let path = dir.file(base, FileKind::TxnIndex);
-                txn_index::append(&dir.disk, &path, &ended.aborted())?;
-                segment.has_aborts = true;
-            }
-        }
-    }
-
-    /// Cuts the log at `position` of a segment, if what is there is a torn tail or the caller wants
-    /// it so. What was durable is never a torn tail.
-    fn cut(
-        &mut self,
-        index: usize,
-        position: u64,
-        reason: DamageReason,
-        how: &OpenLog,
-    ) -> Result<(), LogError> {
-        let base = self.segments.get(index).map_or(self.log_end, |segment| segment.base);
-        let path = self.dir.file(base, FileKind::Log);
-        let valid_at = match reason {
-            // The batch is whole: that is not how a tail is torn.
-            DamageReason::OffsetOrder { .. } | DamageReason::OffsetOverflow { .. } => {
-                Some(Place { path: path.clone(), position })
-            }
-            _ => self.find_behind(index, position)?,
+            aborts.extend(ended.filter(|ended| !ended.committed).map(|ended| ended.aborted()));
         };
-        // What lies before the log's start is needed no more.
-        let needed = self.log_end.max(self.log_start);
-        let synced_to = Some(how.recovery_point).filter(|synced| *synced > needed);
-        if synced_to.is_some() || (valid_at.is_some() && how.on_damage == OnDamage::Refuse) {
-            return Err(Corruption { path, position, reason, valid_at, synced_to }.into());
-        }
-        let later = self.segments.get(index + 1..).unwrap_or_default();
-        let mut size = later.iter().map(|segment| u64::from(segment.size)).sum::<u64>();
-        let segment = self.segments.get_mut(index).expect("it was just scanned");
-        let file = segment.file(&self.dir)?;
-        size += file.size()?.saturating_sub(position);
-        file.truncate(position)?;
-        file.sync()?;
-        self.remove_segments_from(index + 1)?;
-        self.recovery.cut = Some(Cut { path, position, size, reason });
-        Ok(())
-    }
-
-    /// A valid batch behind what the log ends with so far, in the same segment or a later one.
-    fn find_behind(&mut self, index: usize, position: u64) -> Result<Option<Place>, LogError> {
-        let (epoch, expected) = (self.epochs.latest(), self.log_end);
-        let mut start = position + 1;
-        for segment in self.segments.iter_mut().skip(index) {
-            let path = self.dir.file(segment.base, FileKind::Log);
-            let expected = expected.max(segment.base);
-            let file = segment.file(&self.dir)?;
-            let size = file.size()?;
-            if let Some(position) = find_valid(file, (start, size), expected, epoch)? {
-                return Ok(Some(Place { path, position }));
-            }
-            start = 0;
-        }
-        Ok(None)
+        segment.put_aborts(dir, aborts, self.recovery_point)?;
+        self.names_changed |= segment.unsaved_aborts.is_some();
+        Ok((expected, damage))
     }
 
     /// Makes the indexes of a sealed segment again. Damage there is no torn tail.
@@ -519,10 +427,11 @@ impl<D: Disk> Log<D> {
     /// Makes start, epochs, producers and recovery point agree with the log's end.
     fn settle(&mut self, how: &OpenLog, now: Timestamp) -> Result<(), LogError> {
         // What lies before the log's start is needed no more.
-        if self.log_end.max(how.log_start) < how.recovery_point {
+        let durable = self.synced_to(how);
+        if self.log_end.max(how.log_start) < durable {
             let segment = self.active();
             let (path, position) = (self.dir.file(segment.base, FileKind::Log), segment.size);
-            let reason = DamageReason::Lost { durable: how.recovery_point, end: self.log_end };
+            let reason = DamageReason::Lost { durable, end: self.log_end };
             return Err(Corruption::new(&path, position.into(), reason).into());
         }
         if self.log_end < how.log_start {

@@ -3,7 +3,7 @@
 //! A segment goes when all of this holds:
 //! - its end is not above the high watermark, so that the log's start never is;
 //! - its end is not above the log's start, or the log without it still has `retention.bytes`, or
-//!   its youngest record is older than `retention.ms`;
+//!   its youngest record is older than `retention.ms`, by its batches and not by its index alone;
 //! - it is not the empty one that is written. If the one that is written goes, a new one is begun
 //!   first: offsets go on.
 //!
@@ -103,21 +103,28 @@ impl<D: Disk> Log<D> {
             return Ok(Some(ExpiryReason::Bytes));
         }
         let Some(ms_max) = self.config.retention_ms_max else { return Ok(None) };
-        let youngest = self.youngest_of_first()?;
-        let age = now.0.saturating_sub(youngest.0);
-        Ok((age > ms_max).then_some(ExpiryReason::Time { youngest }))
+        let is_too_old = |youngest: Timestamp| now.0.saturating_sub(youngest.0) > ms_max;
+        if !is_too_old(self.youngest_of_first(false)?) {
+            return Ok(None);
+        }
+        // What the index tells is no reason to remove anything.
+        let youngest = self.youngest_of_first(true)?;
+        Ok(is_too_old(youngest).then_some(ExpiryReason::Time { youngest }))
     }
 
-    /// The time from which the first segment's age counts.
-    fn youngest_of_first(&mut self) -> Result<Timestamp, LogError> {
-        let is_written = self.segments.len() == 1;
+    /// The time from which the first segment's age counts; for sure if its batches are to be looked at.
+    fn youngest_of_first(&mut self, for_sure: bool) -> Result<Timestamp, LogError> {
         let first = self.segments.first_mut().expect("a log has at least one segment");
-        let newest = first.newest(&self.dir)?.timestamp;
-        if newest > Timestamp::NONE {
-            return Ok(newest);
+        let newest = match for_sure {
+            true => first.newest_for_sure(&self.dir)?,
+            false => first.newest(&self.dir)?,
+        };
+        if newest.timestamp > Timestamp::NONE {
+            return Ok(newest.timestamp);
         }
+        let is_open = first.open_file().is_some();
         let changed = first.file(&self.dir)?.modified()?;
-        if !is_written {
+        if !is_open {
             first.release();
         }
         Ok(changed.unwrap_or(first.opened_at))

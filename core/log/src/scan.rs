@@ -2,10 +2,14 @@
 //!
 //! Two walks: `HeadScan` reads only what tells offsets and positions, for look-ups of a few
 //! batches; `BatchScan` reads everything, for recovery and replay. Neither trusts a length before it
-//! is checked against the end of the file. Old messages of magic 0 and 1 are walked like batches.
+//! is checked against the end of the file, and what is longer than a chunk gets memory only once its
+//! checksum is right: a length that is wrong may reach to the end of the file. Old messages of magic 0 and 1 are walked like batches.
+
+#[cfg(test)]
+mod tests;
 
 use dohle_base::{LeaderEpoch, Offset, Timestamp};
-use dohle_records::{BatchError, BatchHeader, Entry, EntryPrefix, HEADER_SIZE, MAGIC_V2};
+use dohle_records::{BatchError, BatchHeader, Checksum, Entry, EntryPrefix, HEADER_SIZE, MAGIC_V2};
 
 use crate::{
     disk::{DiskFile, IoError},
@@ -15,9 +19,11 @@ use crate::{
 /// How much a look-up reads at once: as much as lies between two index entries by default.
 const HEADS_SIZE: usize = 4096;
 /// How much recovery reads at once, unless a batch is larger.
-const CHUNK_SIZE: u64 = 1 << 20;
+pub(crate) const CHUNK_SIZE: u64 = 1 << 20;
 /// Where a message of magic 1 has its timestamp.
 const LEGACY_TIMESTAMP: std::ops::Range<usize> = 18..26;
+/// Where a message of magic 0 or 1 says how it is compressed, and in which bits.
+const LEGACY_CODEC: (usize, u8) = (17, 7);
 
 /// What a batch or an old message says about its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +37,8 @@ pub(crate) struct Head {
     pub(crate) last: Offset,
     pub(crate) leader_epoch: LeaderEpoch,
     pub(crate) max_timestamp: Timestamp,
+    /// Whether it is known to have a record at each of its offsets.
+    pub(crate) is_whole: bool,
 }
 
 impl Head {
@@ -53,6 +61,7 @@ impl Head {
                 last: header.last_offset(),
                 leader_epoch: header.partition_leader_epoch(),
                 max_timestamp: header.max_timestamp(),
+                is_whole: is_whole(&header),
             });
         }
         let max_timestamp = match bytes.get(LEGACY_TIMESTAMP).map(TryInto::try_into) {
@@ -63,8 +72,15 @@ impl Head {
         if base.0 < 0 || base.0 == i64::MAX {
             return Err(BatchError::BadOffsets { base_offset: base.0, last_offset_delta: 0 });
         }
-        Ok(Self { position, size, base, last: base, leader_epoch, max_timestamp })
+        let (at, mask) = LEGACY_CODEC;
+        let is_whole = bytes.get(at).is_some_and(|attributes| attributes & mask == 0);
+        Ok(Self { position, size, base, last: base, leader_epoch, max_timestamp, is_whole })
     }
+}
+
+/// Whether a batch has a record at each of its offsets.
+pub(crate) fn is_whole(header: &BatchHeader<'_>) -> bool {
+    i64::from(header.record_count()) == i64::from(header.last_offset_delta()) + 1
 }
 
 /// Walks the heads of batches, reading little.
@@ -131,11 +147,13 @@ pub(crate) struct BatchScan<'a, F> {
     /// Where in the file the buffer's first byte is.
     start: u64,
     chunk_size: u64,
+    /// Whether what does not fit a chunk is read twice, for its checksum first.
+    distrusts_sizes: bool,
 }
 
 /// What lies at the position of a scan.
 pub(crate) enum Scanned<'a> {
-    /// A well-formed batch; its checksum is not looked at yet.
+    /// A well-formed batch; its checksum was looked at only if it is large.
     Entry(u64, Entry<'a>),
     /// Bytes that are none.
     Damaged(u64, BatchError),
@@ -152,7 +170,14 @@ impl<'a, F: DiskFile> BatchScan<'a, F> {
     /// The same, reading so many bytes at once, but not fewer than a head has.
     pub(crate) fn in_chunks(file: &'a F, position: u64, end: u64, chunk_size: u64) -> Self {
         let chunk_size = chunk_size.max(HEADER_SIZE as u64);
-        Self { file, position, end, buffer: Vec::new(), start: position, chunk_size }
+        let (buffer, start) = (Vec::new(), position);
+        Self { file, position, end, buffer, start, chunk_size, distrusts_sizes: true }
+    }
+
+    /// The same where all was checked before, and only heads and markers count: what became of the rest
+    /// since is for readers to find.
+    pub(crate) fn of_checked(file: &'a F, position: u64, end: u64) -> Self {
+        Self { distrusts_sizes: false, ..Self::new(file, position, end) }
     }
 
     pub(crate) fn next(&mut self) -> Result<Scanned<'_>, IoError> {
@@ -186,9 +211,35 @@ impl<'a, F: DiskFile> BatchScan<'a, F> {
             return Ok(Err(error));
         }
         if self.held(self.position, size).is_empty() {
+            if self.distrusts_sizes
+                && size as u64 > self.chunk_size
+                && let Err(error) = self.check_large(size)?
+            {
+                return Ok(Err(error));
+            }
             self.fill(self.chunk_size.max(size as u64))?;
         }
         Ok(Ok(size))
+    }
+
+    /// Whether the checksum is right of the entry of this size at the position; a chunk at a time.
+    fn check_large(&mut self, size: usize) -> Result<Result<(), BatchError>, IoError> {
+        let position = self.position;
+        let mut sum = match Checksum::of(self.held(position, Checksum::HEAD_SIZE)) {
+            Ok(sum) => sum,
+            Err(error) => return Ok(Err(error)),
+        };
+        let end = position + size as u64;
+        while self.position < end {
+            self.fill(self.chunk_size.min(end - self.position))?;
+            if self.buffer.is_empty() {
+                break;
+            }
+            sum.add(&self.buffer);
+            self.position += self.buffer.len() as u64;
+        }
+        self.position = position;
+        Ok(sum.check())
     }
 
     /// The bytes of the file there, if all of them are in the buffer; else none.
@@ -206,56 +257,5 @@ impl<'a, F: DiskFile> BatchScan<'a, F> {
         self.buffer.truncate(read);
         self.start = self.position;
         Ok(())
-    }
-}
-
-/// Looks for a batch that was written behind damage: between `start` and `end`, well-formed, with
-/// the right checksum, with offsets from `expected` on that fit the same segment, made by a leader
-/// of `epoch` or later. Its position, if there is one.
-pub(crate) fn find_valid<F: DiskFile>(
-    file: &F,
-    (start, end): (u64, u64),
-    expected: Offset,
-    epoch: LeaderEpoch,
-) -> Result<Option<u64>, IoError> {
-    let mut chunk = Vec::new();
-    let mut position = start;
-    while position + (HEADER_SIZE as u64) <= end {
-        let size = usize::try_from((end - position).min(CHUNK_SIZE)).unwrap_or(usize::MAX);
-        chunk.resize(size, 0);
-        let read = file.read_up_to(&mut chunk, position)?;
-        chunk.truncate(read);
-        for (index, bytes) in chunk.windows(HEADER_SIZE).enumerate() {
-            let at = position + index as u64;
-            if is_plausible(bytes, end - at, expected, epoch) && is_valid(file, at, end)? {
-                return Ok(Some(at));
-            }
-        }
-        // The last bytes of a chunk may begin a head that ends in the next.
-        match read.checked_sub(HEADER_SIZE - 1) {
-            Some(searched) if searched > 0 => position += searched as u64,
-            _ => break,
-        }
-    }
-    Ok(None)
-}
-
-fn is_plausible(bytes: &[u8], left: u64, expected: Offset, epoch: LeaderEpoch) -> bool {
-    // Nearly all bytes fail here.
-    if bytes.get(16).is_none_or(|&magic| magic != MAGIC_V2 as u8) {
-        return false;
-    }
-    let Ok(header) = BatchHeader::parse(bytes) else { return false };
-    let distance = header.base_offset().0.saturating_sub(expected.0);
-    header.check().is_ok()
-        && header.size() as u64 <= left
-        && (0..i64::from(i32::MAX)).contains(&distance)
-        && header.partition_leader_epoch() >= epoch
-}
-
-fn is_valid<F: DiskFile>(file: &F, position: u64, end: u64) -> Result<bool, IoError> {
-    match BatchScan::new(file, position, end).next()? {
-        Scanned::Entry(_, entry) => Ok(entry.check_crc().is_ok()),
-        Scanned::Damaged(..) | Scanned::End => Ok(false),
     }
 }

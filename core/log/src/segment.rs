@@ -12,16 +12,16 @@ use std::{
 use dohle_base::{Offset, Timestamp};
 
 use crate::{
+    aborts::UnsavedAborts,
     config::LogConfig,
-    disk::{Disk, DiskFile, IoError, OpenMode, read_file, remove_if_there},
+    disk::{Disk, DiskFile, IoError, OpenMode, read_file, remove_if_there, turn_to_disk},
     error::LogError,
     names::{FileKind, SegmentFile},
     offset_index::{self, IndexedOffset, OffsetIndex},
     reserve::Reserve,
     scan::{Head, HeadScan},
     search::InFile,
-    time_index::{self, IndexedTime, TimeIndex},
-    txn_index,
+    time_index::{IndexedTime, TimeIndex},
 };
 
 /// The most bytes of a segment: positions are signed in Kafka.
@@ -58,7 +58,7 @@ impl<D: Disk> Dir<D> {
     }
 
     /// The same where the first bytes, so many, are in the file already.
-    fn put_from(
+    pub(crate) fn put_from(
         &self,
         base: Offset,
         kind: FileKind,
@@ -79,12 +79,24 @@ impl<D: Disk> Dir<D> {
         position: u64,
     ) -> Result<D::File, IoError> {
         let file = self.open(base, kind, OpenMode::Create)?;
-        file.write_all_at(&mut [IoSlice::new(bytes)], position)?;
+        file.write_all_at(&[IoSlice::new(bytes)], position)?;
         Ok(file)
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// From now on what is read of its files is what the disk has of them.
+    pub(crate) fn turn_to_disk(&self) -> Result<(), IoError> {
+        let entries = match self.disk.list(&self.path) {
+            Err(error) if error.is_not_found() => return Ok(()),
+            entries => entries?,
+        };
+        let files = entries.iter().filter(|entry| !entry.is_dir);
+        files
+            .map(|entry| self.path.join(&entry.name))
+            .try_for_each(|path| turn_to_disk(&self.disk.open(&path, OpenMode::Read)?))
     }
 }
 
@@ -115,8 +127,15 @@ pub(crate) struct Segment<F> {
     pub(crate) opened_at: Timestamp,
     /// Whether aborted transactions are indexed.
     pub(crate) has_aborts: bool,
+    /// They, if there was no room for some of them.
+    pub(crate) unsaved_aborts: Option<Box<UnsavedAborts>>,
     /// Of the segment that is written only.
     pub(crate) indexes: Option<Indexes>,
+    /// Whether its indexes are to be made anew: a full disk had no room for them when it was sealed, or
+    /// its batches contradict them.
+    pub(crate) lacks_indexes: bool,
+    /// Whether its indexes were written when it was sealed and are not synced yet.
+    pub(crate) unsynced_indexes: bool,
     /// Whether the file is yet to be made, by the first append.
     is_unwritten: bool,
     /// The room that the file has ahead.
@@ -124,9 +143,9 @@ pub(crate) struct Segment<F> {
     /// Opened when needed.
     file: Option<F>,
     /// The greatest timestamp; looked up when needed.
-    newest: Option<IndexedTime>,
+    pub(crate) newest: Option<IndexedTime>,
     /// The first batch's timestamp; looked up when needed.
-    first_timestamp: Option<Timestamp>,
+    pub(crate) first_timestamp: Option<Timestamp>,
 }
 
 impl Indexes {
@@ -170,8 +189,13 @@ impl Indexes {
         self.saved.times = self.saved.times.min(sizes.times);
     }
 
+    /// How many entries may be added to both before the segment is rolled.
+    pub(crate) fn entries_left(&self) -> usize {
+        self.offsets.entries_left().min(self.times.entries_left())
+    }
+
     pub(crate) fn are_full(&self) -> bool {
-        self.offsets.is_full() || self.times.is_full()
+        self.entries_left() == 0
     }
 }
 
@@ -183,7 +207,10 @@ impl<F: DiskFile> Segment<F> {
             size,
             opened_at,
             has_aborts: false,
+            unsaved_aborts: None,
             indexes: None,
+            lacks_indexes: false,
+            unsynced_indexes: false,
             is_unwritten: false,
             reserve: Reserve::NONE,
             file: None,
@@ -229,19 +256,16 @@ impl<F: DiskFile> Segment<F> {
         dir: &Dir<D>,
         config: &LogConfig,
     ) -> Result<(), LogError> {
-        let indexes = Indexes::read(dir, self.base, config)?;
-        let newest = indexes.times.last();
-        if self.newest.is_none() && newest != IndexedTime::none(self.base) {
-            self.newest = Some(newest);
-        }
+        self.indexes = Some(Indexes::read(dir, self.base, config)?);
         self.newest(dir)?;
-        self.indexes = Some(indexes);
+        self.lacks_indexes = false;
         Ok(())
     }
 
     /// Forgets what was indexed, to index anew.
     pub(crate) fn reset(&mut self, config: &LogConfig) {
         self.indexes = Some(Indexes::new(self.base, config));
+        self.lacks_indexes = false;
         self.newest = Some(IndexedTime::none(self.base));
         self.first_timestamp = None;
         self.size = 0;
@@ -302,7 +326,25 @@ impl<F: DiskFile> Segment<F> {
         dir.put_from(self.base, FileKind::OffsetIndex, offsets.bytes(), saved.offsets)?;
         dir.put_from(self.base, FileKind::TimeIndex, times.bytes(), saved.times)?;
         indexes.saved = indexes.sizes();
+        self.unsynced_indexes = true;
         Ok(())
+    }
+
+    /// Makes the indexes of a sealed segment of so many bytes anew. Its batches were checked before.
+    /// Nothing is synced.
+    pub(crate) fn index_anew<D: Disk<File = F>>(
+        dir: &Dir<D>,
+        (base, size): (Offset, u32),
+        config: &LogConfig,
+    ) -> Result<(), LogError> {
+        let file = dir.open(base, FileKind::Log, OpenMode::Read)?;
+        let mut segment = Self::sealed(base, size, Timestamp::NONE);
+        segment.reset(config);
+        let mut scan = HeadScan::new(&file, 0, size);
+        while let Some(head) = scan.next()? {
+            segment.note(&head, config);
+        }
+        Ok(segment.write_indexes(dir)?)
     }
 
     /// Takes the indexes into memory as far as they tell of batches before `end`, and says where the
@@ -373,7 +415,7 @@ impl<F: DiskFile> Segment<F> {
         }
     }
 
-    fn index_floor<D: Disk<File = F>>(
+    pub(crate) fn index_floor<D: Disk<File = F>>(
         &self,
         dir: &Dir<D>,
         offset: Offset,
@@ -402,84 +444,6 @@ impl<F: DiskFile> Segment<F> {
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// From which offset on a batch with `timestamp` or a greater one may be.
-    pub(crate) fn time_floor<D: Disk<File = F>>(
-        &self,
-        dir: &Dir<D>,
-        timestamp: Timestamp,
-    ) -> Result<Offset, IoError> {
-        let entry = if let Some(indexes) = &self.indexes {
-            indexes.times.floor(timestamp)
-        } else {
-            match dir.open(self.base, FileKind::TimeIndex, OpenMode::Read) {
-                Ok(file) => time_index::floor(&InFile::new(&file)?, self.base, timestamp)?,
-                Err(error) if error.is_not_found() => None,
-                Err(error) => return Err(error),
-            }
-        };
-        Ok(entry.map_or(self.base, |entry| entry.offset))
-    }
-
-    /// The greatest timestamp in the segment and the last offset of its batch.
-    pub(crate) fn newest<D: Disk<File = F>>(
-        &mut self,
-        dir: &Dir<D>,
-    ) -> Result<IndexedTime, LogError> {
-        if let Some(newest) = self.newest {
-            return Ok(newest);
-        }
-        let none = IndexedTime::none(self.base);
-        let mut newest = match dir.open(self.base, FileKind::TimeIndex, OpenMode::Read) {
-            Ok(file) => time_index::last(&InFile::new(&file)?, self.base)?,
-            Err(error) if error.is_not_found() => none,
-            Err(error) => return Err(error.into()),
-        };
-        if newest == none && self.size > 0 {
-            // The index was lost, or no record has a time: only the batches know.
-            newest = self.newest_behind(dir, 0, none)?;
-            self.release();
-        }
-        self.newest = Some(newest);
-        Ok(newest)
-    }
-
-    /// The same of the batches from `position` on, if it is greater than `known`.
-    fn newest_behind<D: Disk<File = F>>(
-        &mut self,
-        dir: &Dir<D>,
-        position: u32,
-        known: IndexedTime,
-    ) -> Result<IndexedTime, LogError> {
-        let mut newest = known;
-        let mut scan = self.heads(dir, position)?;
-        while let Some(head) = scan.next()? {
-            if head.max_timestamp > newest.timestamp {
-                newest = IndexedTime { timestamp: head.max_timestamp, offset: head.last };
-            }
-        }
-        Ok(newest)
-    }
-
-    /// The greatest timestamp of the first batch, from which the segment's age counts.
-    pub(crate) fn first_timestamp<D: Disk<File = F>>(
-        &mut self,
-        dir: &Dir<D>,
-    ) -> Result<Timestamp, LogError> {
-        if let Some(timestamp) = self.first_timestamp {
-            return Ok(timestamp);
-        }
-        let size = self.size;
-        if size == 0 {
-            return Ok(Timestamp::NONE);
-        }
-        let head = HeadScan::new(self.file(dir)?, 0, size).next()?;
-        let timestamp = head.map_or(Timestamp::NONE, |head| head.max_timestamp);
-        if head.is_some() {
-            self.first_timestamp = Some(timestamp);
-        }
-        Ok(timestamp)
     }
 
     /// Walks the heads of the batches from the one that begins at `position` to the last.
@@ -520,35 +484,6 @@ impl<F: DiskFile> Segment<F> {
         // Behind the last entry there may be greater timestamps than it tells.
         self.newest = Some(self.newest_behind(dir, start, known)?);
         Ok(())
-    }
-}
-
-impl<F: DiskFile> Segment<F> {
-    /// Whether the index of aborted transactions is there, whole, or none is needed.
-    pub(crate) fn aborts_are_readable<D: Disk<File = F>>(
-        &self,
-        dir: &Dir<D>,
-    ) -> Result<bool, LogError> {
-        if !self.has_aborts {
-            return Ok(true);
-        }
-        match txn_index::read(&dir.disk, &dir.file(self.base, FileKind::TxnIndex)) {
-            Ok(_) => Ok(true),
-            Err(LogError::Corrupt(_)) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Drops the aborted transactions whose marker lies at `end` or behind.
-    pub(crate) fn cut_aborts<D: Disk<File = F>>(
-        &mut self,
-        dir: &Dir<D>,
-        end: Offset,
-    ) -> Result<(), LogError> {
-        if !self.has_aborts {
-            return Ok(());
-        }
-        txn_index::truncate(&dir.disk, &dir.file(self.base, FileKind::TxnIndex), end)
     }
 }
 

@@ -115,7 +115,7 @@ fn copy<D: Disk>(dir: &Dir<D>, source: &D::File, piece: &Piece) -> Result<(), Io
         let chunk = buffer.get_mut(..size).unwrap_or_default();
         source.read_exact_at(chunk, u64::from(position))?;
         let target = u64::from(position - piece.start);
-        file.write_all_at(&mut [IoSlice::new(chunk)], target)?;
+        file.write_all_at(&[IoSlice::new(chunk)], target)?;
         position += size as u32;
     }
     file.sync()

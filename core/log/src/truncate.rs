@@ -128,7 +128,8 @@ impl<D: Disk> Log<D> {
     pub(crate) fn remove_first_segment(&mut self, now: Timestamp) -> Result<(), LogError> {
         let [first, second, ..] = &self.segments[..] else { return Ok(()) };
         let (base, next) = (first.base, second.base);
-        if self.unsynced_removal {
+        // The next one has to be found: no frame tells where the log begins.
+        if self.unsynced_removal || next >= self.recovery_point {
             self.dir.disk.sync_dir(self.dir.path())?;
         }
         self.retire_segment(base, now)?;

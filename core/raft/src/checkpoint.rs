@@ -84,6 +84,21 @@ impl Checkpoint {
         }
         reading.finish()
     }
+
+    /// What the header of a file says of the time of the newest record in it. `head` is the beginning
+    /// of the file; the rest may be damaged.
+    ///
+    /// # Errors
+    /// The header is.
+    pub fn last_timestamp(id: SnapshotId, head: &[u8]) -> Result<Timestamp, CheckpointError> {
+        let at = |fault| CheckpointError::BadBatch { position: 0, fault };
+        let batch = BatchView::parse(head).map_err(at)?;
+        batch.check().map_err(at)?;
+        batch.check_crc().map_err(at)?;
+        let mut reading = Reading::new(id);
+        reading.batch(0, &batch)?;
+        Ok(reading.checkpoint.last_timestamp)
+    }
 }
 
 /// A file of which some batches were read.

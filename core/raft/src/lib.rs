@@ -34,6 +34,7 @@ mod prospective;
 mod quorum;
 mod raft;
 mod resigned;
+mod retention;
 mod snapshot_id;
 mod unattached;
 mod voters;
@@ -51,6 +52,7 @@ pub use load::{Config, LoadError, Loader};
 pub use output::{Input, Output, Token};
 pub use progress::{Progress, majority_end};
 pub use raft::{AppendError, Raft};
+pub use retention::{Retention, StoredSnapshot};
 pub use snapshot_id::SnapshotId;
 pub use voters::{KRAFT_VERSION_MAX, StaticVotersError, Voter, VoterSet};
 

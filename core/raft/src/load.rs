@@ -1,8 +1,8 @@
 //! From what the disk holds to a running [`Raft`].
 //!
 //! Order: `new` with the content of `quorum-state`; `checkpoint` with the newest snapshot, if there
-//! is one; `batch` with each batch of the log, in order; `start`. The log is read whole, because the
-//! voters and the epochs are in it.
+//! is one; `log` with where the log begins and ends; `batch` with each batch from `snapshot_end` on, in
+//! order; `start`. What lies before is not read: the voters are in the snapshot, the epochs are told.
 //!
 //! Invariant: offsets are contiguous and epochs never decrease, or loading fails.
 
@@ -47,7 +47,7 @@ pub enum LoadError {
         /// What is wrong.
         fault: ControlError,
     },
-    /// A batch does not begin where the one before it ends.
+    /// A batch does not begin where the one before it ends, or the last one not where the log does.
     #[error("metadata log: batch at offset {got}, expected {expected}")]
     Gap {
         /// Where the log ended.
@@ -108,13 +108,15 @@ pub struct Loader {
     pub(crate) epochs: EpochHistory,
     /// The newest snapshot.
     pub(crate) snapshot: Option<SnapshotId>,
-    pub(crate) log: Option<LogRange>,
+    pub(crate) log: LogRange,
+    /// Where the next batch begins.
+    next: Offset,
     /// The time of the newest record.
     pub(crate) last_timestamp: Timestamp,
 }
 
-/// The offsets of a log that is not empty.
-#[derive(Clone, Copy, Debug)]
+/// The offsets of a log.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct LogRange {
     pub(crate) start: Offset,
     pub(crate) end: Offset,
@@ -134,18 +136,20 @@ impl Loader {
             history,
             epochs: EpochHistory::default(),
             snapshot: None,
-            log: None,
+            log: LogRange::default(),
+            next: Offset::ZERO,
             last_timestamp: Timestamp::NONE,
         })
     }
 
-    /// The newest snapshot, before any batch.
+    /// The newest snapshot, before the log.
     pub fn checkpoint(&mut self, checkpoint: &Checkpoint) {
-        assert!(self.log.is_none(), "the snapshot comes before the log");
+        assert_eq!(self.log.end, Offset::ZERO, "the snapshot comes before the log");
         let bootstrap = checkpoint.id == SnapshotId::BOOTSTRAP;
         let source = if bootstrap { VotersSource::Bootstrap } else { VotersSource::Snapshot };
         self.history.restart(source, checkpoint.kraft_version, checkpoint.voters.clone());
         self.snapshot = Some(checkpoint.id);
+        self.next = checkpoint.id.end_offset;
         self.last_timestamp = checkpoint.last_timestamp;
     }
 
@@ -154,28 +158,50 @@ impl Loader {
         self.snapshot.map_or(Offset::ZERO, |id| id.end_offset)
     }
 
-    /// The next batch of the log.
+    /// Where the log begins and ends, and where each of its epochs begins, in ascending order.
     ///
     /// # Errors
-    /// `Gap`, `EpochDecreases`, `NoSnapshot`, `BadBatch`, `BadControl`.
+    /// `NoSnapshot`.
+    pub fn log(
+        &mut self,
+        start: Offset,
+        end: Offset,
+        epochs: impl IntoIterator<Item = (LeaderEpoch, Offset)>,
+    ) -> Result<(), LoadError> {
+        if start > self.snapshot_end() {
+            return Err(LoadError::NoSnapshot { log_start: start });
+        }
+        self.log = LogRange { start, end };
+        // The batches tell the others.
+        for (epoch, begins) in epochs.into_iter().take_while(|(_, begins)| *begins < self.next) {
+            self.epochs.note(epoch, begins);
+        }
+        Ok(())
+    }
+
+    /// The next batch of the log. The first one may begin before the snapshot's end.
+    ///
+    /// # Errors
+    /// `Gap`, `EpochDecreases`, `BadBatch`, `BadControl`.
     pub fn batch(&mut self, batch: &BatchView<'_>) -> Result<(), LoadError> {
         let (base, end) = (batch.base_offset(), batch.next_offset());
-        let range = self.log.unwrap_or(LogRange { start: base, end: base });
-        if base != range.end {
-            return Err(LoadError::Gap { expected: range.end, got: base });
-        }
-        if range.start > self.snapshot_end() {
-            return Err(LoadError::NoSnapshot { log_start: range.start });
+        let is_next = match self.next == self.snapshot_end() {
+            true => base <= self.next && self.next < end,
+            false => base == self.next,
+        };
+        if !is_next {
+            return Err(LoadError::Gap { expected: self.next, got: base });
         }
         let epoch = batch.partition_leader_epoch();
-        if let Some(last) = self.epochs.last().filter(|last| *last > epoch) {
+        let last = self.epochs.last().max(self.snapshot.map(|id| id.epoch));
+        if let Some(last) = last.filter(|last| *last > epoch) {
             return Err(LoadError::EpochDecreases { offset: base, epoch, last });
         }
         if batch.attributes().is_control() {
             self.control(batch)?;
         }
-        self.epochs.note(epoch, base);
-        self.log = Some(LogRange { start: range.start, end });
+        self.epochs.note(epoch, base.max(self.next));
+        self.next = end;
         self.last_timestamp = self.last_timestamp.max(batch.max_timestamp());
         Ok(())
     }
@@ -210,8 +236,11 @@ impl Loader {
     /// [`Raft::poll_output`].
     ///
     /// # Errors
-    /// `NoVoters`, `NotAVoter`, `SeveralVoters`, `KRaftVersion`.
+    /// `Gap` if batches are missing; `NoVoters`, `NotAVoter`, `SeveralVoters`, `KRaftVersion`.
     pub fn start(self, now: Now) -> Result<Raft, LoadError> {
+        if self.next < self.log.end {
+            return Err(LoadError::Gap { expected: self.next, got: self.log.end });
+        }
         let state = self.history.latest();
         if !(0..=crate::KRAFT_VERSION_MAX).contains(&state.kraft_version) {
             return Err(LoadError::KRaftVersion { version: state.kraft_version });

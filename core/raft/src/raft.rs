@@ -14,7 +14,6 @@ use dohle_protocol::records::raft::{
 };
 
 use crate::batch::{Place, control_batch, data_batch};
-use crate::load::LogRange;
 use crate::quorum::Role;
 use crate::{
     Config, ControlHistory, ControlRecord, ControlState, ElectionState, EpochHistory, Input,
@@ -70,9 +69,10 @@ struct Log {
 
 impl Raft {
     pub(crate) fn new(loader: Loader, now: Now) -> Self {
-        let Loader { config, election, history, epochs, snapshot, log, last_timestamp } = loader;
+        let Loader {
+            config, election, history, epochs, snapshot, log: range, last_timestamp, ..
+        } = loader;
         let snapshot_end = snapshot.map_or(Offset::ZERO, |id| id.end_offset);
-        let range = log.unwrap_or(LogRange { start: snapshot_end, end: snapshot_end });
         let mut outputs = VecDeque::new();
         let behind = range.end < snapshot_end;
         if behind {

@@ -36,7 +36,6 @@ use crate::{
     retention::Retention,
     topic_config,
     topic_names::CONSUMER_OFFSETS,
-    upkeep::Upkeep,
 };
 
 /// Which part of the node a listener leads to.
@@ -76,8 +75,6 @@ pub struct Parts {
     pub controller: ControllerHandle,
     /// The way to the coordinators of groups.
     pub coordinator: Coordinator,
-    /// The way to the thread that writes checkpoints.
-    pub upkeep: Upkeep,
     /// The way to the thread that removes what is to go.
     pub retention: Retention,
     /// Rings when a log directory has failed.
@@ -108,8 +105,6 @@ pub struct Broker {
     pub controller: ControllerHandle,
     /// The way to the coordinators of groups.
     pub coordinator: Coordinator,
-    /// The way to the thread that writes checkpoints.
-    pub upkeep: Upkeep,
     /// The way to the thread that removes what is to go.
     pub retention: Retention,
     /// The way to the thread that moves partitions between log directories.
@@ -151,11 +146,10 @@ impl Broker {
             log_dirs: parts.log_dirs,
             controller: parts.controller,
             coordinator: parts.coordinator,
-            upkeep: parts.upkeep,
             retention: parts.retention,
             moves: Moves::default(),
+            fatal: parts.alarm.fatal().clone(),
             alarm: parts.alarm,
-            fatal: Fatal::default(),
             cleaner: parts.cleaner,
             clock: parts.clock,
             metrics: parts.metrics,
@@ -279,10 +273,21 @@ impl Broker {
         }
     }
 
-    /// Flushes all log directories and writes their checkpoints.
-    pub fn flush(&self) {
-        let partitions = self.partitions.all();
-        self.log_dirs.iter().for_each(|dir| dir.flush(&partitions));
+    /// Closes all log directories, at the same time.
+    pub fn close_log_dirs(&self) {
+        let (partitions, epoch) = (self.partitions.all(), self.epoch());
+        let threads = self.threads_per_dir();
+        std::thread::scope(|scope| {
+            for dir in &self.log_dirs {
+                scope.spawn(|| dir.close(&partitions, epoch, threads));
+            }
+        });
+    }
+
+    /// How many threads open the logs of a directory at start, and flush them at stop.
+    pub(crate) fn threads_per_dir(&self) -> usize {
+        let threads = self.settings().long("num.recovery.threads.per.data.dir");
+        usize::try_from(threads).unwrap_or(1).max(1)
     }
 
     /// How long to wait for answers that are owed when the node stops.

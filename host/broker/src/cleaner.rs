@@ -7,6 +7,7 @@
 //!                              lock ▸ begin   run   lock ▸ swap in   lock ▸ note how far
 //! ```
 //!
+//! One thread sees to it that there are as many others as `log.cleaner.threads` says.
 //! A thread sleeps until something can have become due: on a node where nothing is written nothing
 //! is looked at. A log that cannot be cleaned is told once and passed over until the next start.
 //!
@@ -15,6 +16,9 @@
 mod choose;
 mod throttle;
 mod work;
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeSet,
@@ -34,6 +38,8 @@ use choose::Choice;
 use throttle::Throttle;
 use work::Outcome;
 
+/// How long after a thread could not be started it is tried again.
+const RETRY: Duration = Duration::from_secs(1);
 /// The most memory of one thread's map. Source: Kafka, which uses no more either.
 const MAP_BYTES_MAX: i64 = i32::MAX as i64;
 
@@ -59,6 +65,8 @@ struct State {
     /// How often somebody rang.
     rings: u64,
     is_stopping: bool,
+    /// The numbers of the threads that clean.
+    running: BTreeSet<usize>,
     /// Logs that a thread is at.
     busy: BTreeSet<Key>,
     /// Logs that could not be cleaned.
@@ -68,8 +76,7 @@ struct State {
 impl Cleaner {
     /// Something can have become due. Never waits.
     pub(crate) fn ring(&self) {
-        self.shared.state().rings += 1;
-        self.shared.wake.notify_all();
+        self.shared.ring();
     }
 
     /// Ends the threads. What is being cleaned is given up.
@@ -78,7 +85,7 @@ impl Cleaner {
         self.shared.wake.notify_all();
     }
 
-    /// Starts the first thread, which starts the others. None if the cleaner is switched off.
+    /// Starts the thread that starts the others. None if the cleaner is switched off.
     ///
     /// # Errors
     /// The system has none to give.
@@ -86,15 +93,19 @@ impl Cleaner {
         if !broker.settings().boolean("log.cleaner.enable") {
             return Ok(None);
         }
-        let shared = Arc::clone(&self.shared);
-        let thread = std::thread::Builder::new().name("cleaner".to_owned());
-        thread.spawn(move || lead(&broker, &shared)).map(Some)
+        let (shared, fatal) = (Arc::clone(&self.shared), broker.fatal.clone());
+        fatal.start_thread("cleaner", move || lead(&broker, &shared)).map(Some)
     }
 }
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ring(&self) {
+        self.state().rings += 1;
+        self.wake.notify_all();
     }
 
     fn is_stopping(&self) -> bool {
@@ -124,53 +135,75 @@ impl Shared {
     }
 }
 
-/// The first thread: cleans, and keeps as many others as the settings say.
+/// Keeps as many threads as the settings say. It does not clean itself, so that a change counts at once,
+/// however long those are at their logs.
 fn lead(broker: &Arc<Broker>, shared: &Arc<Shared>) {
-    let mut others: Vec<JoinHandle<()>> = Vec::new();
-    let mut thread = Thread::new(0, broker, shared);
+    let mut threads = Vec::new();
     loop {
-        others.retain(|other| !other.is_finished());
-        for index in others.len() + 1..threads(&broker.settings()) {
-            let (broker, shared) = (Arc::clone(broker), Arc::clone(shared));
-            let builder = std::thread::Builder::new().name(format!("cleaner-{index}"));
-            let started = builder.spawn(move || {
-                let mut thread = Thread::new(index, &broker, &shared);
-                while index < threads(&broker.settings()) && thread.step() {}
-            });
-            match started {
-                Ok(other) => others.push(other),
-                Err(error) => error!("a thread of the cleaner was not started: {error}"),
+        let seen = shared.state().rings;
+        threads.retain(|thread: &JoinHandle<()>| !thread.is_finished());
+        let (earliest, end) = match start_missing(broker, shared, &mut threads) {
+            Ok(()) => (Instant::now(), None),
+            Err(error) => {
+                error!("a thread of the cleaner was not started: {error}");
+                let again = Instant::now() + RETRY;
+                (again, Some(again))
             }
-        }
-        if !thread.step() {
+        };
+        if !shared.wait(seen, earliest, end) {
             break;
         }
     }
-    for other in others {
-        if other.join().is_err() {
+    for thread in threads {
+        if thread.join().is_err() {
             error!("a thread of the cleaner had panicked");
         }
     }
 }
 
-/// One thread's share of the work.
-struct Thread<'a> {
-    index: usize,
-    broker: &'a Broker,
-    shared: &'a Shared,
+fn start_missing(
+    broker: &Arc<Broker>,
+    shared: &Arc<Shared>,
+    threads: &mut Vec<JoinHandle<()>>,
+) -> io::Result<()> {
+    for index in 0..thread_count(&broker.settings()) {
+        if !shared.state().running.insert(index) {
+            continue;
+        }
+        let thread = Thread { index, broker: Arc::clone(broker), shared: Arc::clone(shared) };
+        let name = format!("cleaner-{index}");
+        threads.push(broker.fatal.start_thread(name, move || thread.run())?);
+    }
+    Ok(())
 }
 
-impl<'a> Thread<'a> {
-    fn new(index: usize, broker: &'a Broker, shared: &'a Shared) -> Self {
-        Self { index, broker, shared }
+/// One thread's share of the work.
+struct Thread {
+    index: usize,
+    broker: Arc<Broker>,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Thread {
+    /// Another one may have its number, if one is wanted.
+    fn drop(&mut self) {
+        self.shared.state().running.remove(&self.index);
+        self.shared.ring();
+    }
+}
+
+impl Thread {
+    /// Cleans until the threads are to end, or to be fewer.
+    fn run(self) {
+        while self.index < thread_count(&self.broker.settings()) && self.step() {}
     }
 
     /// Cleans one log, or waits until one may be due. `false` if the threads are to end.
-    fn step(&mut self) -> bool {
+    fn step(&self) -> bool {
         let seen = self.shared.state().rings;
-        let next = match choose::choose(self.broker, self.shared) {
+        let next = match choose::choose(&self.broker, &self.shared) {
             Choice::Clean(partition) => {
-                let outcome = work::clean(self.broker, self.shared, &partition, self.index);
+                let outcome = work::clean(&self.broker, &self.shared, &partition, self.index);
                 let key = partition.key();
                 let mut state = self.shared.state();
                 state.busy.remove(&key);
@@ -198,7 +231,7 @@ impl<'a> Thread<'a> {
     }
 }
 
-fn threads(settings: &NodeSettings) -> usize {
+fn thread_count(settings: &NodeSettings) -> usize {
     usize::try_from(settings.int("log.cleaner.threads")).unwrap_or(1).max(1)
 }
 
@@ -208,7 +241,7 @@ fn backoff(settings: &NodeSettings) -> Duration {
 
 /// What one thread may use.
 fn memory(settings: &NodeSettings) -> CleanMemory {
-    let threads = i64::try_from(threads(settings)).unwrap_or(i64::MAX);
+    let threads = i64::try_from(thread_count(settings)).unwrap_or(i64::MAX);
     let share = |bytes: i64| usize::try_from(bytes / threads).unwrap_or(0);
     CleanMemory {
         map_bytes: share(settings.long("log.cleaner.dedupe.buffer.size"))

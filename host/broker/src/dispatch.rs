@@ -8,17 +8,20 @@
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
-use dohle_net::{ConnectionContext, Handler, Outcome, Part, Reply, Response};
+use dohle_base::Str;
+use dohle_net::{ConnectionContext, Frames, Handler, Outcome, Part, Parts, Reply, Response};
 use dohle_protocol::{
-    ApiKey, Message, Reader, RequestPrefix, Splice, Writer, decode_request_header, encode_response,
+    ApiKey, Message, Reader, Request, RequestPrefix, Splice, Writer, decode_request_header,
+    encode_response,
 };
+use smallvec::SmallVec;
 use tracing::{debug, error};
 
 use crate::{
     Broker,
     api::{
-        self, Endpoint,
-        endpoint::{Answer, Body, Call},
+        self, Api, Endpoint, Together,
+        endpoint::{Answer, Asked, Body, Call, Ranges},
     },
     durability::begin_turns,
     metrics::Tally,
@@ -34,6 +37,9 @@ const ANSWER_ROOM: usize = 256;
 
 /// How large an output buffer may grow before it is given back after use.
 const OUTPUT_KEPT_MAX: usize = 256 * 1024;
+
+/// For how many requests there is room at first, if there are several.
+const TOGETHER: usize = 20;
 
 /// Answers the frames of one network thread.
 pub struct Dispatcher {
@@ -51,9 +57,9 @@ struct Encoder {
 }
 
 impl Dispatcher {
-    /// A dispatcher for one network thread, made in its runtime.
-    pub fn new(broker: Arc<Broker>) -> Self {
-        let tally = broker.metrics.tally();
+    /// A dispatcher for one network thread, by its number, made in its runtime.
+    pub fn new(broker: Arc<Broker>, thread: usize) -> Self {
+        let tally = broker.metrics.tally(thread);
         begin_turns();
         start_clock();
         Self { broker, encoder: Rc::new(Encoder { tally, output: RefCell::default() }) }
@@ -65,59 +71,130 @@ impl Handler for Dispatcher {
 
     fn open(&self, _: &ConnectionContext) {}
 
-    fn handle(&self, connection: &ConnectionContext, (): &mut (), frame: Bytes) -> Reply {
-        let prefix = match RequestPrefix::peek(&frame) {
-            Ok(prefix) => prefix,
-            Err(error) => return refuse(connection, &error),
-        };
-        let listener = self.broker.listener_kind(connection.listener);
-        let Some(api) = ApiKey::from_key(prefix.api_key).and_then(|key| api::find(key, listener))
-        else {
-            return refuse(connection, &format_args!("API key {} is not served", prefix.api_key));
-        };
-        let version = prefix.api_version;
-        if !api.versions.contains(&version) {
-            if api.key == ApiKey::ApiVersions {
-                let response = api::api_versions::unknown_version();
-                let body = Body::plain(response);
-                let response = self.encoder.encode(api.key, 0, prefix.correlation_id, body);
-                return response.map_or(Reply::Close, Reply::Now);
-            }
-            let name = api.key.name();
-            return refuse(connection, &format_args!("{name} version {version} is not served"));
+    fn handle(
+        &self,
+        connection: &ConnectionContext,
+        (): &mut (),
+        frame: Bytes,
+        frames: &mut Frames<'_>,
+    ) {
+        match self.understand(connection, frame) {
+            Ok((api, asked)) => (api.run)(self, connection, asked, frames),
+            Err(refusal) => frames.reply(*refusal),
         }
-        let mut reader = Reader::new(frame);
-        let header = match decode_request_header(&mut reader) {
-            Ok((_, header)) => header,
-            Err(error) => return refuse(connection, &error),
-        };
-        self.encoder.tally.asked(api.key);
-        let call = Call {
-            broker: &self.broker,
-            tally: &self.encoder.tally,
-            version,
-            client_id: header.client_id.as_ref(),
-            connection,
-        };
-        (api.run)(self, call, reader, prefix.correlation_id)
     }
 }
 
 impl Dispatcher {
+    /// What a frame asks for, with the body yet to be decoded; or the reply to one that cannot be
+    /// served.
+    #[inline]
+    fn understand(
+        &self,
+        connection: &ConnectionContext,
+        frame: Bytes,
+    ) -> Result<(&'static Api, Asked<Reader>), Box<Reply>> {
+        let prefix = RequestPrefix::peek(&frame).map_err(|error| refuse(connection, &error))?;
+        let listener = self.broker.listener_kind(connection.listener);
+        let Some(api) = ApiKey::from_key(prefix.api_key).and_then(|key| api::find(key, listener))
+        else {
+            let why = format_args!("API key {} is not served", prefix.api_key);
+            return Err(refuse(connection, &why));
+        };
+        let (version, correlation_id) = (prefix.api_version, prefix.correlation_id);
+        if !api.versions.contains(&version) {
+            if api.key == ApiKey::ApiVersions {
+                let body = Body::plain(api::api_versions::unknown_version());
+                let response = self.encoder.encode(api.key, 0, correlation_id, body);
+                return Err(Box::new(response.map_or(Reply::Close, Reply::Now)));
+            }
+            let why = format_args!("{} version {version} is not served", api.key.name());
+            return Err(refuse(connection, &why));
+        }
+        let mut body = Reader::new(frame);
+        let (_, header) =
+            decode_request_header(&mut body).map_err(|error| refuse(connection, &error))?;
+        self.encoder.tally.asked(api.key);
+        Ok((api, Asked { version, correlation_id, client_id: header.client_id, body }))
+    }
+
     /// Decodes, handles and encodes for one endpoint; `Api::run` of the registry.
     pub(crate) fn run<E: Endpoint>(
         &self,
-        call: Call<'_>,
-        mut reader: Reader,
-        correlation_id: i32,
-    ) -> Reply {
-        let (key, version) = (api::key_of::<E>(), call.version);
-        let request = match E::Request::decode(&mut reader, version) {
-            Ok(request) => request,
-            Err(error) => return refuse(call.connection, &error),
+        connection: &ConnectionContext,
+        asked: Asked<Reader>,
+        frames: &mut Frames<'_>,
+    ) {
+        let Asked { version, correlation_id, client_id, body } = asked;
+        frames.reply(match decode::<E::Request>(connection, version, body) {
+            Ok(request) => {
+                let answer = E::handle(self.call(connection, version, &client_id), request);
+                self.reply::<E::Request>(version, correlation_id, answer)
+            }
+            Err(refusal) => *refusal,
+        });
+    }
+
+    /// The same, with the requests of its kind that follow: they are answered together.
+    pub(crate) fn run_together<E: Together>(
+        &self,
+        connection: &ConnectionContext,
+        first: Asked<Reader>,
+        frames: &mut Frames<'_>,
+    ) {
+        let key = E::Request::KEY.key();
+        let is_alike =
+            |frame: &[u8]| RequestPrefix::peek(frame).is_ok_and(|prefix| prefix.api_key == key);
+        let mut requests = SmallVec::<[Asked<E::Request>; 1]>::new();
+        let mut next = first;
+        let refusal = loop {
+            let Asked { version, correlation_id, client_id, body } = next;
+            match decode::<E::Request>(connection, version, body) {
+                Ok(body) => requests.push(Asked { version, correlation_id, client_id, body }),
+                Err(refusal) => break Some(refusal),
+            }
+            if requests.last().is_some_and(|last| E::may_close(&last.body)) {
+                break None;
+            }
+            let Some(frame) = frames.take_if(is_alike) else { break None };
+            requests.reserve(TOGETHER - requests.len().min(TOGETHER));
+            match self.understand(connection, frame) {
+                Ok((_, asked)) => next = asked,
+                Err(refusal) => break Some(refusal),
+            }
         };
-        drop(reader); // What the request needs of the frame it holds itself.
-        match E::handle(call, request) {
+        if let Some(first) = requests.first() {
+            let mut whose = requests.iter();
+            let call = self.call(connection, first.version, &first.client_id);
+            E::handle_all(call, &requests, |answer| {
+                let Asked { version, correlation_id, .. } = whose.next().expect("its request");
+                frames.reply(self.reply::<E::Request>(*version, *correlation_id, answer));
+            });
+        }
+        // It was behind them.
+        if let Some(refusal) = refusal {
+            frames.reply(*refusal);
+        }
+    }
+
+    fn call<'a>(
+        &'a self,
+        connection: &'a ConnectionContext,
+        version: i16,
+        client_id: &'a Option<Str>,
+    ) -> Call<'a> {
+        let (broker, tally, client_id) = (&self.broker, &self.encoder.tally, client_id.as_ref());
+        Call { broker, tally, version, client_id, connection }
+    }
+
+    fn reply<R: Request<Response: Message + 'static>>(
+        &self,
+        version: i16,
+        correlation_id: i32,
+        answer: Answer<R::Response>,
+    ) -> Reply {
+        let key = R::KEY;
+        match answer {
             Answer::Now(body) => {
                 let response = self.encoder.encode(key, version, correlation_id, body);
                 response.map_or(Reply::Close, Reply::Now)
@@ -135,10 +212,19 @@ impl Dispatcher {
     }
 }
 
-/// Closes the connection and leaves a line for whoever asks why.
-fn refuse(connection: &ConnectionContext, why: &dyn std::fmt::Display) -> Reply {
+/// The request, or the reply to one that is broken. What it needs of the frame it holds itself.
+fn decode<R: Request>(
+    connection: &ConnectionContext,
+    version: i16,
+    mut body: Reader,
+) -> Result<R, Box<Reply>> {
+    R::decode(&mut body, version).map_err(|error| refuse(connection, &error))
+}
+
+/// Closes the connection and leaves a line for whoever asks why. Boxed: a reply is large, and this one rare.
+fn refuse(connection: &ConnectionContext, why: &dyn std::fmt::Display) -> Box<Reply> {
     debug!(peer = %connection.peer, listener = %connection.listener_name, "connection closed: {why}");
-    Reply::Close
+    Box::new(Reply::Close)
 }
 
 impl Encoder {
@@ -175,9 +261,9 @@ impl Encoder {
 }
 
 /// The encoded bytes with the file ranges in their gaps.
-fn interleave(encoded: &Bytes, splices: &[Splice], ranges: Vec<Part>) -> Response {
+fn interleave(encoded: &Bytes, splices: &[Splice], ranges: Ranges) -> Response {
     let Some(first) = splices.first() else { return Response::new(encoded.clone()) };
-    let mut parts = Vec::with_capacity(2 * splices.len());
+    let mut parts = Parts::with_capacity(2 * splices.len());
     let mut ranges = ranges.into_iter().enumerate();
     for (at, splice) in splices.iter().enumerate() {
         let (_, range) = ranges

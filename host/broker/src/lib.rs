@@ -19,6 +19,8 @@ mod coordinator;
 mod dispatch;
 mod durability;
 mod fatal;
+#[cfg(test)]
+mod kit;
 mod log_dirs;
 mod metadata;
 pub mod metrics;

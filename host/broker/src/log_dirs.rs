@@ -11,23 +11,27 @@
 
 mod failure;
 mod log_starts;
+mod offline;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
 use dohle_base::{Offset, PartitionId, Str, TopicId, Uuid};
 use dohle_log::{
-    IoError, OnDamage, OpenLog,
+    IoError, OnDamage, OpenLog, Synced,
     checkpoint::{self, OffsetKind, PartitionOffsets},
     clean_stop,
     wal::{OpenWal, Unflushed, Wal, WalError},
 };
 use dohle_os::{
-    DirLock, LockError, OsDisk, OsFile, Volume, VolumeSync, boot_id, volume_id, volume_of,
+    DirLock, LockError, OsDisk, OsFile, Volume, VolumeSync, boot_id, random, share_volume,
+    volume_id, volume_of,
 };
 use dohle_replication::CommitRule;
 use tracing::{error, warn};
@@ -68,6 +72,16 @@ pub enum LogDirError {
     },
 }
 
+impl LogDirError {
+    /// Whether it is the directory that is at fault: the others can be used.
+    pub fn is_of_disk(&self) -> bool {
+        match self {
+            Self::Lock(LockError::Io(_)) | Self::Io(_) | Self::Wal(_) => true,
+            Self::Lock(LockError::InUse { .. }) | Self::Thread { .. } => false,
+        }
+    }
+}
+
 /// One log directory.
 #[derive(Debug)]
 pub struct LogDir {
@@ -86,8 +100,12 @@ pub struct LogDir {
     unflushed: RwLock<Option<Unflushed<OsFile>>>,
     /// Logs that hold what is not known to be durable: nobody is shown it before it is.
     unsynced: Mutex<Vec<Arc<Partition>>>,
+    /// Of logs that were not opened.
+    notes: Mutex<offline::Notes>,
     /// Of which partitions that says nothing any more.
     forgotten: Mutex<BTreeSet<(Str, PartitionId)>>,
+    /// What is written down of partitions.
+    noted: Mutex<Noted>,
     /// Held while checkpoints are written, or must not be.
     checkpoints: Mutex<()>,
     /// Held until the directory is closed.
@@ -105,6 +123,8 @@ struct HowItWasLeft {
     cleaned_to: PartitionOffsets,
     /// Whether what was not synced may be gone in any order; `None` if nobody knows.
     lost_cache: Option<bool>,
+    /// Its disk has failed since the machine started: what the system caches may not be on it.
+    disk_failed: bool,
 }
 
 impl LogDir {
@@ -122,7 +142,8 @@ impl LogDir {
     ) -> Result<Self, LogDirError> {
         let lock = DirLock::take(&path)?;
         let stop = clean_stop::read(&disk, &path)?;
-        let how = OpenWal { capacity: WAL_CAPACITY, left_clean: stop.is_some(), boot: boot_id()? };
+        let (left_clean, boot, salt) = (stop.is_some(), boot_id()?, random()?);
+        let how = OpenWal { capacity: WAL_CAPACITY, left_clean, boot, salt };
         let (wal, unflushed) = Wal::open(&disk, &path, how)?;
         let left = HowItWasLeft {
             is_clean: stop.is_some(),
@@ -131,19 +152,28 @@ impl LogDir {
             log_starts: offsets(&disk, &path, OffsetKind::LogStart),
             cleaned_to: offsets(&disk, &path, OffsetKind::CleanerPoint),
             lost_cache: unflushed.lost_cache(),
+            disk_failed: unflushed.disk_failed(),
         };
+        if left.disk_failed {
+            warn!(dir = %path.display(), "its disk had failed: logs are read from it, whatever is cached");
+        }
         // Before any log is opened: a crash from here on is not a clean stop.
         clean_stop::remove(&disk, &path)?;
         let volume = VolumeSync::open(&path)?;
         let volume_id = volume_id(&path)?;
-        let way = WriteAhead::new(upkeep, alarm, volume, wal.end());
+        let way = WriteAhead::new(upkeep, alarm, volume, &wal);
         let preparer = wal.preparer(&disk)?;
         let writer = WriterThread::start(Arc::clone(&way), wal, preparer)
             .map_err(|error| LogDirError::Thread { path: path.clone(), error })?;
         let (lock, writer) = (Mutex::new(Some(lock)), Mutex::new(Some(writer)));
         let unflushed = RwLock::new((!unflushed.is_empty()).then_some(unflushed));
         let (forgotten, checkpoints) = (Mutex::default(), Mutex::default());
-        let unsynced = Mutex::default();
+        let noted = Noted {
+            recovery_points: left.recovery_points.clone(),
+            log_starts: left.log_starts.clone(),
+            cleaned_to: left.cleaned_to.clone(),
+        };
+        let (unsynced, noted) = (Mutex::default(), Mutex::new(noted));
         Ok(Self {
             id,
             path,
@@ -155,7 +185,9 @@ impl LogDir {
             writer,
             unflushed,
             unsynced,
+            notes: Mutex::default(),
             forgotten,
+            noted,
             checkpoints,
             lock,
         })
@@ -164,6 +196,11 @@ impl LogDir {
     /// The way of appends to the disk.
     pub(crate) fn write_ahead(&self) -> &WriteAhead {
         &self.way
+    }
+
+    /// The way to the thread that flushes it.
+    pub fn upkeep(&self) -> &Upkeep {
+        self.way.upkeep()
     }
 
     /// The files that logs have open, here and in the other directories.
@@ -183,6 +220,12 @@ impl LogDir {
         Some(take(&mut unflushed.of(topic, index)))
     }
 
+    /// Up to where a partition's segments were synced, by what the write-ahead log tells.
+    fn synced(&self, topic: TopicId, index: PartitionId) -> Option<Synced> {
+        let unflushed = self.unflushed.read().unwrap_or_else(PoisonError::into_inner);
+        unflushed.as_ref()?.synced(topic, index)
+    }
+
     /// All logs are open and have taken in what they lacked.
     ///
     /// What a crash left without a sync is synced now, so that the node starts with all that it has.
@@ -191,6 +234,11 @@ impl LogDir {
             std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(PoisonError::into_inner));
         if let Err(error) = durability::sync_all(&self.way, &unsynced, || self.flush(partitions)) {
             self.way.fail(&error);
+        } else if let Err(error) = self.way.trust_cache() {
+            warn!("the next start reads all of the disk again: {error}");
+            self.judge(&error);
+        } else {
+            self.take_over();
         }
         self.unflushed.write().unwrap_or_else(PoisonError::into_inner).take();
     }
@@ -227,7 +275,7 @@ impl LogDir {
     pub(crate) fn is_on_volume(&self, partition: &Path) -> Result<bool, IoError> {
         match volume_id(partition) {
             Err(error) if error.is_not_found() => Ok(true),
-            id => Ok(id? == self.volume_id),
+            id => Ok(id? == self.volume_id || share_volume(partition, &self.path)?),
         }
     }
 
@@ -247,7 +295,7 @@ impl LogDir {
     ) -> OpenLog {
         let known = self.known(topic, index);
         let on_damage = match (self.left.lost_cache, rule) {
-            // Kafka left it: what its recovery points do not cover may have been acknowledged.
+            // Kafka left it, or may have: what its recovery points do not cover may have been acknowledged.
             (None, _) => OnDamage::Refuse,
             // What was acknowledged behind the recovery point is in the write-ahead log.
             (Some(_), CommitRule::Synced) => OnDamage::Cut,
@@ -259,11 +307,23 @@ impl LogDir {
         OpenLog {
             clean: self.left.is_clean,
             recovery_point: known.recovery_point,
+            synced: self.synced(topic_id, index),
             log_start: known.log_start,
             cleaned_to: known.cleaned_to,
             on_damage,
             topic_id: Some(topic_id),
+            distrust_cache: self.left.disk_failed,
         }
+    }
+
+    /// Whether this program is known to have been the last one to write to its logs.
+    pub(crate) fn was_ours(&self) -> bool {
+        self.left.lost_cache.is_some()
+    }
+
+    /// Whether what the system caches of it was not to be believed when it was opened.
+    pub(crate) fn distrusts_cache(&self) -> bool {
+        self.left.disk_failed
     }
 
     /// What the checkpoints said of a partition when the directory was opened.
@@ -281,17 +341,43 @@ impl LogDir {
         }
     }
 
+    /// Up to where a start after a crash would take a partition's log for durable.
+    pub(crate) fn noted_recovery_point(&self, partition: &Partition) -> Offset {
+        self.noted_of(partition).recovery_point
+    }
+
+    /// What the checkpoints say of a partition now.
+    fn noted_of(&self, partition: &Partition) -> Known {
+        let key = (partition.topic().clone(), partition.index());
+        let of = |offsets: &PartitionOffsets| offsets.get(&key).copied().unwrap_or(Offset::ZERO);
+        let noted = self.noted();
+        Known {
+            recovery_point: of(&noted.recovery_points),
+            log_start: of(&noted.log_starts),
+            cleaned_to: of(&noted.cleaned_to),
+        }
+    }
+
+    fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Flushes what was appended and writes down how far. A disk that fails takes its partitions out
     /// of service.
     pub fn flush(&self, partitions: &[Arc<Partition>]) {
         durability::flush(&self.way, || self.write_checkpoints(partitions));
+        self.write_notes();
     }
 
     /// Writes the checkpoints of the partitions that lie here.
     ///
     /// # Errors
-    /// A file could not be replaced; it says what it said before.
+    /// A file could not be replaced; it says what it said before. It is tried again in a while.
     pub(crate) fn write_checkpoints(&self, partitions: &[Arc<Partition>]) -> Result<(), IoError> {
+        self.replace_checkpoints(partitions).inspect_err(|_| self.upkeep().changed())
+    }
+
+    fn replace_checkpoints(&self, partitions: &[Arc<Partition>]) -> Result<(), IoError> {
         let _quiet = self.hold_checkpoints();
         let mut high_watermarks = PartitionOffsets::new();
         let mut recovery_points = PartitionOffsets::new();
@@ -312,7 +398,7 @@ impl LogDir {
             });
             if noted.is_err() {
                 // What was known of a partition that is offline stays known.
-                let known = self.known(partition.topic(), partition.index());
+                let known = self.noted_of(partition);
                 recovery_points.insert(key(), known.recovery_point);
                 if known.log_start > Offset::ZERO {
                     log_starts.insert(key(), known.log_start);
@@ -322,34 +408,57 @@ impl LogDir {
                 }
             }
         }
-        let write =
-            |kind, offsets| checkpoint::write_offsets(&self.disk, &self.path, kind, offsets);
+        let write = |kind, offsets: &PartitionOffsets| {
+            checkpoint::write_offsets(&self.disk, &self.path, kind, offsets)
+        };
         write(OffsetKind::HighWatermark, &high_watermarks)?;
         write(OffsetKind::RecoveryPoint, &recovery_points)?;
+        self.noted().recovery_points = recovery_points;
         write(OffsetKind::LogStart, &log_starts)?;
-        write(OffsetKind::CleanerPoint, &cleaned_to)
+        self.noted().log_starts = log_starts;
+        write(OffsetKind::CleanerPoint, &cleaned_to)?;
+        self.noted().cleaned_to = cleaned_to;
+        Ok(())
     }
 
-    /// Closes all logs here and leaves the directory clean, if everything worked. A partition that is
-    /// offline has to be read at the next start, and with it, as in Kafka, all that lie here.
-    pub fn close(&self, partitions: &[Arc<Partition>], broker_epoch: i64) {
+    /// Notes the recovery point of a partition that is about to lie here, for who holds the checkpoints.
+    ///
+    /// # Errors
+    /// The file could not be replaced; it says what it said before.
+    pub(crate) fn note_recovery_point(
+        &self,
+        of: (Str, PartitionId),
+        point: Offset,
+    ) -> Result<(), IoError> {
+        let mut points = self.noted().recovery_points.clone();
+        points.insert(of, point);
+        let kind = OffsetKind::RecoveryPoint;
+        checkpoint::write_offsets(&self.disk, &self.path, kind, &points)?;
+        self.noted().recovery_points = points;
+        Ok(())
+    }
+
+    /// Closes all logs here, on so many threads, and leaves the directory clean, if everything worked. A
+    /// partition that is offline has to be read at the next start, and with it, as in Kafka, all that lie
+    /// here. Whatever failed, nothing that lies here is served any more when another process may have it.
+    pub fn close(&self, partitions: &[Arc<Partition>], broker_epoch: i64, threads: usize) {
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         let is_durable = writer.is_some_and(WriterThread::stop);
         let mut is_clean = is_durable && !self.way.keeps_frames();
+        let here = partitions.iter().filter(|partition| partition.directory() == self.id);
+        let here: Vec<_> = here.collect();
         if self.way.has_failed() {
             // What is lost would be found durable.
             error!(dir = %self.path.display(), "not left clean: its disk has failed");
-            return self.release();
+            return self.release(&here);
         }
-        let mut ends = BTreeMap::new();
-        let here = partitions.iter().filter(|partition| partition.directory() == self.id);
-        let here: Vec<_> = here.collect();
-        if let Err(error) = durability::close_all(&self.way, &here) {
+        if let Err(error) = durability::close_all(&self.way, &here, threads) {
             // Nothing is synced again that was not: the checkpoints go on saying what the last flush did.
             error!(dir = %self.path.display(), "not left clean: {error}");
-            return self.release();
+            return self.release(&here);
         }
-        for partition in here {
+        let mut ends = BTreeMap::new();
+        for &partition in &here {
             let closed = close_log(partition).unwrap_or_else(|error| {
                 error!(%partition, "not closed cleanly: {error}");
                 None
@@ -358,15 +467,23 @@ impl LogDir {
             let closed = closed.unwrap_or_else(|| self.as_it_was(partition));
             ends.insert((partition.topic().clone(), partition.index()), closed);
         }
+        if !is_clean {
+            warn!(
+                dir = %self.path.display(),
+                "not left clean, for a partition in it is offline: before another process has it, have this one serve or delete that"
+            );
+        }
         let is_clean = is_clean.then_some(broker_epoch);
         if let Err(error) = self.write_final(&ends, is_clean) {
             error!(dir = %self.path.display(), "not left clean: {error}");
         }
-        self.release();
+        self.release(&here);
     }
 
-    /// Lets another process have the directory.
-    fn release(&self) {
+    /// Lets another process have the directory, once nobody is served from it.
+    fn release(&self, partitions: &[&Arc<Partition>]) {
+        let led = partitions.iter().filter(|partition| partition.is_led());
+        led.for_each(|partition| partition.take_offline());
         let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(Err(error)) = lock.map(DirLock::release) {
             warn!("{error}");
@@ -375,7 +492,7 @@ impl LogDir {
 
     /// What the checkpoints said of a partition, which they go on saying.
     fn as_it_was(&self, partition: &Partition) -> Closed {
-        let known = self.known(partition.topic(), partition.index());
+        let known = self.noted_of(partition);
         Closed {
             end: known.recovery_point,
             high_watermark: known.recovery_point,
@@ -399,9 +516,24 @@ impl LogDir {
         write(OffsetKind::RecoveryPoint, all(|closed| Some(closed.end)))?;
         write(OffsetKind::LogStart, all(|closed| closed.log_start))?;
         write(OffsetKind::CleanerPoint, all(|closed| closed.cleaned_to))?;
-        match clean_in_epoch {
-            Some(epoch) => clean_stop::write(&self.disk, &self.path, epoch),
-            None => Ok(()),
+        let Some(epoch) = clean_in_epoch else { return Ok(()) };
+        self.way.leave()?;
+        clean_stop::write(&self.disk, &self.path, epoch)
+    }
+}
+
+/// The checkpoints, as they were read or written last.
+#[derive(Debug)]
+struct Noted {
+    recovery_points: PartitionOffsets,
+    log_starts: PartitionOffsets,
+    cleaned_to: PartitionOffsets,
+}
+
+impl Noted {
+    fn forget(&mut self, key: &(Str, PartitionId)) {
+        for offsets in [&mut self.recovery_points, &mut self.log_starts, &mut self.cleaned_to] {
+            offsets.remove(key);
         }
     }
 }

@@ -1,16 +1,20 @@
 //! A partition that this node holds: its leader state behind a short lock.
 //!
 //! The lock is never held across an await, and nothing that waits for a sync happens under it on the
-//! way of a request.
+//! way of a request, but for one: a log whose first segment ends before its first flush, which comes after
+//! 5 s or 128 MiB, syncs its directory before it begins the second one (`Log::roll`).
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    io::IoSlice,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
 };
 
 use arc_swap::ArcSwap;
 use dohle_base::{ErrorCode, LeaderEpoch, Offset, PartitionId, Str, Timestamp, TopicId, Uuid};
-use dohle_log::{AppendError, Appended, Origin};
+use dohle_log::{AppendError, Appended, Log, Origin, Results};
 use dohle_metadata::Topic;
 use dohle_os::OsDisk;
 use dohle_replication::{Leader, wait::Wait};
@@ -33,6 +37,12 @@ pub struct Partition {
     dir: ArcSwap<LogDir>,
     /// Whether something in it is not flushed.
     is_dirty: AtomicBool,
+    /// Up to where something in its log is in no frame of the write-ahead log and not on the disk yet; 0 if
+    /// there is no such thing. Changed under the lock of the state.
+    unframed_end: AtomicI64,
+    /// When whoever of its producers wrote longest ago did so, or before; `i64::MAX` if it has none. Tells
+    /// without the lock of the state whether one may have expired.
+    oldest_producer: AtomicI64,
     /// Whether clients have used it since `open_files` last went round.
     is_used: AtomicBool,
     /// Whether it stands in the ring of `open_files`.
@@ -64,6 +74,10 @@ impl Partition {
         state: State,
         cleaner: Cleaner,
     ) -> Arc<Self> {
+        let oldest_producer = match &state {
+            State::Led(leader) => oldest_producer(leader.log()),
+            State::Offline | State::NotLed => i64::MAX,
+        };
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             topic: topic.name.clone(),
@@ -71,6 +85,8 @@ impl Partition {
             index,
             dir: ArcSwap::new(dir),
             is_dirty: AtomicBool::new(false),
+            unframed_end: AtomicI64::new(0),
+            oldest_producer: AtomicI64::new(oldest_producer),
             is_used: AtomicBool::new(false),
             is_in_ring: AtomicBool::new(false),
             state: Mutex::new(state),
@@ -89,9 +105,13 @@ impl Partition {
         self.cleaning.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the log is being cleaned at this moment.
-    pub(crate) fn is_being_cleaned(&self) -> bool {
-        matches!(self.cleaning.try_lock(), Err(TryLockError::WouldBlock))
+    /// The same, if nobody cleans the log at this moment.
+    pub(crate) fn try_cleaning(&self) -> Option<MutexGuard<'_, ()>> {
+        match self.cleaning.try_lock() {
+            Ok(here) => Some(here),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// The topic's name.
@@ -139,10 +159,36 @@ impl Partition {
         self.is_dirty.store(false, Ordering::Release);
     }
 
-    /// Everything below `end` is on the disk.
-    pub(crate) fn synced(&self, end: Offset) {
+    /// What ends at `end` in its log is in no frame: its segments are to be synced. Until they are, that is
+    /// so of all that comes behind it, too: a frame makes nothing durable behind a hole. Under the lock of
+    /// the state.
+    pub(crate) fn leave_unframed(&self, end: Offset) {
+        self.unframed_end.fetch_max(end.0, Ordering::AcqRel);
+    }
+
+    /// What is in its log is about to be synced, before any frame is written that has what comes behind
+    /// it. Under the lock of the state.
+    pub(crate) fn may_be_framed(&self) {
+        self.unframed_end.store(0, Ordering::Release);
+    }
+
+    /// Whether what is appended now is not for a frame.
+    pub(crate) fn is_unframed(&self) -> bool {
+        self.unframed_end.load(Ordering::Acquire) > 0
+    }
+
+    /// Frames on the disk have all below `end` that is not there in segments.
+    pub(crate) fn frames_synced(&self, end: Offset) {
         // If it is not led any more nobody waits.
         let _ = self.with_leader(|leader| leader.synced(end));
+    }
+
+    /// Everything below `end` is on the disk in its segments; `leader` is its own.
+    pub(crate) fn segments_synced(&self, leader: &mut Leader<OsDisk>, end: Offset) {
+        leader.synced(end);
+        if self.unframed_end.load(Ordering::Acquire) <= end.0 {
+            self.unframed_end.store(0, Ordering::Release);
+        }
     }
 
     /// Takes it out of service; whoever waits at it is told.
@@ -199,11 +245,26 @@ impl Partition {
                 if log.active_base_offset() != written && log.config().compacted {
                     self.cleaner.ring();
                 }
+                let oldest = oldest_producer(log);
+                if self.oldest_producer.load(Ordering::Relaxed) != oldest {
+                    self.oldest_producer.store(oldest, Ordering::Relaxed);
+                }
                 Ok((result, log.has_open_files()))
             }
             State::Offline => Err(ErrorCode::KAFKA_STORAGE_ERROR),
             State::NotLed => Err(ErrorCode::NOT_LEADER_OR_FOLLOWER),
         }
+    }
+
+    /// Forgets producers that wrote for the last time so long ago, and says how many. Where that is
+    /// nobody the state is not locked.
+    pub(crate) fn expire_producers(&self, now: Timestamp, expiration_ms: i64) -> usize {
+        let oldest = self.oldest_producer.load(Ordering::Relaxed);
+        if now.0.saturating_sub(oldest) < expiration_ms {
+            return 0;
+        }
+        // One that is not led here forgets them when it is opened.
+        self.with_leader(|leader| leader.log_mut().expire_producers(now)).unwrap_or(0)
     }
 
     /// The log has files open: where there are too many, some others' are closed. Its state is not
@@ -289,6 +350,33 @@ impl Partition {
         origin: Origin,
         now: Timestamp,
     ) -> Result<Result<(Appended, bool), AppendError>, ErrorCode> {
+        self.with_writer(|leader, written| {
+            let appended = leader.append(batches, origin, now, written);
+            appended.map(|appended| (appended, leader.is_committed(appended.last_offset.next())))
+        })
+    }
+
+    /// Appends what several requests brought, one batch of each, see `Log::append_each`; and says up
+    /// to where all is committed then.
+    ///
+    /// # Errors
+    /// The partition is offline, or not led here.
+    pub fn append_each<'a>(
+        self: &Arc<Self>,
+        batches: impl ExactSizeIterator<Item = &'a [u8]>,
+        now: Timestamp,
+    ) -> Result<(Results, Offset), ErrorCode> {
+        self.with_writer(|leader, written| {
+            let results = leader.append_each(batches, now, written);
+            (results, leader.high_watermark())
+        })
+    }
+
+    /// Lets `act` append, and what it shows of that become durable.
+    fn with_writer<R>(
+        self: &Arc<Self>,
+        act: impl FnOnce(&mut Leader<OsDisk>, &mut dyn FnMut(Offset, &[IoSlice<'_>])) -> R,
+    ) -> Result<R, ErrorCode> {
         self.note_use();
         self.with_leader(|leader| {
             // Under the lock: it may have moved to another directory.
@@ -298,11 +386,7 @@ impl Partition {
                 return Err(ErrorCode::KAFKA_STORAGE_ERROR);
             }
             let rule = leader.commit_rule();
-            let appended = leader.append(batches, origin, now, |end, slices| {
-                way.written(self, rule, end, slices);
-            });
-            Ok(appended
-                .map(|appended| (appended, leader.is_committed(appended.last_offset.next()))))
+            Ok(act(leader, &mut |end, slices| way.written(self, rule, end, slices)))
         })?
     }
 
@@ -329,6 +413,10 @@ impl Partition {
     pub fn append_error(&self, error: &AppendError) -> ErrorCode {
         crate::storage::append_error(error, self)
     }
+}
+
+fn oldest_producer(log: &Log<OsDisk>) -> i64 {
+    log.oldest_producer().map_or(i64::MAX, |time| time.0)
 }
 
 impl std::fmt::Display for Partition {

@@ -4,9 +4,13 @@
 //! <topic>-<n>                   deleted topic ──rename──▶ -delete ──file.delete.delay.ms──▶ gone
 //! <topic>-<n>                   found at start, not in the metadata ──rename──▶ -stray
 //! <topic>-<n>.<digits>-stray    left alone, with a warning: they are the operator's
-//! <topic>-<n>.<digits>-delete   found at start ──▶ gone
+//! <topic>-<n>.<digits>-delete   found at start ──▶ gone, unless the metadata says that it lies there
 //! <topic>-<n>.<digits>-future   found at start: its move goes on, see `moves`
+//!                               not wanted any more ──rename──▶ -delete ──▶ gone
 //! ```
+//!
+//! One that is kept tells a start at which a log directory is missing that the partition is not new: it was on
+//! its way here, and lies where it was. It goes with the first start to which the metadata says so.
 //!
 //! A rename is durable before anything relies on it: before a topic of the same name is opened.
 
@@ -16,11 +20,13 @@ use std::{
 };
 
 use dohle_base::{BrokerId, PartitionId, Str, Timestamp, TopicId, Uuid};
-use dohle_log::{DirRole, Disk, IoError, PartitionDir, partition_metadata};
+use dohle_log::{
+    DirRole, Disk, IoError, PartitionDir, checkpoint::SideFileError, partition_metadata,
+};
 use dohle_metadata::MetadataImage;
 use tracing::{info, warn};
 
-use crate::{Broker, log_dirs::LogDir, retention::DeletedDir};
+use crate::{Broker, log_dirs::LogDir, partition::Partition, retention::DeletedDir};
 
 /// The directory of the metadata log, which is none of a partition that is served here.
 const METADATA_LOG: &str = "__cluster_metadata";
@@ -34,7 +40,22 @@ pub(crate) fn delete(
     due: Timestamp,
 ) -> Result<DeletedDir, IoError> {
     let current = PartitionDir::current(topic, index);
-    let path = set_aside(dir, &current.name(unique), current, DirRole::Deleted, unique)?;
+    let path = dir.path.join(current.name(unique));
+    dir.drop_note(&path);
+    let path = set_aside(dir, &path, current, DirRole::Deleted, unique)?;
+    Ok(DeletedDir { dir: Arc::clone(dir), path, due })
+}
+
+/// The same of a copy of a partition.
+pub(crate) fn delete_copy(
+    dir: &Arc<LogDir>,
+    path: &Path,
+    partition: &Partition,
+    unique: Uuid,
+    due: Timestamp,
+) -> Result<DeletedDir, IoError> {
+    let current = PartitionDir::current(partition.topic(), partition.index());
+    let path = set_aside(dir, path, current, DirRole::Deleted, unique)?;
     Ok(DeletedDir { dir: Arc::clone(dir), path, due })
 }
 
@@ -46,8 +67,8 @@ pub(crate) fn set_stray(
     why: &str,
     unique: Uuid,
 ) -> Result<(), IoError> {
-    let stray = set_aside(dir, name, found, DirRole::Stray, unique)?;
     let was = dir.path.join(name);
+    let stray = set_aside(dir, &was, found, DirRole::Stray, unique)?;
     warn!(
         dir = %was.display(),
         "{why}: it is not served, and is now called {}", stray.display()
@@ -68,13 +89,13 @@ pub(crate) fn promote(dir: &LogDir, future: &FutureDir) -> Result<(), IoError> {
 /// Renames the directory of a partition durably; says to what.
 fn set_aside(
     dir: &LogDir,
-    name: &str,
+    was: &Path,
     found: PartitionDir,
     role: DirRole,
     unique: Uuid,
 ) -> Result<PathBuf, IoError> {
     let path = dir.path.join(PartitionDir { role, ..found }.name(unique));
-    dir.disk().rename(&dir.path.join(name), &path)?;
+    dir.disk().rename(was, &path)?;
     dir.disk().sync_dir(&dir.path)?;
     Ok(path)
 }
@@ -110,7 +131,13 @@ pub(crate) fn sort_out(
         let path = dir.path.join(&entry.name);
         match found.role {
             DirRole::Deleted => {
-                left.deleted.push(DeletedDir { dir: Arc::clone(dir), path, due: Timestamp(0) });
+                if is_former(dir, &path, &found, image) {
+                    // The crash may have come before the checkpoints said so.
+                    dir.forget(&found.topic, found.partition);
+                }
+                if !is_all_there_is(dir, &path, &found, image, broker.node_id) {
+                    left.deleted.push(DeletedDir { dir: Arc::clone(dir), path, due: Timestamp(0) });
+                }
             }
             DirRole::Stray => {
                 warn!(dir = %path.display(), "holds a partition that is not served; left alone");
@@ -128,6 +155,34 @@ pub(crate) fn sort_out(
     Ok(())
 }
 
+/// Whether a directory is that of another topic than the one which has its name now.
+fn is_former(dir: &LogDir, path: &Path, found: &PartitionDir, image: &MetadataImage) -> bool {
+    let written = partition_metadata::read(dir.disk(), path).ok().flatten();
+    let named = image.topics.named(&found.topic).map(|topic| topic.id);
+    written.is_some_and(|written| named.is_some_and(|named| named != written))
+}
+
+/// Whether a directory has nothing of a partition that the metadata says to be there but what was to be removed.
+/// One that cannot be read may be that.
+fn is_all_there_is(
+    dir: &LogDir,
+    path: &Path,
+    found: &PartitionDir,
+    image: &MetadataImage,
+    node_id: BrokerId,
+) -> bool {
+    let written = match partition_metadata::read(dir.disk(), path) {
+        Ok(Some(written)) => written,
+        Err(SideFileError::Io(_)) => return true,
+        Ok(None) | Err(SideFileError::Malformed { .. }) => return false,
+    };
+    let topic = image.topics.get(written).filter(|topic| topic.name == found.topic);
+    let partition = topic.and_then(|topic| topic.partitions.get(&found.partition));
+    let assigned = partition.and_then(|partition| partition.directory(node_id));
+    let current = PartitionDir::current(&found.topic, found.partition).name(Uuid::ZERO);
+    assigned == Some(dir.id) && !dir.path.join(current).is_dir()
+}
+
 /// Why a partition that is found in a directory is none of this node's.
 fn why_stray(
     dir: &LogDir,
@@ -141,12 +196,19 @@ fn why_stray(
     let named = image.topics.named(&found.topic);
     let id = written.or_else(|| named.map(|topic| topic.id)).unwrap_or(TopicId::ZERO);
     let topic = image.topics.get(id).filter(|topic| topic.name == found.topic);
-    match topic.and_then(|topic| topic.partitions.get(&found.partition)) {
-        None if written.is_some() => Some(format!("the metadata has no topic with the id {id}")),
-        None => Some("the metadata has no such partition".to_owned()),
-        Some(partition) if !partition.replicas.contains(&node_id) => {
+    match (topic.and_then(|topic| topic.partitions.get(&found.partition)), written, named) {
+        // The topic was made again while this node did not look, or the file is damaged.
+        (None, Some(id), Some(named)) if id != named.id => Some(format!(
+            "its {} has the topic id {id}, and in the metadata {} has {}",
+            partition_metadata::FILE_NAME,
+            named.name,
+            named.id
+        )),
+        (None, Some(id), _) => Some(format!("the metadata has no such partition of a topic {id}")),
+        (None, None, _) => Some("the metadata has no such partition".to_owned()),
+        (Some(partition), ..) if !partition.replicas.contains(&node_id) => {
             Some("the partition has no replica on this node".to_owned())
         }
-        Some(_) => None,
+        (Some(_), ..) => None,
     }
 }

@@ -7,6 +7,25 @@
 //! it is new                                      where a client wanted it, or else where the fewest are
 //! ```
 //!
+//! What a move leaves behind looks like a partition when the disk has not taken the rename to `-delete`, and
+//! what has not moved yet lies where the metadata does not say any more:
+//!
+//! ```text
+//!                                from       to         the metadata says   where all of it is
+//! copied                         t-0        -future    from                from
+//! the controller is told         t-0        -future    to                  from
+//! the copy is renamed            t-0        t-0        to                  to
+//! what it was is renamed         -delete    t-0        to                  to
+//! ```
+//!
+//! With both directories there the longer log tells. With one that is missing nothing does, so what is found
+//! where the metadata does not name it is kept and not served: the missing one may have more. Nor is anything
+//! made where the metadata names it beside a copy, or what is left of one that is not wanted any more.
+//!
+//! A metadata version without directories names none, and nothing can tell: what is found is served, and one
+//! that a crash caught between the renames lacks what came since if `to` is missing. Several directories need
+//! a version that has them.
+//!
 //! Source: Kafka's `LogManager`, KIP-858, KIP-1066 (cordoned directories).
 
 use std::{
@@ -14,12 +33,15 @@ use std::{
     sync::Arc,
 };
 
-use dohle_base::{PartitionId, Str, Uuid};
+use dohle_base::{PartitionId, Str, TopicId, Uuid};
 use dohle_config::NodeSettings;
-use dohle_log::PartitionDir;
-use dohle_metadata::Partition;
+use dohle_log::{DirRole, Disk, PartitionDir, checkpoint::SideFileError, partition_metadata};
+use dohle_metadata::{Partition, Topic};
 
 use crate::{Broker, log_dirs::LogDir};
+
+#[cfg(test)]
+mod tests;
 
 /// Where a partition lies, or goes.
 #[derive(Debug)]
@@ -30,6 +52,8 @@ pub(crate) enum Place {
     Chosen(Arc<LogDir>),
     /// It lies in several: the move of it was cut short.
     Several(Vec<Arc<LogDir>>),
+    /// Something of it lies there, and perhaps more in a directory that has failed: it is to be kept as it is.
+    Withheld(Arc<LogDir>),
     /// Its directory has failed, or may be one that has.
     Offline,
 }
@@ -54,20 +78,33 @@ impl Placement {
         Self { counts, cordoned: cordoned(&broker.settings(), &broker.log_dirs) }
     }
 
-    /// Where a partition lies, or is to go.
+    /// Where a partition lies, or is to go. One that `is_new` was never in any directory.
     pub(crate) fn place(
         &mut self,
         broker: &Broker,
-        topic: &Str,
+        topic: &Topic,
         index: PartitionId,
         partition: &Partition,
+        is_new: bool,
     ) -> Place {
         let assigned = partition.directory(broker.node_id).unwrap_or(Uuid::UNASSIGNED_DIR);
-        let name = PartitionDir::current(topic, index).name(Uuid::ZERO);
+        let is_named = ![Uuid::UNASSIGNED_DIR, Uuid::MIGRATING_DIR].contains(&assigned);
+        let may_be_elsewhere = !is_new && broker.has_failed_dirs();
+        let current = PartitionDir::current(&topic.name, index);
+        let name = current.name(Uuid::ZERO);
         let online = || broker.log_dirs.iter().filter(|dir| !dir.has_failed());
         let mut present: Vec<_> =
             online().filter(|dir| dir.path.join(&name).is_dir()).cloned().collect();
         let own = online().find(|dir| dir.id == assigned).cloned();
+        if may_be_elsewhere && is_named && !present.iter().any(|dir| dir.id == assigned) {
+            if let Some(found) = present.pop() {
+                return Place::Withheld(found);
+            }
+            // Whatever frames there are: they may be of a former stay, and only the first part of it.
+            if own.as_ref().is_some_and(|own| has_copy(own, topic.id, &current)) {
+                return Place::Offline;
+            }
+        }
         match (present.pop(), own) {
             (Some(last), _) if !present.is_empty() => {
                 present.push(last);
@@ -76,10 +113,15 @@ impl Placement {
             (Some(only), _) if only.id == assigned => Place::In(only),
             (Some(only), _) => Place::Chosen(only),
             (None, Some(own)) => Place::In(own),
-            (None, None) if assigned != Uuid::UNASSIGNED_DIR && broker.has_failed_dirs() => {
+            (None, None)
+                if may_be_elsewhere
+                    || assigned != Uuid::UNASSIGNED_DIR && broker.has_failed_dirs() =>
+            {
                 Place::Offline
             }
-            (None, None) => self.choose(broker, topic, index).map_or(Place::Offline, Place::Chosen),
+            (None, None) => {
+                self.choose(broker, &topic.name, index).map_or(Place::Offline, Place::Chosen)
+            }
         }
     }
 
@@ -96,6 +138,30 @@ impl Placement {
         *self.counts.entry(chosen.id).or_default() += 1;
         Some(chosen)
     }
+}
+
+/// Whether a directory has a copy of a partition that was to be moved there, be it one that is not wanted
+/// any more. One that cannot be read may.
+fn has_copy(dir: &LogDir, topic: TopicId, current: &PartitionDir) -> bool {
+    let is_copy = |name: &str| {
+        let Ok(found) = PartitionDir::parse(name) else { return false };
+        if (&found.topic, found.partition) != (&current.topic, current.partition) {
+            return false;
+        }
+        let owner = partition_metadata::read(dir.disk(), &dir.path.join(name));
+        match found.role {
+            // An empty one does not say whose it is.
+            DirRole::Future => !matches!(owner, Ok(Some(owner)) if owner != topic),
+            DirRole::Deleted => match owner {
+                Ok(Some(owner)) => owner == topic,
+                Err(SideFileError::Io(_)) => true,
+                Ok(None) | Err(SideFileError::Malformed { .. }) => false,
+            },
+            DirRole::Current | DirRole::Stray => false,
+        }
+    };
+    let entries = dir.disk().list(&dir.path);
+    entries.map_or(true, |entries| entries.iter().any(|entry| is_copy(&entry.name)))
 }
 
 /// The directories that get no new partitions.

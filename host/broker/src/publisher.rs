@@ -4,19 +4,19 @@
 //! Runs on the controller's thread. What an image promises is there before the image is shown, and
 //! what it no longer has is taken away after.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
+mod opening;
 
-use dohle_base::{BrokerId, Offset, PartitionId, Rng, Str, Timestamp, TopicId, Uuid};
+use std::{collections::BTreeSet, sync::Arc};
+
+use dohle_base::{PartitionId, Rng, Str, Timestamp, TopicId, Uuid};
 use dohle_config::{Resource, TopicConfig};
-use dohle_log::{AppendError, IoError, Log, LogConfig, LogError, PartitionDir};
+use dohle_log::{LogConfig, PartitionDir};
 use dohle_metadata::{ConfigResource, MetadataDelta, MetadataImage, Topic, TopicDelta};
-use dohle_os::OsDisk;
-use dohle_replication::{CommitRule, Leader};
 use tracing::{error, info, warn};
 
+use self::opening::{Opening, Withheld};
 use crate::{
     Broker,
-    cleaner::Cleaner,
     log_dirs::LogDir,
     metadata::Published,
     partition::{Partition, State},
@@ -39,12 +39,15 @@ pub struct Publisher {
     assignments: Vec<(TopicId, PartitionId, Uuid)>,
     /// The directories whose failure was noticed.
     failed: BTreeSet<Uuid>,
+    /// What was there at the start and is not opened: it is not new when it comes by again.
+    absent: BTreeSet<(TopicId, PartitionId)>,
 }
 
 impl Publisher {
     /// A publisher; `rng` spreads the ages at which segments are closed, and names what is deleted.
     pub fn new(broker: Arc<Broker>, rng: Rng) -> Self {
-        Self { broker, rng, has_published: false, assignments: Vec::new(), failed: BTreeSet::new() }
+        let (failed, absent) = (BTreeSet::new(), BTreeSet::new());
+        Self { broker, rng, has_published: false, assignments: Vec::new(), failed, absent }
     }
 
     /// Makes the node what `new` says.
@@ -66,7 +69,7 @@ impl Publisher {
             .created
             .iter()
             .flat_map(|topic| topic.partitions.keys().map(|index| (Arc::clone(topic), *index)));
-        self.open(created.collect(), &new);
+        self.open(created.collect(), &new, is_first);
         if is_first {
             self.forget_others();
             self.resume(copies, &new);
@@ -89,7 +92,7 @@ impl Publisher {
 
     /// Opens and leads partitions that this node has replicas of, several at a time: to make one durable,
     /// or to read what a crash has left, is to wait for the disk.
-    fn open(&mut self, wanted: Vec<(Arc<Topic>, PartitionId)>, new: &Published) {
+    fn open(&mut self, wanted: Vec<(Arc<Topic>, PartitionId)>, new: &Published, is_first: bool) {
         if wanted.is_empty() {
             return;
         }
@@ -110,18 +113,37 @@ impl Publisher {
                     (topic.name.clone(), resolved)
                 }
             };
-            let expiration = self.broker.config.producer_id_expiration_ms;
+            let expiration = topic_config::producer_expiration_ms(&self.broker.settings());
             let log_config = topic_config::log_config(&of_topic.1, expiration, &mut self.rng);
             let log_config = shared(&mut last, log_config);
             let rule = topic_config::commit_rule(&of_topic.1);
             config = Some(of_topic);
             let cleaner = self.broker.cleaner.clone();
-            let place = placement.place(&self.broker, &topic.name, index, &partition);
-            let opening =
-                |dir| Opening { topic, index, partition, dir, config: log_config, rule, cleaner };
-            tasks.extend(self.find(place, opening));
+            let is_new = !is_first && !self.absent.contains(&(topic.id, index));
+            let place = placement.place(&self.broker, &topic, index, &partition, is_new);
+            let key = (topic.id, index);
+            let opening = |dir| Opening {
+                topic,
+                index,
+                partition,
+                dir,
+                config: log_config,
+                rule,
+                cleaner,
+                withheld: None,
+            };
+            match self.find(place, opening) {
+                Some(task) => tasks.push(task),
+                None => drop(self.absent.insert(key)),
+            }
         }
-        let opened = self.run(tasks);
+        let (node_id, now) = (self.broker.node_id, self.broker.clock.now().wall);
+        // Making directories at other times is to wait for the disk; what a start reads it reads, as the
+        // operator says.
+        let opened = match is_first {
+            true => opening::open_by_directory(tasks, self.broker.threads_per_dir(), node_id, now),
+            false => opening::open_all(tasks, OPENERS_MAX, node_id, now),
+        };
         self.broker.partitions.insert(opened.iter().cloned());
         self.broker.cleaner.ring();
         for partition in opened {
@@ -140,6 +162,10 @@ impl Publisher {
         let found = match place {
             Place::In(dir) => return Some(opening(dir)),
             Place::Chosen(dir) => opening(dir),
+            Place::Withheld(dir) => {
+                let withheld = Some(Withheld::DirIsMissing);
+                return Some(Opening { withheld, ..opening(dir) });
+            }
             Place::Several(dirs) => self.settle_rivals(opening(dirs.first().cloned()?), dirs),
             // The metadata says that nobody leads it.
             Place::Offline => return None,
@@ -166,8 +192,10 @@ impl Publisher {
                     ));
                 }
                 Err(error) => {
-                    // It is reported once more when it is opened, and stays as it is.
                     warn!(dir = %opening.dir.path.display(), "lies in several directories: {error}");
+                    error.judge(&opening.dir);
+                    // All of them stay as they are. Another attempt might succeed, and serve the wrong one.
+                    opening.withheld = Some(Withheld::RivalIsUnread);
                     return opening;
                 }
             }
@@ -202,33 +230,13 @@ impl Publisher {
         }
     }
 
-    fn run(&self, mut tasks: Vec<Opening>) -> Vec<Arc<Partition>> {
-        let (node_id, now) = (self.broker.node_id, self.broker.clock.now().wall);
-        let share = tasks.len().div_ceil(OPENERS_MAX);
-        if tasks.len() <= 1 {
-            return tasks.into_iter().map(|task| task.run(node_id, now)).collect();
-        }
-        let mut shares = Vec::new();
-        while !tasks.is_empty() {
-            shares.push(tasks.split_off(tasks.len().saturating_sub(share)));
-        }
-        std::thread::scope(|scope| {
-            let run = |share: Vec<Opening>| {
-                move || share.into_iter().map(|task| task.run(node_id, now)).collect::<Vec<_>>()
-            };
-            let threads: Vec<_> = shares.into_iter().map(|share| scope.spawn(run(share))).collect();
-            let opened = threads.into_iter().map(|thread| thread.join());
-            opened.flat_map(|opened| opened.expect("opening a log does not panic")).collect()
-        })
-    }
-
     fn change(&mut self, new: &Published, delta: &TopicDelta) {
         let topic = &delta.topic;
         let (there, added): (Vec<_>, Vec<_>) = delta
             .partitions
             .iter()
             .partition(|partition| self.broker.partitions.get(topic.id, partition.id).is_some());
-        self.open(added.iter().map(|added| (Arc::clone(topic), added.id)).collect(), new);
+        self.open(added.iter().map(|added| (Arc::clone(topic), added.id)).collect(), new, false);
         for change in there {
             let Some(partition) = self.broker.partitions.get(topic.id, change.id) else { continue };
             if change.after.leader != self.broker.node_id {
@@ -264,7 +272,7 @@ impl Publisher {
                 let settings = self.broker.settings();
                 let config = topic_config::resolve(&settings, &new.image, partition.topic());
                 let rule = topic_config::commit_rule(&config);
-                let expiration = self.broker.config.producer_id_expiration_ms;
+                let expiration = topic_config::producer_expiration_ms(&self.broker.settings());
                 let config = topic_config::log_config(&config, expiration, &mut self.rng);
                 let config = shared(&mut last, config);
                 // One that is offline takes it when it is opened again.
@@ -272,6 +280,7 @@ impl Publisher {
                     leader.log_mut().set_config(config);
                     if leader.commit_rule() != rule {
                         leader.set_commit_rule(rule);
+                        partition.leave_unframed(leader.log().log_end_offset());
                         partition.unflushed();
                     }
                 });
@@ -315,6 +324,7 @@ impl Publisher {
         drop(partition.cleaning());
         self.broker.moves.cancel(topic.id, index);
         let dir = partition.log_dir();
+        dir.write_ahead().let_frames_go(partition.key());
         // A flush that has begun writes to its files by name: they may be another topic's next.
         drop(dir.write_ahead().alone());
         self.clear_away(&dir, &topic.name, index);
@@ -363,11 +373,9 @@ impl Publisher {
             let topic = new.image.topics.named(&found.topic);
             let partition =
                 topic.and_then(|topic| self.broker.partitions.get(topic.id, found.partition));
-            match partition.filter(|partition| partition.is_led()) {
-                Some(partition) if partition.directory() != dir.id => {
-                    self.broker.moves.resume(&partition, &dir, path);
-                }
-                _ => warn!(dir = %path.display(), "a copy of a partition that is not served"),
+            match partition {
+                Some(partition) => self.broker.moves.resume(&partition, &dir, path),
+                None => warn!(dir = %path.display(), "a copy of a partition that is not served"),
             }
         }
     }
@@ -426,109 +434,4 @@ fn shared(last: &mut Option<Arc<LogConfig>>, config: LogConfig) -> Arc<LogConfig
         *last = Some(Arc::new(config));
     }
     Arc::clone(last.as_ref().expect("just made sure of it"))
-}
-
-/// A partition to be opened.
-struct Opening {
-    topic: Arc<Topic>,
-    index: PartitionId,
-    partition: Arc<dohle_metadata::Partition>,
-    dir: Arc<LogDir>,
-    config: Arc<LogConfig>,
-    rule: CommitRule,
-    cleaner: Cleaner,
-}
-
-impl Opening {
-    fn run(self, node_id: BrokerId, now: Timestamp) -> Arc<Partition> {
-        let opened = self.open(now).and_then(|(log, synced)| {
-            if self.partition.leader != node_id {
-                return Ok((State::NotLed, false));
-            }
-            let lacks_sync = synced < log.log_end_offset();
-            let leader = Leader::new(log, self.partition.leader_epoch, self.rule, synced)?;
-            Ok((State::Led(Box::new(leader)), lacks_sync))
-        });
-        let (state, lacks_sync) = opened.unwrap_or_else(|error| {
-            error!(topic = %self.topic.name, index = %self.index, "partition offline: {error}");
-            error.judge(&self.dir);
-            self.keep_frames();
-            (State::Offline, false)
-        });
-        let Self { topic, index, dir, rule, cleaner, .. } = self;
-        let is_redone = dir.redo(topic.id, index, |_| ()).is_some();
-        let partition = Partition::new(&topic, index, dir, state, cleaner);
-        // There may be more with open files than there are handles.
-        let _ = partition.with_leader(|_| ());
-        if lacks_sync || is_redone {
-            partition.unflushed();
-        }
-        // What counts when it is written is shown already: nobody has to wait for its sync.
-        if lacks_sync && rule == CommitRule::Synced {
-            partition.log_dir().sync_when_open(&partition);
-        }
-        partition
-    }
-
-    /// Opens the log, and says up to where it is known to be durable.
-    fn open(&self, now: Timestamp) -> Result<(Log<OsDisk>, Offset), OpenError> {
-        let Self { topic, index, dir, config, rule, .. } = self;
-        let path = dir.path.join(PartitionDir::current(&topic.name, *index).name(Uuid::ZERO));
-        if !dir.is_on_volume(&path)? {
-            return Err(OpenError::OtherVolume { path, dir: dir.path.clone() });
-        }
-        let how = dir.how_to_open(&topic.name, topic.id, *index, *rule);
-        let mut log = Log::open(*dir.disk(), path, Arc::clone(config), how, now)?;
-        if let Some(cut) = &log.recovery().cut {
-            warn!(
-                topic = %topic.name, %index, file = %cut.path.display(), position = cut.position,
-                size = cut.size, "torn end cut off: {}", cut.reason
-            );
-        }
-        let mut synced = log.recovery_point();
-        let redone = dir.redo(topic.id, *index, |runs| -> Result<(), OpenError> {
-            for run in runs {
-                synced = synced.max(log.redo(&run?, now)?);
-            }
-            Ok(())
-        });
-        // What is behind that was written and perhaps not synced, and nobody was told of it.
-        redone.unwrap_or(Ok(()))?;
-        Ok((log, synced))
-    }
-
-    /// What the write-ahead log has for this partition must stay.
-    fn keep_frames(&self) {
-        if self.dir.redo(self.topic.id, self.index, |_| ()).is_some() {
-            warn!(topic = %self.topic.name, index = %self.index, "kept in the write-ahead log");
-            self.dir.write_ahead().keep_frames();
-        }
-    }
-}
-
-/// Why a partition's log is not opened.
-#[derive(Debug, thiserror::Error)]
-enum OpenError {
-    #[error(transparent)]
-    Log(#[from] LogError),
-    #[error("not taken in from the write-ahead log: {0}")]
-    Redo(#[from] AppendError),
-    #[error(transparent)]
-    Io(#[from] IoError),
-    /// Its records would be taken for durable when the volume of its log directory is synced.
-    #[error(
-        "{} lies on another volume than its log directory {}: add a directory of that volume to log.dirs, and move the partition there",
-        path.display(), dir.display()
-    )]
-    OtherVolume { path: PathBuf, dir: PathBuf },
-}
-
-impl OpenError {
-    fn judge(&self, dir: &LogDir) {
-        match self {
-            Self::Log(error) | Self::Redo(AppendError::Log(error)) => dir.judge_log(error),
-            Self::Io(error) => dir.judge(error),
-            Self::Redo(_) | Self::OtherVolume { .. } => {}
-        }
-    }
 }

@@ -1,8 +1,9 @@
 //! What goes: old records by their topics' settings, files and directories some time after they were
-//! deleted, and the note of what clients have deleted.
+//! deleted, what is known of producers that write no more, and the note of what clients have deleted.
 //!
 //! ```text
 //!   every log.retention.check.interval.ms ──▶ check: old segments ──rename──▶ .deleted
+//!   producer.id.expiration.check.interval.ms ──▶ check: producers
 //!   file.delete.delay.ms later            ──▶ unlink: files, and directories of deleted topics
 //!   DeleteRecords                         ──▶ log-start checkpoint, then the answer
 //! ```
@@ -13,6 +14,9 @@
 //! Not here: which segments go (core/log), and compaction.
 
 mod check;
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeMap,
@@ -95,17 +99,19 @@ impl Retention {
     /// # Errors
     /// The system has none to give.
     pub fn start(&self, broker: Arc<Broker>) -> io::Result<JoinHandle<()>> {
-        let interval = broker.config.logs.retention_check_interval_ms;
-        let first = broker.config.logs.initial_task_delay_ms;
+        let (logs, fatal) = (broker.config.logs, broker.fatal.clone());
+        let producer_check_interval = millis(logs.producer_check_interval_ms.into());
         let worker = Worker {
             broker,
             shared: Arc::clone(&self.shared),
-            check_interval: millis(interval),
-            next_check: Instant::now() + millis(first),
+            check_interval: millis(logs.retention_check_interval_ms),
+            next_check: Instant::now() + millis(logs.initial_task_delay_ms),
+            producer_check_interval,
+            next_producer_check: Instant::now() + producer_check_interval,
             next_unlink: None,
             deleted_dirs: Vec::new(),
         };
-        std::thread::Builder::new().name("retention".to_owned()).spawn(move || worker.run())
+        fatal.start_thread("retention", move || worker.run())
     }
 
     fn tell(&self, what: impl FnOnce(&mut Inbox)) {
@@ -150,6 +156,8 @@ struct Worker {
     shared: Arc<Shared>,
     check_interval: Duration,
     next_check: Instant,
+    producer_check_interval: Duration,
+    next_producer_check: Instant,
     /// When the next file of a log is due.
     next_unlink: Option<Timestamp>,
     deleted_dirs: Vec<DeletedDir>,
@@ -173,6 +181,10 @@ impl Worker {
                 self.unlink_by(due);
                 self.next_check = Instant::now() + self.check_interval;
             }
+            if self.next_producer_check <= Instant::now() {
+                check::expire_producers(&self.broker, || self.shared.stops());
+                self.next_producer_check = Instant::now() + self.producer_check_interval;
+            }
             let now = self.broker.clock.wall();
             if self.next_unlink.is_some_and(|due| due <= now) {
                 self.next_unlink = check::unlink(&self.broker, now);
@@ -187,9 +199,10 @@ impl Worker {
 
     fn next_due(&self) -> Instant {
         let dirs = self.deleted_dirs.iter().map(|deleted| deleted.due);
-        let Some(due) = dirs.chain(self.next_unlink).min() else { return self.next_check };
+        let next_check = self.next_check.min(self.next_producer_check);
+        let Some(due) = dirs.chain(self.next_unlink).min() else { return next_check };
         let left = due.0.saturating_sub(self.broker.clock.wall().0);
-        self.next_check.min(Instant::now() + millis(left))
+        next_check.min(Instant::now() + millis(left))
     }
 
     fn write_log_starts(&self, dir: Uuid, waiting: Waiting) {

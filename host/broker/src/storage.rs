@@ -5,7 +5,7 @@ use dohle_log::{AppendError, LogError, ProducerError, ReadError};
 use dohle_records::BatchError;
 use tracing::error;
 
-use crate::partition::Partition;
+use crate::{log_dirs::LogDir, partition::Partition};
 
 /// The code for a refused or failed append.
 pub(crate) fn append_error(error: &AppendError, partition: &Partition) -> ErrorCode {
@@ -42,8 +42,13 @@ pub(crate) fn read_error(error: &ReadError, partition: &Partition) -> ErrorCode 
 /// The code for a disk that failed, or data that is damaged. The log says what and where. A disk that
 /// failed takes its log directory out of service.
 pub(crate) fn log_error(error: &LogError, partition: &Partition) -> ErrorCode {
+    log_error_in(&partition.log_dir(), error, partition)
+}
+
+/// The same, of a partition that may have moved since.
+pub(crate) fn log_error_in(dir: &LogDir, error: &LogError, partition: &Partition) -> ErrorCode {
     error!(%partition, "{error}");
-    partition.log_dir().judge_log(error);
+    dir.judge_log(error);
     ErrorCode::KAFKA_STORAGE_ERROR
 }
 

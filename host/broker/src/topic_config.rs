@@ -37,10 +37,15 @@ pub(crate) fn commit_rule(topic: &TopicConfig) -> CommitRule {
     }
 }
 
+/// How long after their last write partitions forget producers.
+pub(crate) fn producer_expiration_ms(node: &NodeSettings) -> i64 {
+    i64::from(node.int("producer.id.expiration.ms"))
+}
+
 /// What the log of one of the topic's partitions goes by.
 pub(crate) fn log_config(
     topic: &TopicConfig,
-    producer_expiration_ms: i32,
+    producer_expiration_ms: i64,
     rng: &mut Rng,
 ) -> LogConfig {
     let unsigned = |value: i32| u32::try_from(value).unwrap_or(0);
@@ -64,7 +69,7 @@ pub(crate) fn log_config(
         compaction_lag_ms_min: topic.compaction.min_lag_ms,
         compaction_lag_ms_max: topic.compaction.max_lag_ms,
         cleanable_ratio_min: topic.compaction.min_cleanable_dirty_ratio,
-        producer_expiration_ms: i64::from(producer_expiration_ms),
+        producer_expiration_ms,
         retention_ms_max: topic.retention_ms.filter(|_| topic.cleanup_policy.delete),
         retention_bytes_max: topic
             .retention_bytes

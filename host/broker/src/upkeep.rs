@@ -1,8 +1,8 @@
 //! What has to be written down now and then while the node runs.
 //!
-//! A thread that sleeps until something was appended or changed that the checkpoints of the log
-//! directories tell, waits for more of it, and flushes and writes them once. A node on which nothing
-//! happens does nothing.
+//! A thread for each log directory. It sleeps until something was appended there or changed that the
+//! checkpoints tell, waits for more of it, and flushes and writes them once. A node on which nothing
+//! happens does nothing, and a disk that hangs holds up its own directory.
 
 use std::{
     io,
@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::Broker;
+use crate::{Broker, LogDir};
 
 /// How long changes are collected. Source: Kafka checkpoints high watermarks so often.
 const COLLECT: Duration = Duration::from_secs(5);
@@ -67,13 +67,13 @@ impl Upkeep {
 }
 
 impl UpkeepInbox {
-    /// Starts the thread.
+    /// Starts the thread of the log directory that has the handle.
     ///
     /// # Errors
     /// The system has none to give.
-    pub fn start(self, broker: Arc<Broker>) -> io::Result<JoinHandle<()>> {
-        let thread = std::thread::Builder::new().name("upkeep".to_owned());
-        thread.spawn(move || {
+    pub fn start(self, broker: Arc<Broker>, dir: Arc<LogDir>) -> io::Result<JoinHandle<()>> {
+        let fatal = broker.fatal.clone();
+        fatal.start_thread("upkeep", move || {
             while let Ok(event) = self.events.recv() {
                 let stops = match event {
                     Event::Changed => self.stops_within(COLLECT),
@@ -83,9 +83,15 @@ impl UpkeepInbox {
                 if stops {
                     return;
                 }
-                broker.flush();
+                dir.flush(&broker.partitions.all());
             }
         })
+    }
+
+    /// Whether the thread would flush, if it ran. It is asked for it once.
+    #[cfg(test)]
+    pub(crate) fn is_due(&self) -> bool {
+        self.events.try_iter().count() > 0
     }
 
     /// Lets `time` pass, whatever changes meanwhile, unless it is urgent.
@@ -101,3 +107,6 @@ impl UpkeepInbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

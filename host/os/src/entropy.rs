@@ -1,8 +1,23 @@
 //! Randomness from the operating system.
 
-use std::{fs::File, io::Read};
+use std::{fs::File, io::Read, path::Path};
 
 use dohle_base::Rng;
+use dohle_log::{IoError, disk::Operation};
+
+/// Where the system gives it.
+const SOURCE: &str = "/dev/urandom";
+
+/// Bytes that nobody can foretell: fit for secrets.
+///
+/// # Errors
+/// The system has no source of randomness.
+pub fn random<const N: usize>() -> Result<[u8; N], IoError> {
+    let mut bytes = [0; N];
+    let read = File::open(SOURCE).and_then(|mut source| source.read_exact(&mut bytes));
+    read.map_err(|error| IoError::new(Operation::Read, Path::new(SOURCE), &error))?;
+    Ok(bytes)
+}
 
 /// A number that nobody can foretell.
 ///
@@ -10,7 +25,7 @@ use dohle_base::Rng;
 /// The system has no source of randomness.
 pub fn seed() -> std::io::Result<u64> {
     let mut bytes = [0; 8];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    File::open(SOURCE)?.read_exact(&mut bytes)?;
     Ok(u64::from_ne_bytes(bytes))
 }
 

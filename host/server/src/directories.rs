@@ -1,7 +1,10 @@
 //! The directories of a node before anything in them is opened: are they formatted, and do they belong
 //! to this node and to one cluster?
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Display,
+    path::{Path, PathBuf},
+};
 
 use dohle_base::{BrokerId, Rng, Str, Uuid};
 use dohle_config::BrokerConfig;
@@ -125,7 +128,7 @@ pub(crate) fn read(
 }
 
 /// Says of a log directory that it is not served; the others are.
-pub(crate) fn set_offline(path: &Path, error: &IoError) {
+pub(crate) fn set_offline(path: &Path, error: &dyn Display) {
     error!(dir = %path.display(), "offline, what lies there is not served: {error}");
 }
 

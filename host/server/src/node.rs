@@ -105,7 +105,7 @@ pub struct Node {
 struct Threads {
     controller: JoinHandle<()>,
     coordinator: JoinHandle<()>,
-    upkeep: JoinHandle<()>,
+    upkeep: Vec<JoinHandle<()>>,
     retention: JoinHandle<()>,
     moves: JoinHandle<()>,
     cleaner: Option<JoinHandle<()>>,
@@ -128,18 +128,21 @@ impl Node {
         let disk = OsDisk;
         let clock = Clock::start();
         let found = directories::read(&config, &disk, &mut rng)?;
-        let mut log_dirs = Vec::new();
-        let (upkeep, upkeep_inbox) = Upkeep::new();
+        let (mut log_dirs, mut upkeep_inboxes) = (Vec::new(), Vec::new());
         let handles = dohle_os::raise_open_files();
         let connections_max = connections_max(&config, handles);
         let files = Arc::new(OpenFiles::within(handles, connections_max, cores()));
         let alarm = Alarm::default();
         for (path, id) in found.logs {
             let is_metadata = path.as_os_str() == config.metadata_log.dir.as_str();
-            let (upkeep, alarm, files) = (upkeep.clone(), alarm.clone(), Arc::clone(&files));
+            let (upkeep, inbox) = Upkeep::new();
+            let (alarm, files) = (alarm.clone(), Arc::clone(&files));
             match LogDir::open(id, path.clone(), disk, upkeep, alarm, files) {
-                Ok(dir) => log_dirs.push(Arc::new(dir)),
-                Err(LogDirError::Io(error)) if !is_metadata => {
+                Ok(dir) => {
+                    log_dirs.push(Arc::new(dir));
+                    upkeep_inboxes.push(inbox);
+                }
+                Err(error) if error.is_of_disk() && !is_metadata => {
                     directories::set_offline(&path, &error);
                 }
                 Err(error) => return Err(error.into()),
@@ -165,7 +168,8 @@ impl Node {
         driver.boot(registration(&me, &config, &bound, &log_dirs))?;
 
         let (controller, inbox) = ControllerHandle::new();
-        let (coordinator, coordinator_thread) = Coordinator::start(group_settings(&config), clock)?;
+        let (coordinator, coordinator_thread) =
+            Coordinator::start(group_settings(&config), clock, alarm.fatal())?;
         let broker = Broker::new(Parts {
             node_id: me.node_id,
             cluster_id: me.cluster_id,
@@ -173,7 +177,6 @@ impl Node {
             log_dirs,
             controller,
             coordinator,
-            upkeep,
             retention: Retention::default(),
             alarm,
             cleaner: Cleaner::default(),
@@ -187,8 +190,10 @@ impl Node {
         driver.publish(&mut publisher)?;
         let partitions = broker.partitions.all();
         broker.log_dirs.iter().for_each(|dir| dir.logs_are_open(&partitions));
+        let upkeep = upkeep_inboxes.into_iter().zip(&broker.log_dirs);
+        let upkeep = upkeep.map(|(inbox, dir)| inbox.start(Arc::clone(&broker), Arc::clone(dir)));
         let threads = Threads {
-            upkeep: upkeep_inbox.start(Arc::clone(&broker))?,
+            upkeep: upkeep.collect::<Result<_, _>>()?,
             retention: broker.retention.start(Arc::clone(&broker))?,
             moves: broker.moves.start(Arc::clone(&broker))?,
             cleaner: broker.cleaner.start(Arc::clone(&broker))?,
@@ -198,8 +203,8 @@ impl Node {
 
         let handlers = Arc::clone(&broker);
         let server =
-            Server::start(options(&broker.config, connections_max), specs(&bound), move |_| {
-                Dispatcher::new(Arc::clone(&handlers))
+            Server::start(options(&broker.config, connections_max), specs(&bound), move |thread| {
+                Dispatcher::new(Arc::clone(&handlers), thread)
             });
         let serving = server.map_err(StartError::from).and_then(|server| {
             let metrics = metrics_endpoint(&broker, &server)?;
@@ -255,7 +260,7 @@ fn metrics_endpoint(broker: &Arc<Broker>, server: &Server) -> Result<Option<Endp
 }
 
 fn stop(broker: &Broker, threads: Threads) {
-    broker.upkeep.stop();
+    broker.log_dirs.iter().for_each(|dir| dir.upkeep().stop());
     broker.retention.stop();
     broker.moves.stop();
     broker.cleaner.stop();
@@ -263,21 +268,23 @@ fn stop(broker: &Broker, threads: Threads) {
     broker.controller.stop();
     let Threads { controller, coordinator, upkeep, retention, moves, cleaner } = threads;
     let threads = [
-        ("upkeep", upkeep),
         ("retention", retention),
         ("moves", moves),
         ("coordinator", coordinator),
         ("controller", controller),
     ];
-    for (name, thread) in cleaner.map(|thread| ("cleaner", thread)).into_iter().chain(threads) {
+    let upkeep = upkeep.into_iter().map(|thread| ("upkeep", thread));
+    let cleaner = cleaner.map(|thread| ("cleaner", thread));
+    for (name, thread) in cleaner.into_iter().chain(upkeep).chain(threads) {
         if thread.join().is_err() {
             warn!("the {name}'s thread had panicked");
         }
     }
-    let partitions = broker.partitions.all();
-    for dir in &broker.log_dirs {
-        dir.close(&partitions, broker.epoch());
+    if broker.fatal.has_panicked() {
+        warn!("the log directories are left as by a crash: a thread had panicked");
+        return;
     }
+    broker.close_log_dirs();
 }
 
 /// Who the node is.

@@ -10,9 +10,10 @@ use std::{
 };
 
 use dohle_base::ErrorCode;
+use dohle_records::entries;
 
 use crate::{
-    process::{Dev, Site, serve},
+    process::{Dev, Site, dohle, serve},
     wire::{create_topic, fetch, produce},
 };
 
@@ -57,6 +58,135 @@ fn a_damaged_partition_is_offline_and_named_and_the_others_serve() {
     assert!(told.contains("ERROR") && told.contains("broken-0"), "{told}");
     assert!(told.contains(&third.to_string()) && told.contains("checksum"), "{told}");
     assert_eq!(fs::read(&path).unwrap(), bytes, "nothing of it was touched");
+}
+
+/// Another process wrote and was killed: what it acknowledged is in no frame of `dohle.wal`, and no start,
+/// however the one before ended, may take damage in it for a torn end.
+#[test]
+fn what_another_process_left_is_not_cut_by_a_later_start() {
+    let site = Site::formatted("");
+    let node = serve(&site);
+    node.run(&["topic", "create", "broken"]).well();
+    for value in ["one", "two", "three"] {
+        assert_eq!(produce(&node.address, "broken", value.as_bytes()), ErrorCode::NONE);
+    }
+    node.stop("TERM");
+    let path = segment(&site, "broken");
+    let (dir, logs) = (path.parent().unwrap(), path.parent().unwrap().parent().unwrap());
+    for gone in [".kafka_cleanshutdown", "recovery-point-offset-checkpoint"] {
+        fs::remove_file(logs.join(gone)).unwrap();
+    }
+    let whole = fs::read(&path).unwrap();
+    let mut bytes = whole.clone();
+    bytes[whole.len() / 3 + 70] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    for signal in ["KILL", "TERM", "TERM", "KILL"] {
+        let node = serve(&site);
+        assert_eq!(produce(&node.address, "broken", b"four"), ErrorCode::KAFKA_STORAGE_ERROR);
+        node.stop(signal);
+        assert!(fs::read(&path).unwrap() == bytes, "something of it was changed");
+        let noted = fs::read_to_string(dir.join("dohle.offline")).unwrap();
+        assert!(noted.contains("checksum"), "{noted}");
+    }
+    fs::write(&path, &whole).unwrap();
+    let node = serve(&site);
+    assert_eq!(read_all(&node, "broken"), "one\ntwo\nthree\n");
+    assert!(!dir.join("dohle.offline").exists());
+    // Nor does it stay where another process has mended the log, and stopped cleanly.
+    node.stop("TERM");
+    fs::write(dir.join("dohle.offline"), "damaged\n").unwrap();
+    let node = serve(&site);
+    assert_eq!(read_all(&node, "broken"), "one\ntwo\nthree\n");
+    assert!(!dir.join("dohle.offline").exists());
+}
+
+/// The opposite: all that was acknowledged is in the frames, which are kept while the log cannot be opened. A
+/// stop meanwhile is none that leaves the logs to others.
+#[test]
+fn what_frames_were_kept_for_is_mended_by_a_later_start() {
+    let Some(other) = elsewhere() else {
+        println!("skipped: /dev/shm is missing, or no volume of its own");
+        return;
+    };
+    let site = Site::formatted("");
+    let node = serve(&site);
+    node.run(&["topic", "create", "torn"]).well();
+    for value in ["one", "two", "three"] {
+        assert_eq!(produce(&node.address, "torn", value.as_bytes()), ErrorCode::NONE);
+    }
+    node.stop("KILL");
+    // As a power cut may leave it: the second batch is gone, the third is not.
+    let path = segment(&site, "torn");
+    let mut bytes = fs::read(&path).unwrap();
+    let size = bytes.len() / 3;
+    bytes[size..2 * size].fill(0);
+    fs::write(&path, &bytes).unwrap();
+    let dir = path.parent().unwrap();
+    let aside = dir.parent().unwrap().parent().unwrap().join("aside");
+    fs::rename(dir, &aside).unwrap();
+    symlink(other.path(), dir).unwrap();
+    for signal in ["TERM", "KILL", "TERM"] {
+        let node = serve(&site);
+        assert_eq!(produce(&node.address, "torn", b"four"), ErrorCode::KAFKA_STORAGE_ERROR);
+        node.stop(signal);
+    }
+    fs::remove_file(dir).unwrap();
+    fs::rename(&aside, dir).unwrap();
+    let node = serve(&site);
+    assert_eq!(read_all(&node, "torn"), "one\ntwo\nthree\n");
+}
+
+#[test]
+fn a_partition_whose_file_names_another_topic_is_set_aside_and_not_served_as_empty() {
+    let site = Site::formatted(AT_ONCE);
+    let node = serve(&site);
+    node.run(&["topic", "create", "lost"]).well();
+    assert_eq!(produce(&node.address, "lost", b"one"), ErrorCode::NONE);
+    node.stop("TERM");
+    let segment = segment(&site, "lost");
+    let dir = segment.parent().unwrap();
+    let path = dir.join("partition.metadata");
+    let text = fs::read_to_string(&path).unwrap();
+    let id = text.trim_end().rsplit(' ').next().unwrap();
+    let other = format!("{}{}", if id.starts_with('B') { "C" } else { "B" }, &id[1..]);
+    fs::write(&path, text.replace(id, &other)).unwrap();
+
+    let node = serve(&site);
+    assert_eq!(produce(&node.address, "lost", b"two"), ErrorCode::KAFKA_STORAGE_ERROR);
+    let log = node.stop_and_tell();
+    assert!(log.contains("durable up to 1"), "{log}");
+    let told = log.lines().find(|line| line.contains("partition.metadata"));
+    let told = told.unwrap_or_else(|| panic!("{log}"));
+    assert!(told.contains(&dir.display().to_string()) && told.contains("-stray"), "{told}");
+    assert!(told.contains(id) && told.contains(&other), "{told}");
+    let aside = fs::read_dir(dir.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
+    let aside: Vec<_> = aside.filter(|path| path.to_string_lossy().ends_with("-stray")).collect();
+    let [aside] = &aside[..] else { panic!("{aside:?}") };
+    assert!(fs::metadata(aside.join(segment.file_name().unwrap())).unwrap().len() > 0);
+}
+
+#[test]
+fn a_partition_without_its_directory_is_not_served_as_empty() {
+    let site = Site::formatted(AT_ONCE);
+    let node = serve(&site);
+    node.run(&["topic", "create", "lost"]).well();
+    assert_eq!(produce(&node.address, "lost", b"one"), ErrorCode::NONE);
+    node.stop("TERM");
+    let dir = segment(&site, "lost").parent().unwrap().to_owned();
+    fs::remove_dir_all(&dir).unwrap();
+    for signal in ["KILL", "KILL"] {
+        let node = serve(&site);
+        assert_eq!(produce(&node.address, "lost", b"two"), ErrorCode::KAFKA_STORAGE_ERROR);
+        node.stop(signal);
+    }
+    // Who gives it up makes it anew.
+    let node = serve(&site);
+    node.run(&["topic", "delete", "lost"]).well();
+    node.run(&["topic", "create", "lost"]).well();
+    assert_eq!(produce(&node.address, "lost", b"two"), ErrorCode::NONE);
+    node.stop("KILL");
+    let node = serve(&site);
+    assert_eq!(read_all(&node, "lost"), "two\n");
 }
 
 /// A node that may write no file beyond a size that `limit` sets: to it the disk is full.
@@ -163,6 +293,44 @@ fn a_full_disk_under_the_metadata_log_is_survived() {
     let node = serve(&site);
     assert_eq!(node.run(&["topic", "list"]).well(), "after\nbefore\nduring\n");
     assert_eq!(node.stop("TERM"), Some(0));
+}
+
+/// A message of a format before batches, with the checksum that it should have.
+fn old_message(magic: u8, offset: i64) -> Vec<u8> {
+    let mut body = vec![magic, 0];
+    if magic == 1 {
+        body.extend(0_i64.to_be_bytes());
+    }
+    // Neither key nor value.
+    body.extend([0xff; 8]);
+    let mut crc = flate2::Crc::new();
+    crc.update(&body);
+    let mut bytes = offset.to_be_bytes().to_vec();
+    bytes.extend((body.len() as u32 + 4).to_be_bytes());
+    bytes.extend(crc.sum().to_be_bytes());
+    bytes.extend(body);
+    bytes
+}
+
+#[test]
+fn an_old_message_in_the_metadata_log_ends_the_start_and_is_named() {
+    for (magic, has_run) in [(0, false), (1, false), (0, true), (1, true)] {
+        let site = Site::formatted("");
+        if has_run {
+            assert_eq!(serve(&site).stop("TERM"), Some(0));
+        }
+        let path = site.path("a/__cluster_metadata-0/00000000000000000000.log");
+        let mut bytes = fs::read(&path).unwrap_or_default();
+        let position = bytes.len();
+        let end = entries(&bytes).last().map_or(0, |last| last.unwrap().last_offset().next().0);
+        bytes.extend(old_message(magic, end));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, &bytes).unwrap();
+        let ended = dohle(&["server", &site.file, "--log", "warn"]);
+        let told = format!("no batch in {} at {position}: ", path.display());
+        ended.failed_with(&[&told, &format!("has magic {magic}")]);
+        assert_eq!(fs::read(&path).unwrap(), bytes, "nothing of it was touched");
+    }
 }
 
 /// A directory on another volume than temporary ones, if this machine has one.

@@ -6,12 +6,16 @@
 mod arguments;
 mod damage;
 mod dump_log;
+mod dump_side_files;
+mod failed_dirs;
 mod kafka;
 mod many;
 mod metrics;
 mod moves;
 mod node;
 mod process;
+mod producers;
 mod server;
 mod storage;
+mod together;
 mod wire;

@@ -30,6 +30,38 @@ fn as_many_partitions_are_copied_at_a_time_as_are_set() {
     keeps_to("", 2);
 }
 
+/// Its start is told by the name of an empty segment and by nothing else.
+#[test]
+fn a_partition_of_which_all_has_expired_is_served_after_its_move() {
+    let site = Site::formatted(
+        "log.retention.ms=1\nlog.retention.check.interval.ms=20\nlog.initial.task.delay.ms=20\n",
+    );
+    let node = serve(&site);
+    node.run(&["topic", "create", "m"]).well();
+    assert_eq!(produce_all(&node.address, "m", 1, |_| "x".repeat(1_000)), [ErrorCode::NONE]);
+    let begun = Instant::now();
+    let file = |dir: &str| site.path(&format!("{dir}/m-0/00000000000000000001.log"));
+    while !file("a").exists() && !file("b").exists() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nothing expires");
+        thread::sleep(Duration::from_millis(10));
+    }
+    let target = if file("a").exists() { "b" } else { "a" };
+    assert_eq!(move_to(&node.address, &site.shown(target), "m", &[0]), [ErrorCode::NONE]);
+    while !moving(&node.address).is_empty() || !file(target).exists() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it does not move");
+        thread::sleep(Duration::from_millis(10));
+    }
+    // The recovery point is written down.
+    node.stop("TERM");
+    for signal in ["KILL", "TERM", "KILL"] {
+        let node = serve(&site);
+        assert_eq!(node.run(&["consume", "m", "--from-beginning", "--until-end"]).well(), "");
+        node.stop(signal);
+    }
+    let node = serve(&site);
+    assert_eq!(produce_all(&node.address, "m", 1, |_| "x".to_owned()), [ErrorCode::NONE]);
+}
+
 fn keeps_to(setting: &str, limit: usize) {
     let site = Site::formatted(setting);
     let node = serve(&site);
@@ -101,6 +133,31 @@ fn a_topic_that_is_deleted_takes_its_copies_with_it_begun_or_not() {
         thread::sleep(Duration::from_millis(10));
     }
     assert_eq!(moving(&node.address), []);
+}
+
+#[test]
+fn of_many_copies_of_a_partition_that_a_start_finds_one_goes_on_and_none_stays() {
+    let site = Site::formatted("");
+    let node = serve(&site);
+    node.run(&["topic", "create", "m", "-p", "4"]).well();
+    let written = produce_all(&node.address, "m", 4, |index| value(0, index));
+    assert!(written.into_iter().all(|code| code == ErrorCode::NONE));
+    let index = (0..4).find(|index| segment(&site, "a", *index).exists()).expect("half of them");
+    let before = bytes(&site, "a", index);
+    node.stop("KILL");
+    for (dir, number) in [("b", 1), ("b", 2), ("a", 3)] {
+        let path = site.path(&format!("{dir}/m-{index}.{number:032x}-future"));
+        fs::create_dir(path).expect("it is new");
+    }
+    let node = serve(&site);
+    let start = Instant::now();
+    while copy_count(&site) > 0 || !moving(&node.address).is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(60), "{} copies", copy_count(&site));
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert!(!site.path(&format!("a/m-{index}")).exists());
+    assert!(bytes(&site, "b", index) == before);
+    assert!(!site.path(&format!("a/m-{index}.{:032x}-future", 3)).exists());
 }
 
 /// Looks on until one has arrived: meanwhile as many are copied as may be, the first ones.

@@ -24,6 +24,18 @@ fn records_outlive_a_stop_by_sigterm() {
 }
 
 #[test]
+fn the_metadata_says_after_each_start_that_no_directory_is_cordoned() {
+    let site = Site::formatted("");
+    let log = site.shown("a/__cluster_metadata-0/00000000000000000000.log");
+    for starts in 1..=2 {
+        assert_eq!(serve(&site).stop("TERM"), Some(0));
+        let dump = ["kafka-dump-log", "--cluster-metadata-decoder", "--files", &log];
+        let dumped = dohle(&dump).well();
+        assert_eq!(dumped.matches("\"cordonedLogDirs\":[]").count(), starts, "{dumped}");
+    }
+}
+
+#[test]
 fn faults_of_the_file_are_told_each_with_its_line() {
     let site = Site::new("num.partitions=0\nlog.retention.bytes=lots\nnum.partitons=3\n");
     let ended = dohle(&["server", &site.file]);

@@ -3,11 +3,12 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
-use dohle_base::{ErrorCode, Offset, PartitionId};
+use dohle_base::{ErrorCode, Offset, PartitionId, Timestamp};
 use dohle_protocol::{
-    RecordSet, Request, Writer,
+    Few, RecordSet, Request, Writer,
     api::{
         alter_replica_log_dirs_request::{
             AlterReplicaLogDir, AlterReplicaLogDirTopic, AlterReplicaLogDirsRequest,
@@ -20,10 +21,11 @@ use dohle_protocol::{
             AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
         },
         produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData},
+        produce_response::PartitionProduceResponse,
     },
     decode_response, encode_request,
 };
-use dohle_records::{BatchBuilder, BatchSpec, NewRecord, entries};
+use dohle_records::{BatchBuilder, BatchSpec, NewRecord, Producer, entries};
 
 /// One request on a connection of its own.
 fn ask<R: Request>(address: &str, version: i16, request: &R) -> R::Response {
@@ -42,7 +44,7 @@ fn ask<R: Request>(address: &str, version: i16, request: &R) -> R::Response {
 
 /// Writes one record to partition 0.
 pub(crate) fn produce(address: &str, topic: &str, value: &[u8]) -> ErrorCode {
-    produce_to(address, topic, vec![record(0, value)])[0]
+    produce_to(address, topic, [record(0, value)].into())[0]
 }
 
 /// Writes one record to each of the first partitions, so many, in one request.
@@ -64,21 +66,42 @@ fn record(index: i32, value: &[u8]) -> PartitionProduceData {
     PartitionProduceData { index: PartitionId(index), records }
 }
 
+/// Writes one record of a producer to partition 0, now; where it lies, by the answer.
+pub(crate) fn produce_as(address: &str, topic: &str, producer: Producer) -> (ErrorCode, Offset) {
+    let mut batch = BatchBuilder::new(BatchSpec { producer, ..BatchSpec::default() });
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later");
+    let timestamp = Timestamp(i64::try_from(since_1970.as_millis()).expect("it is not so late"));
+    let record = NewRecord { timestamp, value: Some(b"x"), ..NewRecord::default() };
+    batch.append(&record).expect("it fits");
+    let records = Some(RecordSet::Bytes(batch.finish()));
+    let data = PartitionProduceData { index: PartitionId(0), records };
+    let answer = answer_to(address, topic, [data].into()).swap_remove(0);
+    (answer.error_code, answer.base_offset)
+}
+
 fn produce_to(
     address: &str,
     topic: &str,
-    partition_data: Vec<PartitionProduceData>,
+    partition_data: Few<PartitionProduceData>,
 ) -> Vec<ErrorCode> {
+    let answer = answer_to(address, topic, partition_data);
+    answer.into_iter().map(|partition| partition.error_code).collect()
+}
+
+fn answer_to(
+    address: &str,
+    topic: &str,
+    partition_data: Few<PartitionProduceData>,
+) -> Few<PartitionProduceResponse> {
     let topic_data =
         TopicProduceData { name: topic.into(), partition_data, ..TopicProduceData::default() };
     let request = ProduceRequest {
         acks: -1,
         timeout_ms: 30_000,
-        topic_data: vec![topic_data],
+        topic_data: [topic_data].into(),
         ..ProduceRequest::default()
     };
-    let answer = ask(address, 9, &request);
-    answer.responses[0].partition_responses.iter().map(|partition| partition.error_code).collect()
+    ask(address, 9, &request).responses.swap_remove(0).partition_responses
 }
 
 /// Reads partition 0 from its start.
@@ -124,10 +147,10 @@ fn fetch_from(address: &str, topic: &str, count: i32) -> Vec<PartitionData> {
     let request = FetchRequest {
         max_bytes: 32 << 20,
         session_epoch: -1,
-        topics: vec![topic],
+        topics: [topic].into(),
         ..FetchRequest::default()
     };
-    ask(address, 12, &request).responses.swap_remove(0).partitions
+    ask(address, 12, &request).responses.swap_remove(0).partitions.into_vec()
 }
 
 /// Makes a topic.

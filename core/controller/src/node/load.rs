@@ -1,11 +1,11 @@
 //! A node from what its metadata directory holds.
 //!
 //! Order: `new` with `quorum-state`; `checkpoint` with the newest complete snapshot, which may be the
-//! one that formatting left; `old_bootstrap` with `bootstrap.checkpoint`, if there is one; `batch`
-//! with each batch of the log; `start`.
+//! one that formatting left; `old_bootstrap` with `bootstrap.checkpoint`, if there is one; `log` with
+//! where the log begins and ends; `batch` with each batch of it from `snapshot_end` on; `start`.
 
 use bytes::Bytes;
-use dohle_base::{Now, Offset, Rng};
+use dohle_base::{LeaderEpoch, Now, Offset, Rng};
 use dohle_machine::{Machine, Runtime};
 use dohle_metadata::{BadRecord, Bootstrap, MetadataRecord};
 use dohle_protocol::DecodeError;
@@ -122,6 +122,24 @@ impl NodeLoader {
         Ok(())
     }
 
+    /// Where the log begins and ends, and where each of its epochs begins, in ascending order.
+    ///
+    /// # Errors
+    /// It begins behind the snapshot.
+    pub fn log(
+        &mut self,
+        start: Offset,
+        end: Offset,
+        epochs: impl IntoIterator<Item = (LeaderEpoch, Offset)>,
+    ) -> Result<(), OpenError> {
+        Ok(self.raft.log(start, end, epochs)?)
+    }
+
+    /// The offset from which on the log is to be read: what is below is in the snapshot.
+    pub fn snapshot_end(&self) -> Offset {
+        self.raft.snapshot_end()
+    }
+
     /// The next batch of the log, whose checksum was found to be right.
     ///
     /// # Errors
@@ -129,9 +147,6 @@ impl NodeLoader {
     pub fn batch(&mut self, batch: &BatchView<'_>) -> Result<(), OpenError> {
         self.raft.batch(batch)?;
         let from = self.raft.snapshot_end();
-        if batch.next_offset() <= from {
-            return Ok(());
-        }
         self.bytes += batch.size() as u64;
         let values = data_values(batch)
             .map_err(|fault| OpenError::Batch { offset: batch.base_offset(), fault })?;

@@ -91,7 +91,14 @@ impl Directory {
         if let Some((id, file)) = self.checkpoints.last_key_value() {
             loader.checkpoint(*id, file)?;
         }
-        for batch in split_batches(&Bytes::copy_from_slice(&self.log)).unwrap() {
+        let batches = split_batches(&Bytes::copy_from_slice(&self.log)).unwrap();
+        let start = batches.first().map_or(Offset::ZERO, |first| first.view().base_offset());
+        let end = batches.last().map_or(start, |last| last.view().next_offset());
+        let epochs =
+            batches.iter().map(|b| (b.view().partition_leader_epoch(), b.view().base_offset()));
+        loader.log(start, end, epochs)?;
+        let from = loader.snapshot_end();
+        for batch in batches.iter().filter(|batch| batch.view().next_offset() > from) {
             loader.batch(&batch.view())?;
         }
         loader.start(now(0))

@@ -33,7 +33,7 @@ const FILE_SIZE_MAX: usize = 256 << 20;
 /// The only version there is.
 const VERSION: &str = "0";
 /// A leader epoch's first offset, in the directory of the partition.
-pub(crate) const LEADER_EPOCH_FILE: &str = "leader-epoch-checkpoint";
+pub const LEADER_EPOCH_FILE: &str = "leader-epoch-checkpoint";
 
 /// Which number a log directory remembers for its partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +122,10 @@ pub fn write_offsets<D: Disk>(
 
 /// Reads at which offsets the epochs of the partition in `dir` begin. A missing file has no
 /// entries.
-pub(crate) fn read_epochs<D: Disk>(disk: &D, dir: &Path) -> Result<Vec<EpochStart>, SideFileError> {
+///
+/// # Errors
+/// As `read_offsets`.
+pub fn read_epochs<D: Disk>(disk: &D, dir: &Path) -> Result<Vec<EpochStart>, SideFileError> {
     let path = dir.join(LEADER_EPOCH_FILE);
     let bytes = read_file(disk, &path, FILE_SIZE_MAX)?.unwrap_or_default();
     let lines = Lines { path: &path, bytes: &bytes };

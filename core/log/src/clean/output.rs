@@ -116,7 +116,7 @@ impl<D: Disk> Writer<D> {
     fn put(&mut self, base: Offset, kind: FileKind, bytes: &[u8]) -> Result<(), IoError> {
         let file = self.create(base, kind)?;
         if !bytes.is_empty() {
-            file.write_all_at(&mut [IoSlice::new(bytes)], 0)?;
+            file.write_all_at(&[IoSlice::new(bytes)], 0)?;
         }
         file.sync()
     }
@@ -151,7 +151,7 @@ impl<F: DiskFile> Output<F> {
 
     fn write(&mut self) -> Result<(), IoError> {
         if !self.buffer.is_empty() {
-            self.file.write_all_at(&mut [IoSlice::new(&self.buffer)], self.written)?;
+            self.file.write_all_at(&[IoSlice::new(&self.buffer)], self.written)?;
             self.written += self.buffer.len() as u64;
             self.buffer.clear();
         }

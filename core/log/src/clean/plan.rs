@@ -5,13 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use dohle_base::{Offset, ProducerEpoch, ProducerId, Timestamp};
 
 use crate::{
-    config::LogConfig,
-    disk::Disk,
-    error::LogError,
-    log::Log,
-    names::FileKind,
-    segment::Dir,
-    txn_index::{self, AbortedTransaction},
+    config::LogConfig, disk::Disk, error::LogError, log::Log, segment::Dir,
+    txn_index::AbortedTransaction,
 };
 
 /// How much of a log a clean would deal with.
@@ -82,9 +77,9 @@ pub struct CleanPlan<D: Disk> {
     pub(crate) inputs: Vec<Input>,
     pub(crate) first_dirty: Offset,
     pub(crate) limit: Offset,
-    /// Sealed segments with an index of aborted transactions, those behind the limit included.
+    /// Sealed segments with a whole index of aborted transactions, those behind the limit included.
     pub(crate) with_aborts: Vec<Offset>,
-    /// What the index of the open segment says.
+    /// What is known of those of the open segment, and of what no index tells.
     pub(crate) aborted_last: Vec<AbortedTransaction>,
     /// A snapshot of the producers from behind the limit, to be made durable: those before go.
     pub(crate) snapshot: Option<Offset>,
@@ -148,18 +143,20 @@ impl<D: Disk> Log<D> {
     }
 
     /// What to clean now; `None` if there is nothing that may be. Not further than the recovery
-    /// point.
+    /// point, nor than `noted`, the one that is written down: a start after a crash takes a gap behind
+    /// that for a loss, if the write-ahead log has batches of it.
     ///
     /// # Errors
     /// `Corrupt`, `Io`.
     pub fn begin_clean(
         &mut self,
         high_watermark: Offset,
+        noted: Offset,
         now: Timestamp,
     ) -> Result<Option<CleanPlan<D>>, LogError> {
         self.check_usable()?;
         let Dirtiness { first_dirty, limit, .. } = self.dirtiness(high_watermark, now)?;
-        let durable = self.floor(limit.min(self.recovery_point));
+        let durable = self.floor(limit.min(self.recovery_point).min(noted));
         let limit = self.segments.get(durable).map_or(limit, |segment| segment.base);
         let first = self.floor(first_dirty);
         if first >= durable {
@@ -173,14 +170,13 @@ impl<D: Disk> Log<D> {
         let inputs = sealed.iter().take(durable);
         let inputs =
             inputs.map(|s| Input { base: s.base, size: s.size, opened_at: s.opened_at }).collect();
-        let with_aborts = sealed.iter().filter(|s| s.has_aborts).map(|s| s.base).collect();
-        let aborted_last = match active {
-            [active] if active.has_aborts => {
-                let path = self.dir.file(active.base, FileKind::TxnIndex);
-                txn_index::read(&self.dir.disk, &path)?
-            }
-            _ => Vec::new(),
-        };
+        let (unsaved, saved): (Vec<_>, Vec<_>) =
+            sealed.iter().filter(|s| s.has_aborts).partition(|s| s.unsaved_aborts.is_some());
+        let with_aborts = saved.iter().map(|s| s.base).collect();
+        let mut aborted_last = Vec::new();
+        for segment in unsaved.into_iter().chain(active) {
+            aborted_last.extend(segment.aborts(&self.dir)?);
+        }
         let producers = self.producers.states().map(|state| {
             let data_offset = state.batches().last().map(|batch| batch.last_offset);
             (state.id, LastRecord { data_offset, epoch: state.epoch })

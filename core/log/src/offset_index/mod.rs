@@ -72,9 +72,9 @@ impl OffsetIndex {
         true
     }
 
-    /// Whether no entry may be added before the segment is rolled.
-    pub(crate) fn is_full(&self) -> bool {
-        self.bytes.len() / ENTRY_SIZE >= self.entries_max
+    /// How many entries may be added before the segment is rolled.
+    pub(crate) fn entries_left(&self) -> usize {
+        self.entries_max.saturating_sub(self.bytes.len() / ENTRY_SIZE)
     }
 
     pub(crate) fn last(&self) -> Option<IndexedOffset> {

@@ -71,8 +71,8 @@ fn truncation_drops_entries_from_the_offset_on() {
 #[test]
 fn an_index_is_full_at_its_size() {
     let mut index = OffsetIndex::new(Offset(0), 23);
-    assert!(index.push(entry(1, 1)) && !index.is_full());
-    assert!(index.push(entry(2, 2)) && index.is_full());
+    assert!(index.push(entry(1, 1)) && index.entries_left() == 1);
+    assert!(index.push(entry(2, 2)) && index.entries_left() == 0);
 }
 
 #[test]

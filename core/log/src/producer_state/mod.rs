@@ -110,6 +110,8 @@ pub(crate) struct Producers {
     /// First offsets of transactions that ended, with the marker's offset, until the marker is
     /// below the high watermark.
     ended: BTreeMap<Offset, Offset>,
+    /// Nobody without an open transaction has last written before this; `None` if there is nobody.
+    oldest: Option<Timestamp>,
     end: Offset,
 }
 
@@ -189,7 +191,8 @@ impl Producers {
         let open = states.iter().filter_map(|state| Some((state.transaction_start?, state.id)));
         let open = open.collect();
         let states = states.into_iter().map(|state| (state.id, state)).collect();
-        Self { states, open, ended: BTreeMap::new(), end }
+        let oldest = oldest_of(&states);
+        Self { states, open, ended: BTreeMap::new(), oldest, end }
     }
 
     pub(crate) fn states(&self) -> impl ExactSizeIterator<Item = &ProducerState> {
@@ -246,6 +249,7 @@ impl Producers {
             state.transaction_start = Some(header.base_offset());
             self.open.insert(header.base_offset(), id);
         }
+        self.note_write(header.max_timestamp());
         self.end = header.next_offset();
     }
 
@@ -261,8 +265,10 @@ impl Producers {
         state.enter(header.producer_epoch());
         state.coordinator_epoch = marker.coordinator_epoch;
         state.last_timestamp = timestamp;
+        let (begun, last_offset) = (state.transaction_start.take(), header.base_offset());
+        self.note_write(timestamp);
         self.end = header.next_offset();
-        let (first_offset, last_offset) = (state.transaction_start.take()?, header.base_offset());
+        let first_offset = begun?;
         self.open.remove(&first_offset);
         self.ended.insert(first_offset, last_offset);
         let stable = self.open.first_key_value().map_or(last_offset.next(), |(first, _)| *first);
@@ -294,8 +300,30 @@ impl Producers {
     /// Forgets producers that have not written for long, by the records' own times, and have no
     /// open transaction. Says how many.
     pub(crate) fn expire(&mut self, now: Timestamp, expiration_ms: i64) -> usize {
+        let age = self.oldest.map(|oldest| now.0.saturating_sub(oldest.0));
+        if age.is_none_or(|age| age < expiration_ms) {
+            return 0;
+        }
         let before = self.states.len();
         self.states.retain(|_, state| !state.is_expired(now, expiration_ms));
+        self.oldest = oldest_of(&self.states);
         before - self.states.len()
     }
+
+    /// A time before which nobody that `expire` would forget has last written; `None` if there is
+    /// nobody.
+    pub(crate) fn oldest(&self) -> Option<Timestamp> {
+        self.oldest
+    }
+
+    fn note_write(&mut self, timestamp: Timestamp) {
+        self.oldest = Some(self.oldest.map_or(timestamp, |oldest| oldest.min(timestamp)));
+    }
+}
+
+/// When the first of them wrote for the last time, open transactions aside: their markers are yet to
+/// come.
+fn oldest_of(states: &BTreeMap<ProducerId, ProducerState>) -> Option<Timestamp> {
+    let closed = states.values().filter(|state| state.transaction_start.is_none());
+    closed.map(|state| state.last_timestamp).min()
 }

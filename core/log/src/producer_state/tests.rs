@@ -157,6 +157,26 @@ fn producers_expire_by_their_records_times() {
 }
 
 #[test]
+fn the_oldest_write_tells_when_it_is_worth_looking() {
+    let mut producers = Producers::default();
+    assert_eq!(producers.oldest(), None);
+    apply(&mut producers, 0, producer(0, 0), 1);
+    let time = Timestamp(1_700_000_000_000);
+    assert_eq!(producers.oldest(), Some(time));
+    let of_snapshot = Producers::from_states(producers.states().cloned().collect(), Offset(1));
+    assert_eq!(of_snapshot, producers);
+    assert_eq!(producers.expire(Timestamp(time.0 + 100), 100), 1);
+    assert_eq!(producers.oldest(), None);
+    // An open transaction counts from its marker on.
+    apply_txn(&mut producers, 1, producer(0, 0), 1, true);
+    assert_eq!(producers.expire(Timestamp(time.0 + 100), 100), 0);
+    assert_eq!(producers.oldest(), None);
+    end_txn(&mut producers, 2, 0);
+    assert!(producers.oldest().is_some());
+    assert_eq!(producers.expire(Timestamp(i64::MAX), 100), 1);
+}
+
+#[test]
 fn snapshots_are_kafkas_bytes() {
     let empty = [0, 1, 0x48, 0x67, 0x4b, 0xc7, 0, 0, 0, 0];
     assert_eq!(snapshot::encode(&Producers::default()), empty);

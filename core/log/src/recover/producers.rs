@@ -1,6 +1,6 @@
 //! What is known of producers when a log is opened: a snapshot, and the batches behind it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Bound};
 
 use dohle_base::Offset;
 
@@ -45,6 +45,30 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
+    /// From which offset on producers take in what a scan from `start` on reads. A snapshot of the
+    /// first segment that lies behind `start` spares to read all from the one before: the indexes end
+    /// a little before the snapshot that was written with them.
+    pub(super) fn known_producers(&self, index: usize, start: Offset) -> Offset {
+        // What aborts a segment that is indexed from its beginning has is found by its beginning.
+        let is_indexed = self.segments.get(index).is_some_and(|segment| segment.size > 0);
+        let next = self.segments.get(index + 1).map(|next| next.base);
+        let behind = self.snapshots.range((Bound::Excluded(start), Bound::Unbounded)).copied();
+        let known = behind.take_while(|offset| next.is_none_or(|next| *offset <= next)).last();
+        known.filter(|_| is_indexed).unwrap_or(start)
+    }
+
+    /// Removes the snapshots behind `start` from the first one on that cannot be read: the batches from
+    /// there on are read again, and they are written anew.
+    pub(super) fn remove_damaged_snapshots(&mut self, start: Offset) -> Result<(), IoError> {
+        let behind = (Bound::Excluded(start), Bound::Unbounded);
+        for offset in self.snapshots.range(behind).copied().collect::<Vec<_>>() {
+            if self.read_snapshot(offset)?.is_none() {
+                return self.remove_snapshots(|other| other >= offset);
+            }
+        }
+        Ok(())
+    }
+
     fn read_snapshot(&self, offset: Offset) -> Result<Option<Producers>, IoError> {
         let path = self.dir.file(offset, FileKind::Snapshot);
         let bytes = read_file(&self.dir.disk, &path, SNAPSHOT_SIZE_MAX)?.unwrap_or_default();
@@ -61,10 +85,11 @@ impl<D: Disk> Log<D> {
             if segment.base >= end {
                 break;
             }
+            let is_open = segment.open_file().is_some();
             let Some(head) = segment.locate(&self.dir, start)? else { continue };
             let size = u64::from(segment.size);
             let file = segment.file(&self.dir)?.clone();
-            let mut scan = BatchScan::new(&file, u64::from(head.position), size);
+            let mut scan = BatchScan::of_checked(&file, u64::from(head.position), size);
             loop {
                 match scan.next()? {
                     Scanned::Entry(_, entry) if entry.last_offset() < end => {
@@ -78,7 +103,7 @@ impl<D: Disk> Log<D> {
                     }
                 }
             }
-            if segment.indexes.is_none() {
+            if segment.indexes.is_none() && !is_open {
                 segment.release();
             }
         }

@@ -7,8 +7,8 @@ use crate::{
 };
 
 impl<D: Disk> Log<D> {
-    /// Seals a segment. On a full disk it has no indexes then: it is searched from its beginning, and
-    /// the next start makes them.
+    /// Seals a segment. On a full disk it has no indexes then: it is searched from its beginning until
+    /// a flush or the clean stop finds room for them.
     pub(super) fn seal_if_room(&mut self, index: usize) -> Result<(), IoError> {
         let Some(segment) = self.segments.get_mut(index) else { return Ok(()) };
         match segment.seal(&self.dir) {
@@ -16,6 +16,7 @@ impl<D: Disk> Log<D> {
             sealed => return sealed,
         }
         segment.take_indexes();
+        segment.lacks_indexes = true;
         segment.release();
         for kind in [FileKind::OffsetIndex, FileKind::TimeIndex] {
             self.dir.remove(segment.base, kind)?;

@@ -79,9 +79,20 @@ impl Content {
         }
     }
 
-    /// A sync failed: the system takes the pages for written, which they are not.
+    /// A sync failed: the system takes the pages for written, which they are not, and shows them
+    /// as long as it has them.
     pub(super) fn forget(&mut self) {
         self.unsynced.clear();
+    }
+
+    /// Shows what is durable, and what is yet to be written. The size is no page: it stays.
+    pub(super) fn drop_cache(&mut self) {
+        let size = self.current.len();
+        self.current = self.durable.clone();
+        for change in &self.unsynced {
+            change.apply(&mut self.current);
+        }
+        self.current.resize(size, 0);
     }
 
     /// Turns a bit over where no write has been: what rots on a device.

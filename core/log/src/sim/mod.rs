@@ -12,7 +12,8 @@
 //! - seed 0 loses all of it, seed 1 keeps all.
 //!
 //! A sync that fails loses what it should have synced although a later one succeeds, as systems do
-//! it. Not here: what a disk makes of time; reads and writes are at once.
+//! it: readers go on seeing it, also after the process was started anew (`kill`), until the cache is
+//! dropped or the power cut. Not here: what a disk makes of time; reads and writes are at once.
 
 pub mod cuts;
 
@@ -78,6 +79,7 @@ struct State {
     starts: u64,
     changes: u64,
     reads: u64,
+    bytes_read: u64,
     /// The last call that was counted, and on what.
     last_call: Option<(Operation, PathBuf)>,
     faults: Faults,
@@ -100,6 +102,11 @@ impl SimDisk {
     /// How many reads were made.
     pub fn reads(&self) -> u64 {
         self.state().reads
+    }
+
+    /// How many bytes were read.
+    pub fn bytes_read(&self) -> u64 {
+        self.state().bytes_read
     }
 
     /// The last read or change, and on which path.
@@ -135,6 +142,12 @@ impl SimDisk {
         }
         state.starts += 1;
         state.faults = Faults::default();
+    }
+
+    /// Ends the process that has it, not the machine: handles from before are dead, all that was
+    /// written is seen by the next, and what was not synced is as endangered as before.
+    pub fn kill(&self) {
+        self.state().starts += 1;
     }
 
     /// The bytes of a file as a reader sees them; `None` if there is none.
@@ -354,7 +367,9 @@ impl DiskFile for SimFile {
     fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<usize, IoError> {
         self.content(Operation::Read, |state, inode| {
             state.read(&self.path)?;
-            Ok(state.file(inode).read(buffer, position))
+            let read = state.file(inode).read(buffer, position);
+            state.bytes_read += read as u64;
+            Ok(read)
         })
     }
 
@@ -423,6 +438,13 @@ impl DiskFile for SimFile {
                 Err(_) => {}
             }
             changed
+        })
+    }
+
+    fn drop_cache(&self) -> Result<(), IoError> {
+        self.content(Operation::DropCache, |state, inode| {
+            state.file(inode).drop_cache();
+            Ok(())
         })
     }
 

@@ -19,7 +19,7 @@ fn disk_with(bytes: &[u8]) -> SimDisk {
 
 fn append(disk: &SimDisk, bytes: &[u8], position: u64) {
     let file = disk.open(Path::new(FILE), OpenMode::Write).unwrap();
-    file.write_all_at(&mut [IoSlice::new(bytes)], position).unwrap();
+    file.write_all_at(&[IoSlice::new(bytes)], position).unwrap();
 }
 
 #[test]
@@ -174,6 +174,27 @@ fn a_failed_sync_loses_what_a_later_one_claims() {
 }
 
 #[test]
+fn what_a_failed_sync_has_lost_is_seen_until_the_cache_is_dropped() {
+    let disk = disk_with(b"old");
+    append(&disk, b"lost", 3);
+    disk.set_faults(Faults { io_error_at: Some(disk.changes() + 1), ..Faults::default() });
+    let open = || disk.open(Path::new(FILE), OpenMode::Write).unwrap();
+    let before = open();
+    before.sync().unwrap_err();
+    disk.kill();
+    assert_eq!(before.size().unwrap_err().kind, ErrorKind::NotConnected);
+    assert_eq!(disk.peek(Path::new(FILE)).unwrap(), b"oldlost");
+    let file = open();
+    file.write_all_at(&[IoSlice::new(b"!")], 6).unwrap();
+    file.drop_cache().unwrap();
+    assert_eq!(disk.peek(Path::new(FILE)).unwrap(), b"old\0\0\0!", "what is to be written stays");
+    file.sync().unwrap();
+    file.drop_cache().unwrap();
+    disk.restart(0);
+    assert_eq!(disk.peek(Path::new(FILE)).unwrap(), b"old\0\0\0!");
+}
+
+#[test]
 fn a_failed_sync_of_a_directory_loses_what_a_later_one_claims() {
     let (disk, path) = (disk_with(b""), Path::new("/d/new"));
     disk.open(path, OpenMode::Create).unwrap();
@@ -218,9 +239,9 @@ fn what_is_removed_or_cut_makes_room() {
     let file = disk.open(Path::new(FILE), OpenMode::Write).unwrap();
     assert!(file.write_at(&[IoSlice::new(b"x")], 4).unwrap_err().is_full());
     file.truncate(2).unwrap();
-    file.write_all_at(&mut [IoSlice::new(b"ab")], 2).unwrap();
+    file.write_all_at(&[IoSlice::new(b"ab")], 2).unwrap();
     disk.remove(Path::new("/d/g")).unwrap();
-    file.write_all_at(&mut [IoSlice::new(b"cdefg")], 4).unwrap();
+    file.write_all_at(&[IoSlice::new(b"cdefg")], 4).unwrap();
     assert!(file.write_at(&[IoSlice::new(b"x")], 9).unwrap_err().is_full());
 }
 
@@ -229,10 +250,10 @@ fn a_full_disk_takes_what_fits_and_says_so() {
     let disk = disk_with(b"1234");
     disk.set_faults(Faults { bytes_free: Some(3), ..Faults::default() });
     let file = disk.open(Path::new(FILE), OpenMode::Write).unwrap();
-    let error = file.write_all_at(&mut [IoSlice::new(b"abcdef")], 4).unwrap_err();
+    let error = file.write_all_at(&[IoSlice::new(b"abcdef")], 4).unwrap_err();
     assert!(error.is_full());
     assert_eq!(disk.peek(Path::new(FILE)).unwrap(), b"1234abc");
-    file.write_all_at(&mut [IoSlice::new(b"over")], 0).unwrap();
+    file.write_all_at(&[IoSlice::new(b"over")], 0).unwrap();
 }
 
 #[test]
@@ -240,7 +261,7 @@ fn short_writes_are_continued() {
     let disk = disk_with(b"");
     disk.set_faults(Faults { write_size_max: Some(3), ..Faults::default() });
     let file = disk.open(Path::new(FILE), OpenMode::Write).unwrap();
-    file.write_all_at(&mut [IoSlice::new(b"ab"), IoSlice::new(b"cdefg")], 0).unwrap();
+    file.write_all_at(&[IoSlice::new(b"ab"), IoSlice::new(b"cdefg")], 0).unwrap();
     assert_eq!(disk.peek(Path::new(FILE)).unwrap(), b"abcdefg");
     assert_eq!(disk.changes(), 3);
 }

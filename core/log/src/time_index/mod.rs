@@ -77,9 +77,9 @@ impl TimeIndex {
         }
     }
 
-    /// Whether no entry but the closing one may be added.
-    pub(crate) fn is_full(&self) -> bool {
-        self.bytes.len() / ENTRY_SIZE >= self.entries_max.saturating_sub(1)
+    /// How many entries may be added, the closing one aside.
+    pub(crate) fn entries_left(&self) -> usize {
+        self.entries_max.saturating_sub(1).saturating_sub(self.bytes.len() / ENTRY_SIZE)
     }
 
     /// The last entry; `NONE` at the base if there is none.
@@ -118,14 +118,6 @@ pub(crate) fn floor(
     let next = entries.partition_point(before)?;
     let Some(index) = next.checked_sub(1) else { return Ok(None) };
     Ok(Some(decode(base, &entries.entry(index)?)))
-}
-
-/// The last entry of an index wherever it is.
-pub(crate) fn last(
-    entries: &impl Entries<ENTRY_SIZE>,
-    base: Offset,
-) -> Result<IndexedTime, IoError> {
-    Ok(floor(entries, base, Timestamp(i64::MAX))?.unwrap_or(IndexedTime::none(base)))
 }
 
 pub(crate) fn decode(base: Offset, entry: &[u8; ENTRY_SIZE]) -> IndexedTime {

@@ -24,7 +24,7 @@ use crate::{
 pub(crate) const ENTRY_SIZE: usize = 34;
 const VERSION: i16 = 0;
 /// The largest index that is read: more aborted transactions than fit a segment's markers.
-const FILE_SIZE_MAX: usize = 1 << 30;
+pub(crate) const FILE_SIZE_MAX: usize = 1 << 30;
 
 /// A transaction that was aborted, as a read-committed consumer must be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +95,7 @@ pub(crate) fn append<D: Disk>(
 ) -> Result<(), IoError> {
     let file = disk.open(path, OpenMode::Create)?;
     let size = file.size()?;
-    file.write_all_at(&mut [IoSlice::new(&entry.encode())], size - size % ENTRY_SIZE as u64)
+    file.write_all_at(&[IoSlice::new(&entry.encode())], size - size % ENTRY_SIZE as u64)
 }
 
 /// Drops the transactions whose marker lies at `end` or behind.

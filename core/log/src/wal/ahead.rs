@@ -112,7 +112,7 @@ impl<F: DiskFile> Preparer<F> {
         let mut position = start;
         while position < end {
             let size = (end - position).min(ZEROS.len() as u64) as usize;
-            self.file.write_all_at(&mut [IoSlice::new(&ZEROS[..size])], position)?;
+            self.file.write_all_at(&[IoSlice::new(&ZEROS[..size])], position)?;
             position += size as u64;
         }
         self.file.sync()?;

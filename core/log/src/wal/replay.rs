@@ -1,40 +1,40 @@
 //! What a write-ahead log holds after a crash, by partition.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io::IoSlice};
 
-use dohle_base::{PartitionId, TopicId, Uuid};
+use dohle_base::{PartitionId, TopicId};
 
 use super::{
     WalDamage, WalError,
-    format::{ALIGN, Block, DATA_START, ENTRY_HEAD_SIZE, FRAME_HEAD_SIZE, FrameHead},
+    entries::{Content, Entries, Entry, Key},
+    format::{ALIGN, Block, CRC_END, DATA_START, FRAME_HEAD_SIZE, FrameHead, padding},
+    search::find_frame,
 };
-use crate::disk::{DiskFile, IoError};
+use crate::{
+    disk::{DiskFile, IoError},
+    recover::Synced,
+};
+use held::{Held, Span};
 
-/// How much of the file is looked through at once for frames behind a torn one.
-const SEARCH_SIZE: usize = 1 << 20;
-
-/// A partition, by its topic's id.
-type Key = (TopicId, PartitionId);
-
-/// Where in the file some batches of a partition lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Span {
-    position: u64,
-    size: usize,
-}
+pub(super) mod frames;
+mod held;
 
 /// Batches that may be missing in their segments, in the order in which they were written.
 #[derive(Debug)]
 pub struct Unflushed<F> {
     file: F,
-    spans: BTreeMap<Key, Vec<Span>>,
+    held: BTreeMap<Key, Held>,
     end: u64,
+    /// The last frame, and at which position it was written.
+    last: Option<(u64, Vec<u8>)>,
     pub(super) lost_cache: Option<bool>,
+    pub(super) disk_failed: bool,
 }
 
 impl<F: DiskFile> Unflushed<F> {
     pub(super) fn none(file: F) -> Self {
-        Self { file, spans: BTreeMap::new(), end: 0, lost_cache: None }
+        let (held, last) = (BTreeMap::new(), None);
+        Self { file, held, end: 0, last, lost_cache: None, disk_failed: false }
     }
 
     /// Walks the frames from the tail on. Of a directory that was left clean nothing is needed; else
@@ -46,6 +46,7 @@ impl<F: DiskFile> Unflushed<F> {
                 found.take(block, position, &frame)?;
             }
             found.end = position + (frame.len() as u64).next_multiple_of(ALIGN);
+            found.last = Some((position, frame));
         }
         if !left_clean && let Some(valid_at) = found.frame_behind(block)? {
             return Err(found.damaged(block, found.end, WalDamage::Frame { valid_at }));
@@ -53,30 +54,49 @@ impl<F: DiskFile> Unflushed<F> {
         Ok(found)
     }
 
+    /// Writes the last frame once more where it lies, not synced, and forgets it.
+    pub(super) fn write_last(&mut self, block: &Block) -> Result<(), IoError> {
+        let Some((position, frame)) = self.last.take() else { return Ok(()) };
+        let slices = [IoSlice::new(&frame), IoSlice::new(padding(frame.len() as u64))];
+        self.file.write_all_at(&slices, DATA_START + position % block.capacity)
+    }
+
     /// The position behind the last frame.
     pub(super) fn end(&self) -> u64 {
         self.end
     }
 
-    /// Whether the machine has started since the directory was written to, so that what was not synced
-    /// may be gone in any order; `None` if nobody knows: the file is new.
+    /// Whether the machine has started since the directory was written to, or its disk failed, so that
+    /// what was not synced may be gone in any order; `None` if nobody knows: the file is new.
     pub fn lost_cache(&self) -> Option<bool> {
         self.lost_cache
     }
 
-    /// Whether no partition lacks anything.
+    /// Whether a disk that has failed is all that has happened since: what the system caches of the
+    /// directory's files may not be on it, and must not be believed.
+    pub fn disk_failed(&self) -> bool {
+        self.disk_failed
+    }
+
+    /// Whether it tells of no partition.
     pub fn is_empty(&self) -> bool {
-        self.spans.is_empty()
+        self.held.is_empty()
     }
 
-    /// The partitions that may lack something.
+    /// The partitions that may lack something, or that it tells of.
     pub fn partitions(&self) -> impl Iterator<Item = Key> {
-        self.spans.keys().copied()
+        self.held.keys().copied()
     }
 
-    /// Whether a partition may lack something.
+    /// Whether a partition may lack something, or it is told up to where it was synced.
     pub fn has(&self, topic: TopicId, partition: PartitionId) -> bool {
-        self.spans.contains_key(&(topic, partition))
+        self.held.contains_key(&(topic, partition))
+    }
+
+    /// Up to where a partition's segments were synced for sure, by what the frames tell: for
+    /// [`crate::OpenLog`].
+    pub fn synced(&self, topic: TopicId, partition: PartitionId) -> Option<Synced> {
+        self.held.get(&(topic, partition))?.synced
     }
 
     /// What a partition may lack: runs of batches, each to be given to [`crate::Log::redo`].
@@ -85,7 +105,8 @@ impl<F: DiskFile> Unflushed<F> {
         topic: TopicId,
         partition: PartitionId,
     ) -> impl Iterator<Item = Result<Vec<u8>, IoError>> {
-        let spans = self.spans.get(&(topic, partition)).map(Vec::as_slice).unwrap_or_default();
+        let held = self.held.get(&(topic, partition));
+        let spans = held.map(|held| held.spans.as_slice()).unwrap_or_default();
         spans.iter().map(|span| {
             // Not more than a frame, whose checksum was right.
             let mut bytes = vec![0; span.size];
@@ -113,59 +134,45 @@ impl<F: DiskFile> Unflushed<F> {
         let place = position % block.capacity;
         let mut head = [0; FRAME_HEAD_SIZE];
         let read = self.file.read_up_to(&mut head, DATA_START + place)?;
-        let head = head.get(..read).and_then(FrameHead::decode);
+        let head = head.get(..read).and_then(|head| FrameHead::decode(head, block.salt));
         let Some(head) = head.filter(|head| head.position == position) else { return Ok(None) };
         if place + head.size as u64 > block.capacity {
             return Ok(None);
         }
         let mut frame = vec![0; head.size];
         let read = self.file.read_up_to(&mut frame, DATA_START + place)?;
-        let is_whole = read == head.size
-            && frame.get(8..).is_some_and(|rest| crc32c::crc32c(rest) == head.crc);
+        let covered = frame.get(CRC_END..).unwrap_or_default();
+        let is_whole = read == head.size && block.salt.checksum(covered) == head.crc;
         Ok(is_whole.then_some(frame))
     }
 
     /// Where a frame lies that was written after the end, if one does.
     fn frame_behind(&self, block: &Block) -> Result<Option<u64>, IoError> {
-        let size = self.file.size()?.saturating_sub(DATA_START).min(block.capacity);
-        let mut chunk = vec![0; SEARCH_SIZE];
-        let mut place = 0;
-        while place < size {
-            let read = self.file.read_up_to(&mut chunk, DATA_START + place)?;
-            let pages = chunk.get(..read).unwrap_or_default().chunks(ALIGN as usize);
-            for (index, page) in pages.enumerate() {
-                let Some(head) = FrameHead::decode(page) else { continue };
-                let at = place + index as u64 * ALIGN;
-                let is_later = head.position > self.end && head.position % block.capacity == at;
-                if is_later && self.frame_at(block, head.position)?.is_some() {
-                    return Ok(Some(DATA_START + at));
-                }
-            }
-            place += SEARCH_SIZE as u64;
-        }
-        Ok(None)
+        find_frame(&self.file, (block.capacity, block.salt), |place, head| {
+            head.position > self.end
+                && head.position % block.capacity == place
+                && head.position.saturating_sub(block.tail) < block.capacity
+                && place + head.size as u64 <= block.capacity
+        })
     }
 
-    /// Notes where the batches of each partition lie.
+    /// Notes where the batches of each partition lie, and what is said of it.
     fn take(&mut self, block: &Block, position: u64, frame: &[u8]) -> Result<(), WalError> {
         let start = DATA_START + position % block.capacity;
-        let mut at = FRAME_HEAD_SIZE;
-        let count = FrameHead::decode(frame).map_or(0, |head| head.count);
-        for _ in 0..count {
-            let entry = frame.get(at..).and_then(entry);
-            let Some((key, size)) =
-                entry.filter(|(_, size)| frame.len() - at - ENTRY_HEAD_SIZE >= *size)
-            else {
+        for entry in entries(block, frame) {
+            let Ok(Entry { key, content }) = entry else {
                 return Err(self.damaged(block, position, WalDamage::Entries));
             };
-            let span = Span { position: start + (at + ENTRY_HEAD_SIZE) as u64, size };
-            self.spans.entry(key).or_default().push(span);
-            at += ENTRY_HEAD_SIZE + size;
+            let held = self.held.entry(key).or_default();
+            match content {
+                Content::Batches(at, batches) => {
+                    let span = Span { position: start + at as u64, size: batches.len() };
+                    held.take_batches(span, batches);
+                }
+                Content::Synced(synced) => held.take_note(synced),
+            }
         }
-        if at == frame.len() {
-            return Ok(());
-        }
-        Err(self.damaged(block, position, WalDamage::Entries))
+        Ok(())
     }
 
     fn damaged(&self, block: &Block, position: u64, reason: WalDamage) -> WalError {
@@ -174,11 +181,7 @@ impl<F: DiskFile> Unflushed<F> {
     }
 }
 
-/// The head of an entry: whose it is and how many bytes follow.
-fn entry(bytes: &[u8]) -> Option<(Key, usize)> {
-    let head: &[u8; ENTRY_HEAD_SIZE] = bytes.first_chunk()?;
-    let topic = TopicId(Uuid(u128::from_be_bytes(head.get(..16)?.try_into().ok()?)));
-    let partition = PartitionId(i32::from_be_bytes(head.get(16..20)?.try_into().ok()?));
-    let size = u32::from_be_bytes(head.get(20..24)?.try_into().ok()?);
-    Some(((topic, partition), usize::try_from(size).ok()?))
+/// What is in a whole frame.
+fn entries<'a>(block: &Block, frame: &'a [u8]) -> Entries<'a> {
+    Entries::new(frame, FrameHead::decode(frame, block.salt).map_or(0, |head| head.count))
 }

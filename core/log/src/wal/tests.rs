@@ -1,5 +1,9 @@
 //! What was synced is found again, whatever the power did; what is torn is cut; what is damaged is said.
 
+mod handover;
+mod salt;
+mod search;
+
 use std::path::Path;
 
 use dohle_base::{PartitionId, Rng, TopicId, Uuid};
@@ -9,7 +13,7 @@ use crate::sim::{Faults, SimDisk, SimFile};
 
 const DIR: &str = "/logs";
 const CAPACITY: u64 = 16 * ALIGN;
-const HOW: OpenWal = OpenWal { capacity: CAPACITY, left_clean: false, boot: 1 };
+const HOW: OpenWal = OpenWal { capacity: CAPACITY, left_clean: false, boot: 1, salt: [9; 12] };
 
 fn disk() -> SimDisk {
     let disk = SimDisk::new();
@@ -74,9 +78,17 @@ fn a_clean_stop_leaves_nothing_to_take_in() {
 #[test]
 fn another_run_of_the_machine_is_told_apart() {
     let disk = disk();
-    let lost =
-        |boot| Wal::open(&disk, Path::new(DIR), OpenWal { boot, ..HOW }).unwrap().1.lost_cache();
+    let open = |boot| Wal::open(&disk, Path::new(DIR), OpenWal { boot, ..HOW }).unwrap();
+    let lost = |boot| {
+        let (wal, unflushed) = open(boot);
+        assert!(!unflushed.disk_failed());
+        wal.cache_trust().give().unwrap();
+        wal.handover().take().unwrap();
+        unflushed.lost_cache()
+    };
     assert_eq!([lost(1), lost(1), lost(2), lost(2)], [None, Some(false), Some(true), Some(false)]);
+    // As long as not all is read that may have been lost, the next start must know.
+    assert_eq!([open(3), open(3)].map(|(_, unflushed)| unflushed.lost_cache()), [Some(true); 2]);
 }
 
 #[test]
@@ -276,6 +288,74 @@ fn a_power_cut_after_any_call_loses_nothing_that_was_synced() {
 }
 
 #[test]
+fn a_disk_that_has_failed_is_not_believed_before_all_is_read_from_it() {
+    let disk = disk();
+    let (mut wal, _) = open(&disk).unwrap();
+    wal.handover().take().unwrap();
+    wal.append(&mut frame(key(1, 0), b"durable")).unwrap();
+    wal.sync().unwrap();
+    wal.append(&mut frame(key(1, 0), b"cached")).unwrap();
+    disk.set_faults(Faults { io_error_at: Some(disk.changes() + 1), ..Faults::default() });
+    wal.sync().unwrap_err();
+    wal.cache_trust().withdraw().unwrap();
+    // What others write in the meantime does not take it back.
+    wal.cache_trust().give().unwrap();
+    wal.release(0).unwrap();
+    for _ in 0..2 {
+        disk.kill();
+        let (_, unflushed) = open(&disk).unwrap();
+        assert_eq!((unflushed.disk_failed(), unflushed.lost_cache()), (true, Some(true)));
+        assert_eq!(found(&unflushed, key(1, 0)), [b"durable".to_vec()]);
+    }
+    open(&disk).unwrap().0.cache_trust().give().unwrap();
+    disk.kill();
+    let (_, unflushed) = open(&disk).unwrap();
+    assert_eq!((unflushed.disk_failed(), unflushed.lost_cache()), (false, Some(false)));
+    assert_eq!(found(&unflushed, key(1, 0)), [b"durable".to_vec()]);
+}
+
+#[test]
+fn the_last_frame_is_on_the_disk_before_another_goes_behind_it() {
+    let disk = disk();
+    let (mut wal, _) = open(&disk).unwrap();
+    for value in [b"durable", b"cached "] {
+        wal.append(&mut frame(key(1, 0), value)).unwrap();
+        disk.set_faults(match value {
+            b"durable" => Faults::default(),
+            _ => Faults { io_error_at: Some(disk.changes() + 1), ..Faults::default() },
+        });
+        let _ = wal.sync();
+    }
+    // Killed, and nobody was told of the failure.
+    disk.kill();
+    let (mut wal, _) = open(&disk).unwrap();
+    wal.append(&mut frame(key(1, 0), b"behind ")).unwrap();
+    wal.sync().unwrap();
+    disk.restart(0);
+    let (_, unflushed) = open(&disk).unwrap();
+    let all = [b"durable", b"cached ", b"behind "].map(|value| value.to_vec());
+    assert_eq!(found(&unflushed, key(1, 0)), all);
+}
+
+/// A round releases and writes its frame with one sync.
+#[test]
+fn frames_that_are_released_are_not_written_over_before_that_is_durable() {
+    let disk = disk();
+    let (mut wal, _) = open(&disk).unwrap();
+    for _ in 0..2 {
+        wal.append(&mut frame(key(1, 0), b"flushed")).unwrap();
+        wal.sync().unwrap();
+    }
+    wal.release(wal.end()).unwrap();
+    wal.append(&mut frame(key(1, 0), b"next")).unwrap();
+    for seed in 0..40 {
+        let disk = disk.fork();
+        disk.restart(seed);
+        open(&disk).unwrap_or_else(|error| panic!("seed {seed}: {error}"));
+    }
+}
+
+#[test]
 fn damage_that_is_no_torn_end_is_said_with_its_place() {
     let path = Path::new(DIR).join(FILE_NAME);
     let disk = disk();
@@ -308,6 +388,38 @@ fn damage_that_is_no_torn_end_is_said_with_its_place() {
     let alone = disk.fork();
     alone.plant(&path, &none);
     assert!(matches!(open(&alone), Err(WalError::Damaged { reason: WalDamage::NoBlock, .. })));
+}
+
+#[test]
+fn frames_without_a_block_are_damage_and_zeros_are_none() {
+    let path = Path::new(DIR).join(FILE_NAME);
+    let disk = disk();
+    let (mut wal, _) = open(&disk).unwrap();
+    for number in 0..3 {
+        wal.append(&mut frame(key(1, 0), &[number; 5_000])).unwrap();
+    }
+    let mut bytes = disk.peek(&path).unwrap();
+    bytes[..DATA_START as usize].fill(0);
+    let with = |bytes: &[u8], left_clean| {
+        let disk = disk.fork();
+        disk.plant(&path, bytes);
+        Wal::open(&disk, Path::new(DIR), OpenWal { left_clean, ..HOW }).map(|(_, unflushed)| {
+            assert!(unflushed.is_empty());
+            unflushed.lost_cache()
+        })
+    };
+    let damaged = WalError::Damaged { path: path.clone(), position: 0, reason: WalDamage::NoBlock };
+    assert_eq!(with(&bytes, false), Err(damaged.clone()));
+    // The last one alone says as much.
+    bytes[DATA_START as usize..(DATA_START + 4 * ALIGN) as usize].fill(0);
+    assert_eq!(with(&bytes, false), Err(damaged));
+    assert_eq!(with(&bytes, true), Ok(None));
+    // The power was cut while it was made, however far that was.
+    bytes.fill(0);
+    for size in [0, 100, DATA_START as usize, bytes.len(), 3 << 20] {
+        bytes.resize(size, 0);
+        assert_eq!(with(&bytes, false), Ok(None), "{size}");
+    }
 }
 
 #[test]

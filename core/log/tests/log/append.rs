@@ -398,3 +398,42 @@ fn records_are_checked_only_if_the_operator_wants_it() {
     log.append_as_leader(&records(3).bytes(), EPOCH, Origin::Client, NOW).unwrap();
     assert_eq!(log.log_end_offset(), Offset(3));
 }
+
+/// What could not be written back is told to those who had the file open then: who opens it anew, once
+/// nothing of it is cached any more, syncs it and hears of nothing.
+#[test]
+fn a_segment_that_was_rolled_unflushed_is_synced_by_the_handle_that_wrote_it() {
+    let path = Path::new("/logs/t-0/00000000000000000000.log");
+    let elsewhere = Path::new("/logs/t-0/elsewhere");
+    let (disk, mut log) = empty(small());
+    records(3).append(&mut log).unwrap();
+    let written = disk.peek(path).unwrap();
+    log.roll(NOW).unwrap();
+    // Looked at meanwhile.
+    log.max_timestamp().unwrap();
+    log.offset_for_timestamp(NOW).unwrap();
+    let plan = log.begin_flush().unwrap().unwrap();
+    assert!(!plan.needs_volume());
+    // The handle follows the file, its name does not.
+    disk.rename(path, elsewhere).unwrap();
+    plan.run().unwrap();
+    disk.restart(0);
+    assert_eq!(disk.peek(elsewhere), Some(written));
+}
+
+/// Two files at most are open of a log.
+#[test]
+fn where_several_were_rolled_unflushed_the_volume_is_synced() {
+    let (_disk, mut log) = empty(small());
+    for rolls in 0..3 {
+        records(3).append(&mut log).unwrap();
+        let plan = log.begin_flush().unwrap().unwrap();
+        assert_eq!(plan.needs_volume(), rolls > 1, "{rolls}");
+        log.give_up_flush();
+        log.roll(NOW).unwrap();
+    }
+    log.flush().unwrap();
+    records(3).append(&mut log).unwrap();
+    log.roll(NOW).unwrap();
+    assert!(!log.begin_flush().unwrap().unwrap().needs_volume());
+}

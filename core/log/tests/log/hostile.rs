@@ -4,8 +4,10 @@ use std::path::Path;
 
 use dohle_base::{Offset, Rng};
 use dohle_log::{
-    DamageReason, Disk, Log, LogConfig, LogError, OnDamage, OpenLog, ReadRange, sim::SimDisk,
+    DamageReason, Disk, Log, LogConfig, LogError, OnDamage, OpenLog, Origin, ReadRange,
+    sim::SimDisk,
 };
+use dohle_records::{BatchBuilder, BatchSpec, NewRecord};
 
 use crate::kit::*;
 
@@ -141,6 +143,29 @@ fn a_producer_snapshot_of_another_history_is_not_believed() {
 }
 
 #[test]
+fn a_damaged_producer_snapshot_that_a_recovery_keeps_is_made_anew() {
+    let (whole, mut log) = empty(small());
+    for sequence in 0..30 {
+        records(1).by(1, 0, sequence).append(&mut log).unwrap();
+    }
+    let end = log.close().unwrap();
+    let snapshots = files(&whole).into_iter().filter(|name| name.ends_with(".snapshot"));
+    let snapshots: Vec<_> = snapshots.map(|name| Path::new(DIR).join(name)).collect();
+    assert!(snapshots.len() > 2, "{snapshots:?}");
+    for path in &snapshots {
+        let disk = whole.fork();
+        let written = disk.peek(path).unwrap();
+        disk.plant(path, &written[..written.len() - 1]);
+        // All is read again, although all of it is known to be durable.
+        disk.plant(&Path::new(DIR).join("leader-epoch-checkpoint"), b"?");
+        let how = OpenLog { recovery_point: end, ..OpenLog::default() };
+        let log = open_how(&disk, small(), how).unwrap();
+        assert_eq!(log.producers().len(), 1);
+        assert!(disk.peek(path).unwrap() == written, "{}", path.display());
+    }
+}
+
+#[test]
 fn a_lying_index_costs_time_and_no_record() {
     let whole = closed();
     let expected = read_values(&mut exercise(&whole, true).unwrap());
@@ -235,6 +260,49 @@ fn a_torn_tail_is_cut_however_it_is_torn() {
         assert_eq!(log.recovery().cut.as_ref().unwrap().size, torn.len() as u64);
         assert_eq!(read_values(&mut log).len(), 6);
         assert_eq!(disk.peek(&path).unwrap().len(), tail);
+    }
+}
+
+/// A log of two batches, of which the second, with this value, is torn where its value ends.
+fn torn_value(value: &[u8]) -> SimDisk {
+    let config = LogConfig { message_bytes_max: 2 << 20, ..LogConfig::default() };
+    let (disk, mut log) = empty(config);
+    records(3).append(&mut log).unwrap();
+    let mut builder = BatchBuilder::new(BatchSpec::default());
+    for value in [value, b"the end that is torn off"] {
+        let (timestamp, value) = (NOW, Some(value));
+        builder.append(&NewRecord { timestamp, key: None, value, headers: &[] }).unwrap();
+    }
+    log.append_as_leader(&builder.finish(), EPOCH, Origin::Client, NOW).unwrap();
+    let path = Path::new(DIR).join("00000000000000000000.log");
+    let mut bytes = disk.peek(&path).unwrap();
+    bytes.truncate(bytes.len() - 20);
+    disk.plant(&path, &bytes);
+    disk
+}
+
+#[test]
+fn a_batch_in_a_torn_record_is_no_batch_of_the_log() {
+    // As another broker's segment has them; only one goes on where the torn batch ends.
+    let bases = [4, 6, 100, 2_000_000].map(|base| records(2).from(Offset(base), EPOCH).to_vec());
+    let disk = torn_value(&bases.concat());
+    let log = open(&disk, LogConfig::default()).unwrap();
+    assert_eq!(log.log_end_offset(), Offset(3));
+    assert!(log.recovery().cut.is_some());
+}
+
+#[test]
+fn heads_of_batches_in_a_torn_record_cost_one_pass() {
+    let mut head = records(1).from(Offset(5), EPOCH)[..61].to_vec();
+    head[8..12].copy_from_slice(&500_000_i32.to_be_bytes());
+    let disk = torn_value(&head.repeat((1 << 20) / 61));
+    for on_damage in [OnDamage::Refuse, OnDamage::Cut] {
+        let disk = disk.fork();
+        let before = disk.reads();
+        let how = OpenLog { on_damage, ..OpenLog::default() };
+        let log = open_how(&disk, LogConfig::default(), how).unwrap();
+        assert_eq!(log.log_end_offset(), Offset(3));
+        assert!(disk.reads() - before < 12, "{on_damage:?}: {}", disk.reads() - before);
     }
 }
 

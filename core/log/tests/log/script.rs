@@ -313,6 +313,7 @@ pub(crate) fn start<D: Disk>(disk: &D, on_damage: OnDamage) -> Result<Log<D>, Lo
         cleaned_to: of(OffsetKind::CleanerPoint)?,
         on_damage,
         topic_id: Some(TOPIC),
+        ..OpenLog::default()
     };
     clean_stop::remove(disk, root)?;
     Log::open(disk.clone(), DIR.into(), small(), how, NOW)

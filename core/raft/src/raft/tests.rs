@@ -33,11 +33,24 @@ fn bootstrap() -> Checkpoint {
     Checkpoint::parse(SnapshotId::BOOTSTRAP, &Bytes::from_static(BOOTSTRAP)).unwrap()
 }
 
+/// Hands over a log as a host does: what is in the snapshot is not read.
 fn load(loader: &mut Loader, log: &[u8]) -> Result<(), LoadError> {
-    for batch in split_batches(&Bytes::copy_from_slice(log)).unwrap() {
+    let batches = split_batches(&Bytes::copy_from_slice(log)).unwrap();
+    let start = batches.first().map_or(Offset::ZERO, |first| first.view().base_offset());
+    let end = batches.last().map_or(start, |last| last.view().next_offset());
+    let epochs = batches.iter().map(|batch| batch.view());
+    loader.log(start, end, epochs.map(|b| (b.partition_leader_epoch(), b.base_offset())))?;
+    let from = loader.snapshot_end();
+    for batch in batches.iter().filter(|batch| batch.view().next_offset() > from) {
         loader.batch(&batch.view())?;
     }
     Ok(())
+}
+
+/// The log from its `index`th batch on.
+fn log_from(index: usize) -> Vec<u8> {
+    let batches = split_batches(&Bytes::from_static(LOG)).unwrap();
+    batches.iter().skip(index).flat_map(|batch| batch.bytes().to_vec()).collect()
 }
 
 fn started(config: Config) -> Raft {
@@ -267,12 +280,43 @@ fn a_snapshot_ahead_of_the_log_restarts_the_log() {
     let id = SnapshotId { end_offset: Offset(194), epoch: LeaderEpoch(1) };
     loader.checkpoint(&Checkpoint::parse(id, &Bytes::from_static(SNAPSHOT)).unwrap());
     let first = split_batches(&Bytes::from_static(LOG)).unwrap().swap_remove(0);
-    loader.batch(&first.view()).unwrap();
+    load(&mut loader, first.bytes()).unwrap();
     let mut raft = loader.start(now()).unwrap();
     let lines = drain(&mut raft);
     assert_eq!(lines[0], "reset log to 194");
     assert_eq!(lines[2], "2: append control 194..195 epoch 2".replace("2: ", "1: "));
     assert_eq!(raft.log_start(), Offset(194));
+}
+
+#[test]
+fn a_log_that_is_empty_where_the_snapshot_is_not_begins_at_its_end() {
+    for (start, is_reset) in [(0, true), (194, false)] {
+        let mut loader = Loader::new(config(33101), Some(QUORUM_STATE)).unwrap();
+        let id = SnapshotId { end_offset: Offset(194), epoch: LeaderEpoch(1) };
+        loader.checkpoint(&Checkpoint::parse(id, &Bytes::from_static(SNAPSHOT)).unwrap());
+        loader.log(Offset(start), Offset(start), []).unwrap();
+        let mut raft = loader.start(now()).unwrap();
+        assert_eq!(drain(&mut raft)[0] == "reset log to 194", is_reset);
+        assert_eq!((raft.log_start(), raft.log_end()), (Offset(194), Offset(195)));
+        assert_eq!(raft.epoch_at(Offset(194)), Some(LeaderEpoch(1)), "the snapshot's");
+    }
+}
+
+#[test]
+fn what_the_snapshot_has_need_not_be_in_the_log() {
+    let batches = split_batches(&Bytes::from_static(LOG)).unwrap();
+    let first_behind = batches.iter().position(|b| b.view().base_offset() >= Offset(194)).unwrap();
+    for first in [1, first_behind / 2, first_behind] {
+        let mut loader = Loader::new(config(33101), Some(QUORUM_STATE)).unwrap();
+        let id = SnapshotId { end_offset: Offset(194), epoch: LeaderEpoch(1) };
+        loader.checkpoint(&Checkpoint::parse(id, &Bytes::from_static(SNAPSHOT)).unwrap());
+        load(&mut loader, &log_from(first)).unwrap();
+        let mut raft = loader.start(now()).unwrap();
+        let lines = ["0: persist epoch 2 leader 1", "1: append control 245..246 epoch 2"];
+        assert_eq!(drain(&mut raft), lines, "the voters are in the snapshot");
+        assert_eq!(raft.log_start(), batches[first].view().base_offset());
+        assert_eq!(raft.end_offset(LeaderEpoch(1)), Some((LeaderEpoch(1), Offset(245))));
+    }
 }
 
 #[test]
@@ -311,10 +355,26 @@ fn a_log_that_cannot_be_led_is_refused() {
 fn a_log_with_holes_is_refused() {
     let batches = split_batches(&Bytes::from_static(LOG)).unwrap();
     let mut loader = Loader::new(config(33101), None).unwrap();
+    loader.log(Offset(0), Offset(245), []).unwrap();
     loader.batch(&batches[0].view()).unwrap();
     let gap = loader.batch(&batches[2].view()).unwrap_err();
     assert_eq!(gap, LoadError::Gap { expected: Offset(3), got: Offset(13) });
+    let cut_short = loader.start(now()).map(|_| ()).unwrap_err();
+    assert_eq!(cut_short, LoadError::Gap { expected: Offset(3), got: Offset(245) });
     let mut loader = Loader::new(config(33101), None).unwrap();
-    let headless = loader.batch(&batches[1].view()).unwrap_err();
+    let headless = load(&mut loader, &log_from(1)).unwrap_err();
     assert_eq!(headless, LoadError::NoSnapshot { log_start: Offset(3) });
+}
+
+#[test]
+fn a_log_older_than_the_snapshot_that_it_goes_on_from_is_refused() {
+    let mut loader = Loader::new(config(33101), None).unwrap();
+    let id = SnapshotId { end_offset: Offset(194), epoch: LeaderEpoch(2) };
+    loader.checkpoint(&Checkpoint::parse(id, &Bytes::from_static(SNAPSHOT)).unwrap());
+    let error = load(&mut loader, LOG).unwrap_err();
+    let (epoch, last) = (LeaderEpoch(1), LeaderEpoch(2));
+    assert!(
+        matches!(error, LoadError::EpochDecreases { epoch: e, last: l, .. } if (e, l) == (epoch, last)),
+        "{error}"
+    );
 }

@@ -5,17 +5,18 @@
 //! new leader (KIP-951). Replicas cannot fetch yet: there are no followers.
 //!
 //! Record bytes do not pass through here: an answer names ranges of segment files, unless answers hold
-//! so many files that logs are short of them.
+//! so many files that logs are short of them. Then they are copied: what is in memory here, what is not by
+//! another thread, one partition after the other, so that no request holds many files meanwhile.
 //! Authorises: Read on the topics.
 
-use std::{ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{mem, ops::RangeInclusive, os::fd::AsFd, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use dohle_base::{ErrorCode, LeaderEpoch, Offset, PartitionId, Str, TopicId};
 use dohle_log::Slice;
-use dohle_net::Part;
+use dohle_net::{Part, read_now};
 use dohle_protocol::{
-    RecordSet,
+    Few, RecordSet,
     api::{
         fetch_request::FetchRequest,
         fetch_response::{
@@ -31,9 +32,13 @@ use dohle_replication::{
 };
 
 use smallvec::SmallVec;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-use super::{Answer, Body, Call, Endpoint, new_leader};
-use crate::{Broker, metadata::Published, partition::Partition, storage, time_limit::within};
+use super::{Answer, Body, Call, Endpoint, endpoint::Ranges, new_leader};
+use crate::{
+    Broker, log_dirs::LogDir, metadata::Published, metrics::Tally, partition::Partition, storage,
+    time_limit::within,
+};
 use dohle_os::{OsDisk, OsFile};
 
 /// From here on topics come as ids.
@@ -60,20 +65,28 @@ impl Endpoint for Fetch {
             return Answer::now(refusal(ErrorCode::UNSUPPORTED_VERSION));
         }
         let terms = Terms::of(call, &request);
-        let now = call.broker.clock.now().instant;
+        let now = call.broker.clock.instant();
         let plan = call.broker.sessions().begin(now, session_request(call.version, request));
         let plan = match plan {
             Ok(plan) => plan,
             Err(error) => return Answer::now(refusal(error)),
         };
-        let serving = Serving { broker: Arc::clone(call.broker), terms, plan };
-        let first = serving.read(None);
-        if first.is_ready(&serving.terms) {
-            return Answer::Now(serving.answer(first));
+        let (broker, tally) = (Arc::clone(call.broker), Arc::clone(call.tally));
+        let serving = Serving { broker, tally, terms, plan };
+        let mut first = Findings::default();
+        let cold = serving.read_on(&mut first, None);
+        if cold.is_none() && first.is_ready(&serving.terms) {
+            return Answer::Now(serving.answer(&mut first));
         }
         Answer::Later(Box::pin(async move {
-            let last = serving.wait().await;
-            serving.answer(last)
+            serving.read_cold(&mut first, cold, None).await;
+            if first.is_ready(&serving.terms) {
+                return serving.answer(&mut first);
+            }
+            // Its files may be closed meanwhile.
+            drop(first);
+            let mut last = serving.wait().await;
+            serving.answer(&mut last)
         }))
     }
 }
@@ -111,7 +124,7 @@ impl Terms {
 }
 
 fn session_request(version: i16, request: FetchRequest) -> SessionRequest {
-    let mut wanted = Vec::new();
+    let mut wanted = SmallVec::new();
     for topic in request.topics {
         for partition in topic.partitions {
             wanted.push(WantedPartition {
@@ -145,23 +158,45 @@ struct Finding {
     slice: Option<Slice<OsFile>>,
     /// The bytes of the slice, if its file is not to be held until they are sent.
     copied: Option<Bytes>,
+    /// Where the slice is from, if it is still to be copied, for which the disk has to be waited for.
+    cold: Option<Origin>,
+}
+
+/// Where a slice is from.
+struct Origin {
+    partition: Arc<Partition>,
+    /// Where the partition lay when it was read. It may move meanwhile, and it is this disk that is read.
+    dir: Arc<LogDir>,
 }
 
 impl Finding {
-    /// Copies what was found where so many files are held by answers that logs are short of them. One
-    /// request may ask for more partitions than there are handles.
-    fn copy_if_short_of_files(&mut self, partition: &Partition) {
+    /// Copies what was found where so many files are held by answers that logs are short of them, if that
+    /// needs no waiting. One request may ask for more partitions than there are handles.
+    fn copy_if_short_of_files(&mut self, origin: Origin) {
         let Some(slice) = &mut self.slice else { return };
-        if !partition.log_dir().open_files().are_held_by_others() {
+        if !origin.dir.open_files().are_held_by_others() {
             return;
         }
         slice.size = slice.size.min(COPIED_MAX.max(slice.first_batch_size));
-        match slice.read() {
-            Ok(bytes) => (self.slice, self.copied) = (None, Some(bytes)),
-            Err(error) => {
-                let error = storage::log_error(&error.into(), partition);
+        let mut bytes = vec![0; slice.size];
+        match read_now(slice.file.shared().as_fd(), &mut bytes, slice.position) {
+            Ok(true) => (self.slice, self.copied) = (None, Some(bytes.into())),
+            // What went wrong whoever waits finds out.
+            Ok(false) | Err(_) => self.cold = Some(origin),
+        }
+    }
+
+    /// Copies what is still to be copied, on another thread.
+    async fn copy_cold(&mut self) {
+        let (Some(slice), Some(origin)) = (self.slice.take(), self.cold.take()) else { return };
+        match elsewhere(move || slice.read()).await {
+            Ok(Ok(bytes)) => self.copied = Some(bytes),
+            Ok(Err(error)) => {
+                let error = storage::log_error_in(&origin.dir, &error.into(), &origin.partition);
                 *self = unread(self.data.partition_index, error);
             }
+            // The node stops.
+            Err(_) => *self = unread(self.data.partition_index, ErrorCode::KAFKA_STORAGE_ERROR),
         }
     }
 
@@ -172,15 +207,38 @@ impl Finding {
     }
 }
 
-/// What was found in all of them.
+/// Lets another thread, which may wait for a disk, do something: not, if nobody waits for it any more
+/// when its turn comes.
+async fn elsewhere<R: Send + 'static>(
+    act: impl FnOnce() -> R + Send + 'static,
+) -> Result<R, JoinError> {
+    struct Task<R>(JoinHandle<R>);
+    impl<R> Drop for Task<R> {
+        fn drop(&mut self) {
+            self.0.abort();
+        }
+    }
+    let mut task = Task(spawn_blocking(act));
+    (&mut task.0).await
+}
+
+/// What was found in all of them, or those before one.
+#[derive(Default)]
 struct Findings {
-    of_partitions: Vec<Finding>,
+    of_partitions: SmallVec<[Finding; 1]>,
     size: i64,
     /// Something must be told at once, whatever the size.
     is_urgent: bool,
 }
 
 impl Findings {
+    fn push(&mut self, finding: Finding) {
+        self.size += i64::try_from(finding.size()).unwrap_or(i64::MAX);
+        self.is_urgent |= finding.data.error_code.is_error()
+            || finding.data.diverging_epoch != EpochEndOffset::default();
+        self.of_partitions.push(finding);
+    }
+
     fn is_ready(&self, terms: &Terms) -> bool {
         self.is_urgent
             || self.size >= terms.size_min
@@ -192,29 +250,44 @@ impl Findings {
 /// One request on its way.
 struct Serving {
     broker: Arc<Broker>,
+    /// Of the network thread that it came to.
+    tally: Arc<Tally>,
     terms: Terms,
     plan: FetchPlan,
 }
 
 impl Serving {
-    /// Reads what is there: each partition up to its own limit, all of them up to that of the
-    /// request, but the first batch whole. From each partition's reading on `wait` hears of what
-    /// arrives there.
-    fn read(&self, wait: Option<&Arc<Wait>>) -> Findings {
+    /// Reads on: each partition up to its own limit, all of them up to that of the request, but the first
+    /// batch whole. From each partition's reading on `wait` hears of what arrives there. Stops at one that
+    /// `read_cold` has to go on with.
+    fn read_on(&self, findings: &mut Findings, wait: Option<&Arc<Wait>>) -> Option<Box<Finding>> {
         let published = self.broker.metadata();
-        let mut left = self.terms.size_max;
-        let mut findings = Findings { of_partitions: Vec::new(), size: 0, is_urgent: false };
-        for wanted in &self.plan.partitions {
-            let at_least_one = findings.size == 0;
-            let finding = self.read_partition(&published, wanted, left, at_least_one, wait);
-            let size = finding.size();
-            left = left.saturating_sub(size);
-            findings.size += i64::try_from(size).unwrap_or(i64::MAX);
-            findings.is_urgent |= finding.data.error_code.is_error()
-                || finding.data.diverging_epoch != EpochEndOffset::default();
-            findings.of_partitions.push(finding);
+        for wanted in self.plan.partitions.iter().skip(findings.of_partitions.len()) {
+            let size = usize::try_from(findings.size).unwrap_or(usize::MAX);
+            let left = self.terms.size_max.saturating_sub(size);
+            let finding = self.read_partition(&published, wanted, left, size == 0, wait);
+            if finding.cold.is_some() {
+                // Boxed: requests that wait have room for it, and few need it.
+                return Some(Box::new(finding));
+            }
+            findings.push(finding);
         }
-        findings
+        None
+    }
+
+    /// Reads the rest, of which another thread has to copy the first one.
+    async fn read_cold(
+        &self,
+        findings: &mut Findings,
+        mut cold: Option<Box<Finding>>,
+        wait: Option<&Arc<Wait>>,
+    ) {
+        while let Some(mut finding) = cold {
+            self.tally.copies_cold();
+            finding.copy_cold().await;
+            findings.push(*finding);
+            cold = self.read_on(findings, wait);
+        }
     }
 
     fn read_partition(
@@ -250,15 +323,21 @@ impl Serving {
             at_least_one,
             isolation: self.terms.isolation,
         };
+        // Beside the result: a finding is large, and would be moved at each step of the way back.
+        let mut found = None;
         let result = partition.with_leader_in(wanted.current_leader_epoch, |leader| {
             if let Some(wait) = wait {
                 leader.waiting().park(wait);
             }
-            read_leader(leader, wanted, read, &partition)
+            let finding = found.insert(read_leader(leader, wanted, read, &partition));
+            finding.slice.is_some().then(|| partition.log_dir())
         });
         match result {
-            Ok(mut finding) => {
-                finding.copy_if_short_of_files(&partition);
+            Ok(dir) => {
+                let mut finding = found.expect("the leader was asked");
+                if let Some(dir) = dir {
+                    finding.copy_if_short_of_files(Origin { partition, dir });
+                }
                 finding
             }
             Err(error) => match topic.partitions.get(&wanted.partition) {
@@ -277,39 +356,43 @@ impl Serving {
         let deadline = tokio::time::Instant::now() + self.terms.wait;
         loop {
             let wait = Wait::new(self.terms.size_min);
-            let findings = self.read(Some(&wait));
+            let mut findings = Findings::default();
+            let cold = self.read_on(&mut findings, Some(&wait));
+            self.read_cold(&mut findings, cold, Some(&wait)).await;
             if findings.is_ready(&self.terms) || tokio::time::Instant::now() >= deadline {
                 return findings;
             }
             // What was read before the wait could hear of it.
             wait.arrived(findings.size);
-            // Its files may be closed meanwhile.
+            // As above.
             drop(findings);
             // Either way the next reading tells what to do.
             within(deadline, Satisfied(wait)).await;
         }
     }
 
-    fn answer(&self, findings: Findings) -> Body<FetchResponse> {
+    /// The answer, of what was found: taken out of `findings`.
+    fn answer(&self, findings: &mut Findings) -> Body<FetchResponse> {
         let news: SmallVec<[PartitionNews; FEW]> =
             findings.of_partitions.iter().map(news_of).collect();
-        let now = self.broker.clock.now().instant;
+        let now = self.broker.clock.instant();
         let shape = self.broker.sessions().finish(now, &self.plan, &news);
         let mut response =
             FetchResponse { session_id: shape.session_id, ..FetchResponse::default() };
-        let mut ranges = Vec::new();
-        let partitions = self.plan.partitions.iter().zip(findings.of_partitions);
-        for ((wanted, mut finding), included) in partitions.zip(shape.included) {
+        let mut ranges = Ranges::new();
+        let partitions = self.plan.partitions.iter().zip(&mut findings.of_partitions);
+        for ((wanted, finding), included) in partitions.zip(shape.included) {
             if !included {
                 continue;
             }
-            finding.data.records = Some(records(finding.slice, finding.copied, &mut ranges));
+            let (slice, copied) = (finding.slice.take(), finding.copied.take());
+            finding.data.records = Some(records(slice, copied, &mut ranges));
             if self.terms.version < NEW_LEADER_VERSION {
                 finding.data.current_leader = LeaderIdAndEpoch::default();
             }
             topic_entry(&mut response.responses, wanted.topic_id, &wanted.topic)
                 .partitions
-                .push(finding.data);
+                .push(mem::take(&mut finding.data));
         }
         response.node_endpoints = self.endpoints(&response.responses);
         Body { message: response, ranges }
@@ -339,7 +422,7 @@ fn read_leader(
     if let Some(diverging) = diverging_epoch(leader, wanted) {
         let standing = leader.standing();
         let data = PartitionData { diverging_epoch: diverging, ..told(wanted.partition, standing) };
-        return Finding { data, slice: None, copied: None };
+        return Finding { data, slice: None, copied: None, cold: None };
     }
     match leader.read(read) {
         Ok(Found { slice, aborted, standing }) => {
@@ -352,7 +435,7 @@ fn read_leader(
                 Isolation::ReadUncommitted | Isolation::LogEnd => None,
             };
             let data = PartitionData { aborted_transactions, ..told(wanted.partition, standing) };
-            Finding { data, slice, copied: None }
+            Finding { data, slice, copied: None, cold: None }
         }
         Err(error) => unread(wanted.partition, storage::read_error(&error, partition)),
     }
@@ -389,7 +472,7 @@ fn failed(partition_index: PartitionId, error_code: ErrorCode) -> Finding {
         high_watermark: Offset(-1),
         ..PartitionData::default()
     };
-    Finding { data, slice: None, copied: None }
+    Finding { data, slice: None, copied: None, cold: None }
 }
 
 /// A partition that is there and could not be read. As in Kafka there is no list of transactions then,
@@ -424,11 +507,7 @@ fn news_of(finding: &Finding) -> PartitionNews {
 }
 
 /// The place of a slice in the answer. Nothing is told as no bytes: old clients do not take null.
-fn records(
-    slice: Option<Slice<OsFile>>,
-    copied: Option<Bytes>,
-    ranges: &mut Vec<Part>,
-) -> RecordSet {
+fn records(slice: Option<Slice<OsFile>>, copied: Option<Bytes>, ranges: &mut Ranges) -> RecordSet {
     let Some(slice) = slice else { return RecordSet::Bytes(copied.unwrap_or_default()) };
     let len = u32::try_from(slice.size).expect("a slice lies in one segment, below 2 GiB");
     let token = u32::try_from(ranges.len()).expect("a request has fewer partitions");
@@ -438,7 +517,7 @@ fn records(
 
 /// The entry of a topic: partitions of one topic that follow one another share it.
 fn topic_entry<'a>(
-    topics: &'a mut Vec<FetchableTopicResponse>,
+    topics: &'a mut Few<FetchableTopicResponse>,
     topic_id: TopicId,
     name: &Str,
 ) -> &'a mut FetchableTopicResponse {
@@ -447,7 +526,7 @@ fn topic_entry<'a>(
         topics.push(FetchableTopicResponse {
             topic: name.clone(),
             topic_id,
-            ..FetchableTopicResponse::default()
+            partitions: Few::new(),
         });
     }
     topics.last_mut().expect("just made sure of it")
@@ -459,3 +538,6 @@ impl Broker {
         self.fetch_sessions.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

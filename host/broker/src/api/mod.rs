@@ -43,27 +43,34 @@ pub(crate) mod sync_group;
 
 use std::ops::RangeInclusive;
 
-use dohle_net::Reply;
+use dohle_net::{ConnectionContext, Frames};
 use dohle_protocol::{ApiKey, Reader, Request};
 
 use crate::{ListenerKind, dispatch::Dispatcher};
 pub(crate) use controller_call::{Refusal, refuse_each};
-pub(crate) use endpoint::{Answer, Body, Call, Endpoint};
+pub(crate) use endpoint::{Answer, Asked, Body, Call, Endpoint, Together};
 
 /// One row of the registry.
 pub(crate) struct Api {
     pub(crate) key: ApiKey,
     pub(crate) versions: RangeInclusive<i16>,
-    pub(crate) run: fn(&Dispatcher, Call<'_>, Reader, i32) -> Reply,
+    pub(crate) run: Run,
 }
+
+type Run = fn(&Dispatcher, &ConnectionContext, Asked<Reader>, &mut Frames<'_>);
 
 const fn api<E: Endpoint>() -> Api {
     Api { key: <E::Request as Request>::KEY, versions: E::VERSIONS, run: Dispatcher::run::<E> }
 }
 
+const fn together<E: Together>() -> Api {
+    let (key, versions) = (<E::Request as Request>::KEY, E::VERSIONS);
+    Api { key, versions, run: Dispatcher::run_together::<E> }
+}
+
 /// Every API that is served, by ascending key.
 pub(crate) const REGISTRY: &[Api] = &[
-    api::<produce::Produce>(),
+    together::<produce::Produce>(),
     api::<fetch::Fetch>(),
     api::<list_offsets::ListOffsets>(),
     api::<metadata::Metadata>(),
@@ -101,11 +108,6 @@ pub(crate) const REGISTRY: &[Api] = &[
 pub(crate) fn find(key: ApiKey, listener: ListenerKind) -> Option<&'static Api> {
     let at = REGISTRY.binary_search_by_key(&key.key(), |api| api.key.key()).ok()?;
     listener.serves(key).then(|| &REGISTRY[at])
-}
-
-/// The key of an endpoint.
-pub(crate) fn key_of<E: Endpoint>() -> ApiKey {
-    <E::Request as Request>::KEY
 }
 
 #[cfg(test)]

@@ -31,9 +31,9 @@ pub(super) fn choose(broker: &Broker, shared: &Shared) -> Choice {
     let mut dirtiest: Option<(f64, Arc<Partition>)> = None;
     let mut next: Option<Timestamp> = None;
     for partition in broker.partitions.all() {
-        // Of one that moves to another directory a part is copied: it is cleaned when it is there.
-        let is_moving = broker.moves.is_moving(partition.topic_id(), partition.index());
-        if is_moving || !is_free(shared, &partition) {
+        // One of which a part was copied to another directory is cleaned when it is there.
+        let is_copied = broker.moves.is_begun(partition.topic_id(), partition.index());
+        if is_copied || !is_free(shared, &partition) {
             continue;
         }
         let candidate = match look_at(&partition, now) {

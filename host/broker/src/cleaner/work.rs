@@ -58,8 +58,8 @@ pub(super) fn clean(
 ) -> Outcome {
     // Whoever deletes the partition waits for this: its directory must not be another's meanwhile.
     let _here = partition.cleaning();
-    // Whoever moves it looks first whether this is held.
-    if broker.moves.is_moving(partition.topic_id(), partition.index()) {
+    // Whoever begins to copy it says so with this held.
+    if broker.moves.is_begun(partition.topic_id(), partition.index()) {
         return Outcome::Later;
     }
     let start = Instant::now();
@@ -125,9 +125,10 @@ fn run(
 ) -> Result<Option<Cleaned>, Failure> {
     make_durable(broker, partition);
     let now = broker.clock.wall();
+    let noted = partition.log_dir().noted_recovery_point(partition);
     let plan = partition.with_leader(|leader| {
         let high_watermark = leader.standing().high_watermark;
-        leader.log_mut().begin_clean(high_watermark, now)
+        leader.log_mut().begin_clean(high_watermark, noted, now)
     })??;
     let Some(plan) = plan else { return Ok(None) };
     let goes_on = || !shared.is_stopping() && partition.is_led();

@@ -10,7 +10,8 @@ use std::{
 
 use dohle_base::{BrokerId, ErrorCode, PartitionId, TopicId, Uuid};
 use dohle_controller::{Answer, ApiError, Node, NodeOutput, Reply, Request, RequestToken};
-use dohle_os::Clock;
+use dohle_log::Disk;
+use dohle_os::{Clock, OsDisk};
 use dohle_protocol::api::{
     assign_replicas_to_dirs_request::{
         AssignReplicasToDirsRequest, DirectoryData, PartitionData, TopicData,
@@ -54,9 +55,9 @@ pub enum DriverError {
 }
 
 /// Owns the metadata side of the node.
-pub struct Driver {
+pub struct Driver<D: Disk = OsDisk> {
     node: Node,
-    files: MetadataFiles,
+    files: MetadataFiles<D>,
     clock: Clock,
     metrics: Arc<Metrics>,
     waiting: BTreeMap<RequestToken, oneshot::Sender<Reply>>,
@@ -72,16 +73,16 @@ pub struct Driver {
     /// What the disk refused; it is tried again.
     unwritten: Option<NodeOutput>,
     /// The directories that get no new partitions, as the controller was told since the broker
-    /// registered.
-    cordoned: BTreeSet<Uuid>,
+    /// registered. It is told of none, too: the registration alone leaves it open.
+    cordoned: Option<BTreeSet<Uuid>>,
 }
 
 /// It is time to look around.
 struct Elapsed;
 
-impl Driver {
+impl<D: Disk> Driver<D> {
     /// A driver of a node that was just loaded.
-    pub fn new(node: Node, files: MetadataFiles, clock: Clock, metrics: Arc<Metrics>) -> Self {
+    pub fn new(node: Node, files: MetadataFiles<D>, clock: Clock, metrics: Arc<Metrics>) -> Self {
         Self {
             node,
             files,
@@ -94,7 +95,7 @@ impl Driver {
             written: None,
             unsynced: false,
             unwritten: None,
-            cordoned: BTreeSet::new(),
+            cordoned: None,
         }
     }
 
@@ -165,13 +166,13 @@ impl Driver {
         broker: Arc<Broker>,
     ) -> Result<JoinHandle<()>, DriverError> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        let thread = std::thread::Builder::new().name("controller".to_owned());
+        let fatal = broker.fatal.clone();
         let run = move || {
             if let Err(error) = self.run(&runtime, inbox.0, publisher) {
                 broker.fatal.tell(format!("the controller has stopped: {error}"));
             }
         };
-        Ok(thread.spawn(run)?)
+        Ok(fatal.start_thread("controller", run)?)
     }
 
     /// Only the waiting is asynchronous: publishing blocks, on disks and on other threads.
@@ -182,10 +183,12 @@ impl Driver {
         mut publisher: Publisher,
     ) -> Result<(), FilesError> {
         loop {
+            let now = self.clock.now();
             let wait = match self.unwritten {
-                None => self.node.poll_timeout().map(|due| due.since(self.clock.now().instant)),
+                None => self.node.poll_timeout().map(|due| due.since(now.instant)),
                 Some(_) => Some(RETRY_AFTER),
             };
+            let wait = wait.into_iter().chain(self.files.idle_time(now)).min();
             let mut stops = false;
             let alarm = publisher.broker().alarm.clone();
             match runtime.block_on(next_event(&mut events, &alarm, wait)) {
@@ -195,10 +198,23 @@ impl Driver {
             }
             self.carry_out_or_stall()?;
             self.settle_all(&mut publisher)?;
+            self.clean()?;
             if stops {
                 return self.stop(&mut publisher);
             }
         }
+    }
+
+    /// Removes snapshots and segments that need not be kept any more.
+    fn clean(&mut self) -> Result<(), FilesError> {
+        match self.files.clean(self.clock.now()) {
+            Ok(log_start) => self.node.note_log_start(log_start),
+            Err(error) if error.is_of_sync() => return Err(error),
+            Err(error) => {
+                error!("the metadata log cannot be shortened, it is tried again: {error}")
+            }
+        }
+        Ok(())
     }
 
     /// Handles an event and those that have come meanwhile. Whether the thread shall end.
@@ -273,13 +289,17 @@ impl Driver {
                     NodeOutput::Resigned { epoch } => info!(%epoch, "this controller resigned"),
                     NodeOutput::Publish(published) => self.unpublished = Some(published),
                     NodeOutput::Reply(answer) => self.replies.push(answer),
-                    NodeOutput::Snapshot(job) => match self.files.write_snapshot(&job) {
-                        Ok(()) => self.node.snapshot_written(self.clock.now(), job.id()),
-                        Err(error) => {
-                            error!("metadata snapshot not written: {error}");
-                            self.node.snapshot_failed(self.clock.now());
+                    NodeOutput::Snapshot(job) => {
+                        match self.files.write_snapshot(&job, self.clock.now()) {
+                            Ok(()) => self.node.snapshot_written(self.clock.now(), job.id()),
+                            // What it had to make durable may be lost, and would not be told of again.
+                            Err(error) if error.is_of_sync() => return Err(error),
+                            Err(error) => {
+                                error!("metadata snapshot not written: {error}");
+                                self.node.snapshot_failed(self.clock.now());
+                            }
                         }
-                    },
+                    }
                 }
             }
             let Some(token) = self.written.take() else { return Ok(()) };
@@ -301,7 +321,7 @@ impl Driver {
                 self.written = Some(*token);
             }
             NodeOutput::Append { token, base_offset, batch, .. } => {
-                self.files.append(*base_offset, batch, self.clock.now().wall)?;
+                self.files.append(*base_offset, batch, self.clock.now())?;
                 self.unsynced = true;
                 self.written = Some(*token);
             }
@@ -356,10 +376,10 @@ impl Driver {
         let (broker_id, broker_epoch) = (broker.node_id, broker.epoch());
         let failed = publisher.take_failed_offline();
         let cordoned = placement::cordoned(&broker.settings(), &broker.log_dirs);
-        let is_news = self.cordoned != cordoned;
+        let is_news = self.cordoned.as_ref() != Some(&cordoned);
         if !failed.is_empty() || is_news {
             let cordoned_log_dirs = is_news.then(|| cordoned.iter().copied().collect());
-            self.cordoned = cordoned;
+            self.cordoned = Some(cordoned);
             return Some(Request::BrokerHeartbeat(BrokerHeartbeatRequest {
                 broker_id,
                 broker_epoch,
@@ -433,3 +453,6 @@ fn refused(reply: Reply) -> DriverError {
         other => unreachable!("not an answer to what was asked: {other:?}"),
     }
 }
+
+#[cfg(test)]
+mod tests;

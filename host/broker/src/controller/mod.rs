@@ -13,6 +13,7 @@
 
 mod driver;
 mod files;
+mod snapshots;
 
 use dohle_controller::{Reply, Request};
 use dohle_raft::QuorumDescription;

@@ -35,7 +35,7 @@ use dohle_replication::wait::{Satisfied, Wait};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
-use crate::partition::Partition;
+use crate::{fatal::Fatal, partition::Partition};
 use journal::OffsetsJournal;
 
 /// How many requests may wait for the coordinator thread before senders wait themselves.
@@ -77,13 +77,16 @@ impl Coordinator {
     ///
     /// # Errors
     /// The system has no thread or runtime to give.
-    pub fn start(settings: GroupSettings, clock: Clock) -> io::Result<(Self, JoinHandle<()>)> {
+    pub fn start(
+        settings: GroupSettings,
+        clock: Clock,
+        fatal: &Fatal,
+    ) -> io::Result<(Self, JoinHandle<()>)> {
         let (inbox, events) = mpsc::channel(INBOX_MAX);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let worker = Worker { settings, clock, led: BTreeMap::new() };
-        let thread = std::thread::Builder::new()
-            .name("coordinator".to_owned())
-            .spawn(move || runtime.block_on(worker.run(events)))?;
+        let run = move || runtime.block_on(worker.run(events));
+        let thread = fatal.start_thread("coordinator", run)?;
         Ok((Self { inbox, next_token: AtomicU64::new(0) }, thread))
     }
 

@@ -3,13 +3,17 @@
 #[cfg(test)]
 mod tests;
 
-use std::{num::NonZero, sync::Arc, thread};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    thread,
+    time::{Duration, Instant},
+};
 
 use dohle_base::ErrorCode;
 use dohle_log::{FlushPlan, Flushed, IoError, LogError};
 use dohle_os::OsDisk;
 use dohle_replication::Leader;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::{Unflushed, WriteAhead, writer::sync_segments};
 use crate::{log_dirs::is_short_of_handles, partition::Partition};
@@ -23,21 +27,37 @@ const VOLUME_MIN: usize = 16;
 /// docs/adr/0012.
 const LARGE: u64 = 512 << 10;
 
+/// A flush that goes on for longer notes how far it is: where more is written than the disk takes, each
+/// takes longer than the one before, and a start after a crash reads what was not noted.
+const LONG: Duration = Duration::from_secs(1);
+
 /// Makes durable all that was appended in the directory until now; then `checkpoint` writes its
 /// recovery points down, and frames go. What cannot be done now is left for the next time. A disk that
 /// fails takes its directory out of service.
-pub(crate) fn flush(way: &WriteAhead, checkpoint: impl FnOnce() -> Result<(), IoError>) {
+pub(crate) fn flush(way: &WriteAhead, checkpoint: impl Fn() -> Result<(), IoError>) {
+    flush_noting(way, LONG, &checkpoint);
+}
+
+/// The same, which after `long` calls `checkpoint` for what it has done by then.
+fn flush_noting(way: &WriteAhead, long: Duration, checkpoint: &dyn Fn() -> Result<(), IoError>) {
     let _alone = way.alone();
     // Also if who was at it before has found that out: what it lost is not asked for again.
     if way.has_failed() {
         return;
     }
     let Unflushed { dirty, bytes, position } = way.begin_flush();
-    match flush_all(way, &dirty, bytes).and_then(|()| checkpoint()) {
-        Ok(()) => way.release(position),
+    match flush_all(way, (&dirty, bytes), long, checkpoint).and_then(|()| checkpoint()) {
+        Ok(()) => {
+            if way.is_stuck.swap(false, Ordering::AcqRel) {
+                info!("recovery points move again");
+            }
+            way.release(position);
+        }
         Err(error) if error.is_full() || is_short_of_handles(&error) => {
-            warn!("recovery points stay where they are: {error}");
-            give_up(way, dirty);
+            if !way.is_stuck.swap(true, Ordering::AcqRel) {
+                warn!("recovery points stay where they are, it is tried again: {error}");
+            }
+            give_up(way, dirty, bytes);
         }
         Err(error) => {
             // Before anybody else may begin.
@@ -68,14 +88,17 @@ pub(crate) fn sync_all(
     partitions.iter().filter(lacks_sync).try_for_each(|partition| sync_segments(way, partition))
 }
 
-/// Makes the files of partitions be as a clean stop leaves them, those of many at the price of two syncs.
+/// Makes the files of partitions be as a clean stop leaves them, on so many threads, those of many at the
+/// price of two syncs.
 ///
 /// # Errors
 /// The disk failed.
-pub(crate) fn close_all(way: &WriteAhead, partitions: &[&Arc<Partition>]) -> Result<(), IoError> {
+pub(crate) fn close_all(
+    way: &WriteAhead,
+    partitions: &[&Arc<Partition>],
+    threads: usize,
+) -> Result<(), IoError> {
     let are_many = partitions.len() >= VOLUME_MIN;
-    // Nobody is served any more: all cores may make files.
-    let threads = thread::available_parallelism().map_or(1, NonZero::get);
     let mut plans: Vec<_> = partitions.iter().map(|partition| (*partition, None)).collect();
     in_shares(&mut plans, threads, |(partition, plan)| {
         match partition.with_leader(|leader| leader.log_mut().begin_close()) {
@@ -92,7 +115,7 @@ pub(crate) fn close_all(way: &WriteAhead, partitions: &[&Arc<Partition>]) -> Res
         return run_many(way, plans, threads);
     }
     plans.into_iter().try_for_each(|(partition, plan)| {
-        finish(partition, plan.run()?);
+        finish(way, partition, plan.run()?);
         Ok(())
     })
 }
@@ -116,26 +139,36 @@ fn in_shares<T: Send>(
     })
 }
 
-fn give_up(way: &WriteAhead, dirty: Vec<Arc<Partition>>) {
+fn give_up(way: &WriteAhead, dirty: Vec<Arc<Partition>>, bytes: u64) {
     for partition in &dirty {
         let _ = partition.with_leader(|leader| leader.log_mut().give_up_flush());
     }
-    way.give_up_flush(dirty);
+    way.give_up_flush(dirty, bytes);
 }
 
-/// Flushes one after the other, or many together. Others are served meanwhile.
-fn flush_all(way: &WriteAhead, dirty: &[Arc<Partition>], bytes: u64) -> Result<(), IoError> {
+/// Flushes one after the other, or many together. Others are served meanwhile. What a long flush has
+/// done is noted on the way.
+fn flush_all(
+    way: &WriteAhead,
+    (dirty, bytes): (&[Arc<Partition>], u64),
+    long: Duration,
+    checkpoint: &dyn Fn() -> Result<(), IoError>,
+) -> Result<(), IoError> {
     let here = || dirty.iter().filter(|partition| partition.goes(way));
     // Before any plan is made: what comes after it is for the next flush, also if this one is given up.
     here().for_each(|partition| partition.clear_dirty());
     let mut one_by_one = dirty.len() < VOLUME_MIN || bytes / dirty.len() as u64 >= LARGE;
-    let mut plans = Vec::new();
+    let (mut plans, mut noted) = (Vec::new(), Instant::now());
     for partition in here() {
         let Some(plan) = begin(way, partition)? else { continue };
         // Once the volume is to be synced, that is for all that are left.
         one_by_one &= !plan.needs_volume();
         if one_by_one {
-            finish(partition, plan.run()?);
+            finish(way, partition, plan.run()?);
+            if noted.elapsed() >= long {
+                checkpoint()?;
+                noted = Instant::now();
+            }
         } else {
             plans.push((partition, of_many(plan, true)));
         }
@@ -153,10 +186,10 @@ fn begin(
         Ok(Err(LogError::Io(error))) => return Err(error),
         Ok(Err(error)) => {
             error!(%partition, "not flushed: {error}");
-            way.keep_frames();
+            way.keep_frames(partition.key(), partition);
         }
         // Offline with something that is not flushed: the next start needs its frames.
-        Err(ErrorCode::KAFKA_STORAGE_ERROR) => way.keep_frames(),
+        Err(ErrorCode::KAFKA_STORAGE_ERROR) => way.keep_frames(partition.key(), partition),
         // Deleted.
         Err(_) => {}
     }
@@ -182,15 +215,16 @@ fn run_many(
     in_shares(&mut plans, threads, |(_, plan)| plan.replace())?;
     way.volume.sync()?;
     plans.into_iter().try_for_each(|(partition, plan)| {
-        finish(partition, plan.done()?);
+        finish(way, partition, plan.done()?);
         Ok(())
     })
 }
 
-fn finish(partition: &Arc<Partition>, done: Flushed) {
+fn finish(way: &WriteAhead, partition: &Arc<Partition>, done: Flushed) {
     // One that is gone needs no recovery point.
     let _ = partition.with_leader(|leader| {
         leader.log_mut().finish_flush(done);
-        leader.synced(done.end());
+        partition.segments_synced(leader, done.end());
     });
+    way.let_frames_go(partition.key());
 }

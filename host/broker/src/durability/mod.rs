@@ -12,7 +12,7 @@
 //! A round takes all that came while the last one was at its sync, so the more there is the cheaper
 //! each is; nothing waits for a timer. Network threads run rounds, or a thread for each directory, the
 //! writer, does it for them (`rounds`). What a frame cannot take, for it is
-//! large or there is no room, is made durable by syncing its segments. Another thread keeps some of the
+//! large or there is no room, is made durable by syncing its segments, and noted in the file. Another thread keeps some of the
 //! file prepared, so that a sync has nothing to write but the frame.
 //!
 //! Topics with `dohle.durability=os` pass by: their appends are committed when written, and only marked
@@ -20,6 +20,7 @@
 //! Not here: the bytes of the file (core/log), and who waits for what (core/replication).
 
 mod flush;
+mod kept;
 mod room;
 mod rounds;
 mod turn;
@@ -29,6 +30,7 @@ mod writer;
 pub(crate) mod tests;
 
 use std::{
+    fmt::Display,
     io::IoSlice,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
@@ -36,13 +38,19 @@ use std::{
     },
 };
 
-use dohle_base::Offset;
-use dohle_log::{IoError, wal::Frame};
-use dohle_os::VolumeSync;
+use dohle_base::{Offset, PartitionId, TopicId};
+use dohle_log::{
+    IoError,
+    wal::{Frame, Handover, Wal},
+};
+use dohle_os::{OsFile, VolumeSync};
 use dohle_replication::CommitRule;
-use tracing::error;
+use tracing::{error, warn};
 
-use self::rounds::{Pace, Rounds};
+use self::{
+    kept::Kept,
+    rounds::{Pace, Rounds},
+};
 use crate::{log_dirs::Alarm, partition::Partition, upkeep::Upkeep};
 pub(crate) use flush::{close_all, flush, sync_all};
 pub(crate) use turn::begin_turns;
@@ -70,8 +78,12 @@ pub(crate) struct WriteAhead {
     flushing: Mutex<()>,
     /// The disk has failed: nothing is acknowledged any more.
     has_failed: AtomicBool,
-    /// Frames are needed that no flush makes superfluous: their partition could not be opened.
-    keeps_frames: AtomicBool,
+    /// There was no room for the last flush.
+    is_stuck: AtomicBool,
+    /// The partitions that need frames which no flush makes superfluous.
+    kept: Kept,
+    /// Whose the logs are for the next process.
+    handover: Handover<OsFile>,
 }
 
 /// What waits for the next round and for the next flush.
@@ -81,6 +93,8 @@ struct Pending {
     /// Partitions with something that is not flushed.
     dirty: Vec<Arc<Partition>>,
     unflushed: u64,
+    /// How much of what flushes left undone is in the dirty ones besides.
+    given_up: u64,
     /// The position behind the last synced frame.
     synced: u64,
     is_writer_asleep: bool,
@@ -109,8 +123,11 @@ struct Work {
     frame: Frame,
     /// Whose batches are in the frame, and where their logs ended.
     touched: Vec<(Arc<Partition>, Offset)>,
-    /// Partitions whose segments are to be synced instead.
+    /// Partitions whose segments are to be synced instead. What the frame has of them comes before what it
+    /// has not.
     unframed: Vec<Arc<Partition>>,
+    /// Unless this is so: then they are to be synced before the frame is written.
+    is_behind_hole: bool,
     /// Up to which position frames are no longer needed.
     released: Option<u64>,
 }
@@ -122,9 +139,14 @@ impl Pending {
 }
 
 impl WriteAhead {
-    /// A way to a writer that is yet to be started, whose file ends at `synced`.
-    pub(crate) fn new(upkeep: Upkeep, alarm: Alarm, volume: VolumeSync, synced: u64) -> Arc<Self> {
-        let pending = Pending { synced, ..Pending::default() };
+    /// A way to a writer that is yet to be started, and will write to `wal`.
+    pub(crate) fn new(
+        upkeep: Upkeep,
+        alarm: Alarm,
+        volume: VolumeSync,
+        wal: &Wal<OsFile>,
+    ) -> Arc<Self> {
+        let pending = Pending { synced: wal.end(), ..Pending::default() };
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
             pending: Mutex::new(pending),
@@ -136,8 +158,15 @@ impl WriteAhead {
             alarm,
             volume,
             has_failed: AtomicBool::new(false),
-            keeps_frames: AtomicBool::new(false),
+            is_stuck: AtomicBool::new(false),
+            kept: Kept::new(wal.cache_trust()),
+            handover: wal.handover(),
         })
+    }
+
+    /// The way to the thread that flushes the directory.
+    pub(crate) fn upkeep(&self) -> &Upkeep {
+        &self.upkeep
     }
 
     /// Batches of a partition lie in its segment, its log ends at `end`. Called under the partition's
@@ -180,22 +209,66 @@ impl WriteAhead {
         self.upkeep.urgent();
     }
 
-    /// Lets no frame go any more: one is needed by a partition that cannot take it in.
-    pub(crate) fn keep_frames(&self) {
-        self.keeps_frames.store(true, Ordering::Release);
+    /// Lets no frame go: some are needed by a partition that cannot take them in.
+    pub(crate) fn keep_frames(&self, partition: (TopicId, PartitionId), name: &dyn Display) {
+        self.kept.add(partition, name);
     }
 
-    /// Whether frames are kept for a partition that could not be opened.
+    /// A partition needs no frame any more: it is gone, lies elsewhere, or its segments are synced. If it
+    /// was the last one, they go with the next flush, which comes at once.
+    pub(crate) fn let_frames_go(&self, partition: (TopicId, PartitionId)) {
+        match self.kept.remove(partition) {
+            Ok(true) => self.upkeep.urgent(),
+            Ok(false) => {}
+            Err(error) => warn!("the next start reads all of the disk again: {error}"),
+        }
+    }
+
+    /// Whether frames are kept for a partition that cannot take them in.
     pub(crate) fn keeps_frames(&self) -> bool {
-        self.keeps_frames.load(Ordering::Acquire)
+        !self.kept.is_empty()
+    }
+
+    /// A frame found no room. A flush makes some, but not while frames are kept: then it would only be
+    /// asked for again by the next round.
+    fn has_no_room(&self) {
+        if !self.keeps_frames() {
+            self.upkeep.urgent();
+        } else if let Some(partitions) = self.kept.untold() {
+            warn!(
+                "the write-ahead log has no room: its frames are kept for {partitions}; until those are \
+                 served or deleted each append syncs its segments"
+            );
+        }
     }
 
     /// Nothing is acknowledged any more; the partitions will be taken out of service.
     pub(crate) fn fail(&self, error: &IoError) {
         if !self.has_failed.swap(true, Ordering::AcqRel) {
             error!("the log directory has failed, its partitions are offline: {error}");
+            // Before the alarm, which may end the process: the next one would find in the cache what
+            // is not on the disk.
+            if let Err(error) = self.kept.withdraw_trust() {
+                error!("start the machine anew before this directory is used again: {error}");
+            }
             self.alarm.ring();
         }
+    }
+
+    /// All logs are open, and hold what the frames have: the next process may believe what is cached of
+    /// them. But not of a log that could not take its frames in, until it needs them no more.
+    pub(crate) fn trust_cache(&self) -> Result<(), IoError> {
+        self.kept.logs_are_open()
+    }
+
+    /// Only this process writes to the logs from now on. Does nothing if it is known already.
+    pub(crate) fn take_over(&self) -> Result<(), IoError> {
+        self.handover.take()
+    }
+
+    /// All logs are closed: another process may write to them.
+    pub(crate) fn leave(&self) -> Result<(), IoError> {
+        self.handover.leave()
     }
 
     /// A partition lies in another directory now: what is to be done for it is done there. Under the
@@ -205,6 +278,8 @@ impl WriteAhead {
         pending.dirty.retain(|other| !Arc::ptr_eq(other, partition));
         pending.work.unframed.retain(|other| !Arc::ptr_eq(other, partition));
         partition.clear_dirty();
+        drop(pending);
+        self.let_frames_go(partition.key());
     }
 
     /// Whether the disk has failed.
@@ -219,17 +294,17 @@ impl WriteAhead {
 
     fn begin_flush(&self) -> Unflushed {
         let mut pending = self.pending();
-        Unflushed {
-            dirty: std::mem::take(&mut pending.dirty),
-            bytes: std::mem::take(&mut pending.unflushed),
-            position: pending.synced,
-        }
+        let bytes = std::mem::take(&mut pending.given_up) + std::mem::take(&mut pending.unflushed);
+        Unflushed { dirty: std::mem::take(&mut pending.dirty), bytes, position: pending.synced }
     }
 
-    /// A flush could not be carried out: the next one is to make up for it.
-    fn give_up_flush(&self, partitions: Vec<Arc<Partition>>) {
+    /// A flush could not be carried out: the next one, in a while, is to make up for it.
+    fn give_up_flush(&self, partitions: Vec<Arc<Partition>>, bytes: u64) {
         let mut pending = self.pending();
+        pending.given_up += bytes;
         pending.dirty.extend(partitions.into_iter().filter(|partition| partition.mark_dirty()));
+        drop(pending);
+        self.upkeep.changed();
     }
 
     /// Lets frames before `position` go.
@@ -263,10 +338,14 @@ impl Work {
     }
 
     fn appended(&mut self, partition: &Arc<Partition>, end: Offset, batches: &[IoSlice<'_>]) {
-        if self.frame.push((partition.topic_id(), partition.index()), batches) {
+        let key = (partition.topic_id(), partition.index());
+        if !partition.is_unframed() && self.frame.push(key, batches) {
             self.touch(partition, end);
         } else {
-            self.unframed.push(Arc::clone(partition));
+            partition.leave_unframed(end);
+            if !self.unframed.last().is_some_and(|last| Arc::ptr_eq(last, partition)) {
+                self.unframed.push(Arc::clone(partition));
+            }
         }
     }
 

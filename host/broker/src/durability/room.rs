@@ -50,9 +50,10 @@ impl Room {
     pub(super) fn start(way: Arc<WriteAhead>, preparer: Preparer<OsFile>) -> io::Result<Self> {
         let (events, inbox) = mpsc::sync_channel(1);
         let is_asked = Arc::new(AtomicBool::new(false));
+        let fatal = way.alarm.fatal().clone();
         let maker = Maker { way, preparer, is_asked: Arc::clone(&is_asked) };
-        let thread = std::thread::Builder::new().name("wal-room".to_owned());
-        Ok(Self { events, is_asked, thread: thread.spawn(move || maker.run(&inbox))? })
+        let thread = fatal.start_thread("wal-room", move || maker.run(&inbox))?;
+        Ok(Self { events, is_asked, thread })
     }
 
     /// So much is prepared; `None` if nothing is to be prepared ever. Never waits.

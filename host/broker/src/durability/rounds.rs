@@ -18,6 +18,7 @@
 //! end, or a turn that is not over, or a writer that is awake.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
         MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicU32, Ordering},
@@ -33,7 +34,11 @@ use dohle_net::wake_together;
 use dohle_os::OsFile;
 use tracing::warn;
 
-use super::{Pending, Work, WriteAhead, room::Room, writer::sync_segments};
+use super::{
+    Pending, Work, WriteAhead,
+    room::Room,
+    writer::{commit_segments, sync_unframed},
+};
 
 /// How long other connections of a thread may be held up by a round. Source: as long as by the turn of
 /// a connection that has much to read, and ten wake-ups of another thread.
@@ -65,6 +70,8 @@ pub(super) struct Rounds {
     room: Room,
     /// What the round is about. Its memory goes back and forth with what is pending.
     taken: Work,
+    /// What was synced instead of a frame.
+    notes: Frame,
 }
 
 /// How long rounds take lately, in microseconds.
@@ -114,6 +121,23 @@ impl WriteAhead {
     pub(super) fn run_round(&self, mut pending: MutexGuard<'_, Pending>, runner: Runner) {
         pending.is_running = true;
         drop(pending);
+        // Of a network thread only the task would end, and nobody would hear of it.
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.round(runner))) {
+            self.alarm.fatal().panicked("a round of the write-ahead log", &*panic);
+            self.end_rounds();
+            resume_unwind(panic);
+        }
+    }
+
+    /// What it was at is half-done: there is no other round, and no writer that waits for one.
+    fn end_rounds(&self) {
+        let mut pending = self.pending();
+        pending.is_running = false;
+        pending.is_over = true;
+        self.wake_writer(pending);
+    }
+
+    fn round(&self, runner: Runner) {
         let mut rounds = self.rounds();
         let rounds = rounds.as_mut().expect("the writer has started, and not ended");
         std::mem::swap(&mut self.pending().work, &mut rounds.taken);
@@ -129,14 +153,14 @@ impl WriteAhead {
     }
 
     pub(super) fn rounds(&self) -> MutexGuard<'_, Option<Rounds>> {
-        // A panic under the lock leaves the round running for ever.
+        // A panic under the lock ends all rounds.
         self.rounds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Rounds {
     pub(super) fn new(wal: Wal<OsFile>, room: Room) -> Self {
-        Self { wal, room, taken: Work::default() }
+        Self { wal, room, taken: Work::default(), notes: Frame::default() }
     }
 
     /// Ends what prepares the file.
@@ -152,28 +176,64 @@ impl Rounds {
             Some(position) if !way.has_failed() => self.release(position)?,
             _ => false,
         };
+        if std::mem::take(&mut self.taken.is_behind_hole) {
+            self.sync_unframed(way)?;
+        }
         let is_framed = self.taken.touched.is_empty() || self.append(way)?;
         if !self.taken.touched.is_empty() && is_framed || released {
             self.wal.sync()?;
             way.pace.took(began.elapsed());
         }
-        let touched = self.taken.touched.drain(..);
-        match is_framed {
-            true => wake_together(|| touched.for_each(|(partition, end)| partition.synced(end))),
-            false => self.taken.unframed.extend(touched.map(|(partition, _)| partition)),
+        if is_framed {
+            let touched = self.taken.touched.drain(..);
+            wake_together(|| touched.for_each(|(partition, end)| partition.frames_synced(end)));
+        } else {
+            self.leave_unframed();
         }
         self.taken.frame.clear(FRAME_KEPT_MAX);
         self.room.left(self.wal.room());
         match runner {
-            Runner::Writer => {
-                let mut unframed = self.taken.unframed.drain(..);
-                unframed.try_for_each(|partition| sync_segments(way, &partition))
-            }
+            Runner::Writer => self.sync_unframed(way),
             Runner::Network => {
-                way.pending().work.unframed.append(&mut self.taken.unframed);
+                let work = &mut way.pending().work;
+                // What is in the frame came before its partition was known to have a hole, or has none.
+                work.is_behind_hole = !self.taken.unframed.is_empty();
+                work.unframed.append(&mut self.taken.unframed);
                 Ok(())
             }
         }
+    }
+
+    /// Syncs the segments of what no frame takes, and commits it.
+    fn sync_unframed(&mut self, way: &WriteAhead) -> Result<(), IoError> {
+        if self.taken.unframed.is_empty() {
+            return Ok(());
+        }
+        let _alone = way.alone();
+        let mut committed = Vec::new();
+        for partition in self.taken.unframed.drain(..) {
+            if let Some(synced) = sync_unframed(way, &partition)? {
+                self.notes.push_synced(partition.key(), synced);
+                committed.push((partition, synced.end));
+            }
+        }
+        self.note()?;
+        committed.iter().for_each(|(partition, end)| commit_segments(partition, *end));
+        Ok(())
+    }
+
+    /// Notes in the file what was synced, before anybody is told: no recovery point says so before the next
+    /// flush, and what is wrong there after a crash would be taken for what was never synced, and cut off.
+    /// Where there is no room for a page it is not noted.
+    fn note(&mut self) -> Result<(), IoError> {
+        match self.wal.append(&mut self.notes) {
+            Err(error) if error.is_full() => {}
+            Ok(false) => {}
+            Ok(true) => self.wal.sync()?,
+            Err(error) => return Err(error),
+        }
+        self.notes.clear(FRAME_KEPT_MAX);
+        Ok(())
     }
 
     /// Lets frames go; `false` if the volume has no room to write that down. The next flush tries again.
@@ -198,9 +258,18 @@ impl Rounds {
             written => written?,
         };
         if !is_written {
-            way.upkeep.urgent();
+            way.has_no_room();
         }
         Ok(is_written)
+    }
+
+    /// What was to be in the frame is not: segments are to be synced. What came until a partition knows it
+    /// is in the next frame.
+    fn leave_unframed(&mut self) {
+        for (partition, end) in self.taken.touched.drain(..) {
+            let _ = partition.with_leader(|_| partition.leave_unframed(end));
+            self.taken.unframed.push(partition);
+        }
     }
 
     /// Nothing of the directory is acknowledged any more; whoever waits is told.

@@ -1,12 +1,19 @@
 //! Whoever runs the rounds, what was appended is committed, once it is durable.
 
+mod kept;
+mod panics;
+mod topics;
+
 use std::{
-    sync::atomic::AtomicBool,
+    sync::{atomic::AtomicBool, mpsc::channel},
     time::{Duration, Instant},
 };
 
 use dohle_base::{LeaderEpoch, PartitionId, Timestamp, TopicId, Uuid};
-use dohle_log::{Log, LogConfig, OpenLog, Origin};
+use dohle_log::{
+    Log, LogConfig, OpenLog, Origin, Synced,
+    wal::{self, OpenWal, Wal},
+};
 use dohle_metadata::Topic;
 use dohle_os::OsDisk;
 use dohle_records::{BatchBuilder, BatchSpec, NewRecord};
@@ -17,7 +24,7 @@ use tokio::{
     task::yield_now,
 };
 
-use super::*;
+use super::{room::Room, *};
 use crate::{
     cleaner::Cleaner, commit::Uncommitted, log_dirs::LogDir, open_files::OpenFiles,
     partition::State, upkeep::UpkeepInbox,
@@ -26,7 +33,7 @@ use crate::{
 pub(crate) struct Node {
     pub(crate) dir: Arc<LogDir>,
     pub(crate) partitions: Vec<Arc<Partition>>,
-    _inbox: UpkeepInbox,
+    pub(crate) inbox: UpkeepInbox,
     _root: TempDir,
 }
 
@@ -43,7 +50,7 @@ pub(crate) fn node_within(files: OpenFiles, partitions: i32) -> Node {
     let dir = LogDir::open(Uuid(7), path, OsDisk, upkeep, Alarm::default(), files);
     let dir = Arc::new(dir.unwrap());
     let partitions = (0..partitions).map(|index| partition(&dir, index)).collect();
-    Node { dir, partitions, _inbox: inbox, _root: root }
+    Node { dir, partitions, inbox, _root: root }
 }
 
 fn partition(dir: &Arc<LogDir>, index: i32) -> Arc<Partition> {
@@ -200,6 +207,122 @@ fn nothing_is_forgotten_between_threads() {
     });
     let committed: i64 = partitions.iter().map(|partition| partition.high_watermark().0).sum();
     assert_eq!(committed, 4 * APPENDS);
-    dir.close(partitions, 1);
+    dir.close(partitions, 1, 2);
     assert!(dir.path.join(".kafka_cleanshutdown").exists());
+}
+
+/// The log of a node's directory from now on, of which the first frame must fit into so little.
+fn shrink_write_ahead_log(node: &Node) {
+    let path = node.dir.path.join("small");
+    std::fs::create_dir(&path).unwrap();
+    let how = OpenWal { capacity: 65_536, left_clean: false, boot: 1, salt: [9; 12] };
+    let (wal, _) = Wal::open(&OsDisk, &path, how).unwrap();
+    let way = node.dir.write_ahead();
+    let room = Room::start(way.me.upgrade().unwrap(), wal.preparer(&OsDisk).unwrap()).unwrap();
+    if let Some(former) = way.rounds().replace(Rounds::new(wal, room)) {
+        former.end();
+    }
+}
+
+#[test]
+fn a_frame_commits_nothing_behind_what_it_had_no_room_for() {
+    let node = node(1);
+    let [partition] = &node.partitions[..] else { unreachable!() };
+    let way = node.dir.write_ahead();
+    let alone = way.alone();
+    let end = {
+        let _rounds = way.rounds();
+        // More than a frame takes, in one round, and then what it would take.
+        let large = vec![7; 900_000];
+        for _ in 0..20 {
+            append_value(partition, &large);
+        }
+        append(partition)
+    };
+    let until = Instant::now() + Duration::from_secs(20);
+    while partition.high_watermark() == Offset(0) && Instant::now() < until {
+        std::thread::yield_now();
+    }
+    let framed = partition.high_watermark();
+    assert!(framed > Offset(10) && framed < Offset(20), "{framed:?}: segments are not synced yet");
+    append(partition);
+    std::thread::sleep(Duration::from_millis(20));
+    assert_eq!(partition.high_watermark(), framed);
+    drop(alone);
+    assert!(is_committed_soon(partition, end.next()));
+    let position = way.pending().synced;
+    let end = append(partition);
+    assert!(is_committed_soon(partition, end));
+    assert!(way.pending().synced > position, "it is for frames again");
+}
+
+#[test]
+fn what_comes_while_a_round_syncs_segments_is_for_frames_again() {
+    let node = node(1);
+    let [partition] = &node.partitions[..] else { unreachable!() };
+    let way = node.dir.write_ahead();
+    assert!(is_committed_soon(partition, append(partition)));
+    // As if more had come since the sync was planned, which never ends with several producers.
+    partition.leave_unframed(Offset(100));
+    sync_segments(way, partition).unwrap();
+    assert!(partition.is_unframed(), "a round may write a frame at the same time");
+    writer::sync_unframed(way, partition).unwrap();
+    assert!(!partition.is_unframed());
+}
+
+/// No recovery point says so yet, and a start has to know: else damage there would be cut off.
+#[test]
+fn what_no_frame_takes_is_noted_in_one_before_it_is_committed() {
+    let node = node(1);
+    let [partition] = &node.partitions[..] else { unreachable!() };
+    shrink_write_ahead_log(&node);
+    assert!(is_committed_soon(partition, append_value(partition, &[7; 100_000])));
+    let copy = tempfile::tempdir().unwrap();
+    let file = node.dir.path.join("small").join(wal::FILE_NAME);
+    std::fs::copy(file, copy.path().join(wal::FILE_NAME)).unwrap();
+    let how = OpenWal { capacity: 65_536, left_clean: false, boot: 1, salt: [9; 12] };
+    let (_, unflushed) = Wal::open(&OsDisk, copy.path(), how).unwrap();
+    let synced = unflushed.synced(partition.topic_id(), partition.index());
+    assert_eq!(synced, Some(Synced { end: Offset(1), epoch: LeaderEpoch(0) }));
+}
+
+/// The writer syncs what no frame took within its round; a network thread leaves that to it.
+#[test]
+fn what_came_while_a_network_threads_frame_found_no_room_waits_for_what_is_before() {
+    let node = node(2);
+    let [first, second] = &node.partitions[..] else { unreachable!() };
+    let way = node.dir.write_ahead();
+    shrink_write_ahead_log(&node);
+    while !way.pending().is_writer_asleep {
+        std::thread::yield_now();
+    }
+    let ((appended, is_appended), (go, may_go)) = (channel(), channel());
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            runtime().block_on(async {
+                begin_turns();
+                yield_now().await;
+                append_value(first, &[7; 100_000]);
+                append_value(second, &[7; 100_000]);
+                appended.send(()).unwrap();
+                may_go.recv().unwrap();
+                yield_now().await;
+            });
+        });
+        is_appended.recv().unwrap();
+        let (position, state) = (way.pending().synced, first.state());
+        go.send(()).unwrap();
+        while way.pending().work.has_appends() {
+            std::thread::yield_now();
+        }
+        // The frame is not written, and the second partition does not know yet.
+        let alone = way.alone();
+        let end = append(second);
+        drop(state);
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(second.high_watermark(), Offset(0), "its first batch is not synced");
+        assert_eq!(way.pending().synced, position, "a start after a crash could not take it in");
+        drop(alone);
+        assert!(is_committed_soon(first, Offset(1)) && is_committed_soon(second, end));
+    });
 }

@@ -8,7 +8,7 @@ use std::{
 
 use dohle_base::Offset;
 use dohle_log::{
-    IoError, LogError,
+    IoError, LogError, Synced,
     wal::{Preparer, Wal},
 };
 use dohle_os::OsFile;
@@ -41,8 +41,8 @@ impl WriterThread {
         let room = Room::start(Arc::clone(&way), preparer)?;
         *way.rounds() = Some(Rounds::new(wal, room));
         let writes = Arc::clone(&way);
-        let thread = std::thread::Builder::new().name("wal".to_owned());
-        Ok(Self { way, thread: thread.spawn(move || run(&writes))? })
+        let thread = way.alarm.fatal().start_thread("wal", move || run(&writes))?;
+        Ok(Self { way, thread })
     }
 
     /// Ends it once all that reached it is durable; says whether it is.
@@ -54,7 +54,7 @@ impl WriterThread {
         if let Some(rounds) = self.way.rounds().take() {
             rounds.end();
         }
-        has_ended && !self.way.has_failed()
+        has_ended && !self.way.has_failed() && !self.way.alarm.fatal().has_panicked()
     }
 }
 
@@ -81,16 +81,48 @@ fn next_work(way: &WriteAhead) -> Option<MutexGuard<'_, Pending>> {
 /// Syncs a partition's own files instead of a frame.
 pub(crate) fn sync_segments(way: &WriteAhead, partition: &Arc<Partition>) -> Result<(), IoError> {
     let _alone = way.alone();
+    if let Some(synced) = sync(way, partition, |_| ())? {
+        commit_segments(partition, synced.end);
+    }
+    Ok(())
+}
+
+/// The same within a round, for who is alone and commits it. What is appended meanwhile is for frames again:
+/// a later round writes them.
+pub(super) fn sync_unframed(
+    way: &WriteAhead,
+    partition: &Arc<Partition>,
+) -> Result<Option<Synced>, IoError> {
+    sync(way, partition, Partition::may_be_framed)
+}
+
+/// What was synced is committed.
+pub(super) fn commit_segments(partition: &Partition, end: Offset) {
+    // If it is not led any more nobody waits.
+    let _ = partition.with_leader(|leader| partition.segments_synced(leader, end));
+}
+
+/// `planned` comes when it is settled what is synced, under the lock of the partition's state. Says up to
+/// where the segments are synced; `None` if nobody waits for that any more.
+fn sync(
+    way: &WriteAhead,
+    partition: &Arc<Partition>,
+    planned: impl FnOnce(&Partition),
+) -> Result<Option<Synced>, IoError> {
     if !partition.goes(way) || way.has_failed() {
         // It has moved, with all that it had; or nothing is acknowledged here any more.
-        return Ok(());
+        return Ok(None);
     }
     let plan = partition.with_leader(|leader| {
         let plan = leader.log_mut().begin_flush();
-        (leader.log().log_end_offset(), plan)
+        planned(partition);
+        let log = leader.log();
+        (Synced { end: log.log_end_offset(), epoch: log.latest_epoch() }, plan)
     });
-    let end: Offset = match plan {
-        Ok((_, Ok(Some(mut plan)))) => {
+    match plan {
+        Ok((synced, Ok(Some(mut plan)))) => {
+            // Somebody waits: that is for a flush.
+            plan.leave_out_indexes();
             let is_whole = match plan.write() {
                 Err(error) if error.is_full() || is_short_of_handles(&error) => {
                     warn!(%partition, "synced without what lies beside the batches: {error}");
@@ -104,23 +136,22 @@ pub(crate) fn sync_segments(way: &WriteAhead, partition: &Arc<Partition>) -> Res
             }
             let done = match plan.sync() {
                 Err(error) if error.is_full() || is_short_of_handles(&error) => {
-                    warn!(%partition, "not synced, and not acknowledged before it is: {error}");
-                    let _ = partition.with_leader(|leader| leader.log_mut().give_up_flush());
-                    return Ok(());
+                    // The frame that comes next may go behind it.
+                    warn!(%partition, "synced with the whole volume: {error}");
+                    way.volume.sync()?;
+                    None
                 }
-                done => done?,
+                done => Some(done?),
             };
-            let _ = partition.with_leader(|leader| match is_whole {
-                true => leader.log_mut().finish_flush(done),
-                false => leader.log_mut().give_up_flush(),
+            let _ = partition.with_leader(|leader| match done.filter(|_| is_whole) {
+                Some(done) => leader.log_mut().finish_flush(done),
+                None => leader.log_mut().give_up_flush(),
             });
-            done.end()
+            Ok(Some(synced))
         }
-        Ok((end, Ok(None))) => end,
+        Ok((synced, Ok(None))) => Ok(Some(synced)),
         // Taken offline, or closed by a failed write: nobody waits for it any more.
-        Ok((_, Err(LogError::Io(error)))) => return Err(error),
-        Ok((_, Err(_))) | Err(_) => return Ok(()),
-    };
-    partition.synced(end);
-    Ok(())
+        Ok((_, Err(LogError::Io(error)))) => Err(error),
+        Ok((_, Err(_))) | Err(_) => Ok(None),
+    }
 }

@@ -19,6 +19,7 @@ use dohle_log::{Disk, IoError, LogError};
 use tokio::sync::Notify;
 
 use super::LogDir;
+use crate::fatal::Fatal;
 
 /// What the system says when it, not the disk, is short of something. Source: errno(3): `EINTR`,
 /// `EAGAIN`, `ENOMEM`, `ENFILE`, `EMFILE`.
@@ -34,16 +35,24 @@ pub(crate) fn is_short_of_handles(error: &IoError) -> bool {
 
 /// Rings when a log directory has failed. Clones are one.
 #[derive(Clone, Debug, Default)]
-pub struct Alarm(Arc<Notify>);
+pub struct Alarm {
+    rings: Arc<Notify>,
+    fatal: Fatal,
+}
 
 impl Alarm {
     pub(crate) fn ring(&self) {
-        self.0.notify_one();
+        self.rings.notify_one();
+    }
+
+    /// Tells what is worse: the node cannot go on.
+    pub fn fatal(&self) -> &Fatal {
+        &self.fatal
     }
 
     /// Waits until it has rung since it was heard the last time.
     pub(crate) async fn heard(&self) {
-        self.0.notified().await;
+        self.rings.notified().await;
     }
 }
 

@@ -30,11 +30,13 @@ impl LogDir {
     /// Notes where the logs here start, durably.
     ///
     /// # Errors
-    /// The file could not be replaced; it says what it said before.
+    /// The file could not be replaced; it says what it said before. It is tried again in a while.
     pub(crate) fn write_log_starts(&self, partitions: &[Arc<Partition>]) -> Result<(), IoError> {
-        self.save_topics(partitions)?;
-        let _quiet = self.hold_checkpoints();
-        self.write_log_starts_with(partitions, None)
+        let written = self.save_topics(partitions).and_then(|()| {
+            let _quiet = self.hold_checkpoints();
+            self.write_log_starts_with(partitions, None)
+        });
+        written.inspect_err(|_| self.upkeep().changed())
     }
 
     /// Lets the directories of partitions say whose they are, whose start is to be noted: nobody
@@ -77,7 +79,9 @@ impl LogDir {
             Some((key, self.log_start_to_note(partition)?))
         });
         let starts: PartitionOffsets = starts.chain(coming).collect();
-        checkpoint::write_offsets(&self.disk, &self.path, OffsetKind::LogStart, &starts)
+        checkpoint::write_offsets(&self.disk, &self.path, OffsetKind::LogStart, &starts)?;
+        self.noted().log_starts = starts;
+        Ok(())
     }
 
     /// Where a partition's log starts, if that is not the start of its first segment.
@@ -88,15 +92,16 @@ impl LogDir {
         });
         // What was known of a partition that is offline stays known.
         noted.unwrap_or_else(|_| {
-            let known = self.known(partition.topic(), partition.index());
-            Some(known.log_start).filter(|start| *start > Offset::ZERO)
+            Some(self.noted_of(partition).log_start).filter(|start| *start > Offset::ZERO)
         })
     }
 
     /// What the checkpoints told of a partition at start counts no more: it was deleted. One that is
     /// made again under its name must not be taken for it.
     pub(crate) fn forget(&self, topic: &Str, index: PartitionId) {
-        self.forgotten().insert((topic.clone(), index));
+        let key = (topic.clone(), index);
+        self.noted().forget(&key);
+        self.forgotten().insert(key);
     }
 
     /// Forgets the partitions that are not among these; says whether there were any.
@@ -107,6 +112,7 @@ impl LogDir {
         let told = self.left.log_starts.keys().chain(self.left.recovery_points.keys());
         let gone: BTreeSet<_> = told.filter(|key| !here.contains(key)).cloned().collect();
         let are_any = !gone.is_empty();
+        gone.iter().for_each(|key| self.noted().forget(key));
         self.forgotten().extend(gone);
         are_any
     }

@@ -30,9 +30,9 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// The tally of one more network thread.
-    pub(crate) fn tally(&self) -> Arc<Tally> {
-        let tally = Arc::new(Tally::default());
+    /// The tally of one more network thread, by its number.
+    pub(crate) fn tally(&self, thread: usize) -> Arc<Tally> {
+        let tally = Arc::new(Tally::new(thread));
         self.tallies.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&tally));
         tally
     }
@@ -46,8 +46,9 @@ impl Broker {
     /// All metrics as of now, with those of the network.
     pub fn metrics_page(&self, network: &[Arc<ThreadCounters>]) -> String {
         let mut page = Page::default();
-        requests::write(&mut page, &self.metrics.tallies());
-        network::write(&mut page, network);
+        let tallies = self.metrics.tallies();
+        requests::write(&mut page, &tallies);
+        network::write(&mut page, network, &tallies);
         logs::write(&mut page, self);
         cluster::write(&mut page, self);
         page.into_text()

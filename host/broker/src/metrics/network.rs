@@ -5,6 +5,8 @@ use std::sync::Arc;
 use dohle_metrics::{Metric, Page, metrics};
 use dohle_net::{Counters, ThreadCounters};
 
+use super::Tally;
+
 metrics! {
     /// Connections that are open, by network thread.
     OPEN: gauge "kafka_server_socket_server_metrics_connection_count", Connections,
@@ -52,8 +54,14 @@ const READ: [(Metric, Read); 8] = [
     (COLD, |thread| thread.cold_reads),
 ];
 
-pub(super) fn write(page: &mut Page, threads: &[Arc<ThreadCounters>]) {
-    let threads: Vec<Counters> = threads.iter().map(|thread| thread.read()).collect();
+pub(super) fn write(page: &mut Page, threads: &[Arc<ThreadCounters>], tallies: &[Arc<Tally>]) {
+    let mut threads: Vec<Counters> = threads.iter().map(|thread| thread.read()).collect();
+    for tally in tallies {
+        if let Some(thread) = threads.get_mut(tally.thread) {
+            // Some are copied by the broker, see `api/fetch`.
+            thread.cold_reads += tally.cold_reads();
+        }
+    }
     for (metric, read) in &READ {
         for (index, thread) in threads.iter().enumerate() {
             page.value(metric, &[&index.to_string()], read(thread) as f64);

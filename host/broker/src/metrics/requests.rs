@@ -36,22 +36,26 @@ pub(crate) struct Tally {
     bytes_in: AtomicU64,
     records_in: AtomicU64,
     bytes_out: AtomicU64,
+    cold_reads: AtomicU64,
+    /// The number of that thread.
+    pub(super) thread: usize,
 }
 
-impl Default for Tally {
-    fn default() -> Self {
+impl Tally {
+    /// That of a network thread by its number.
+    pub(crate) fn new(thread: usize) -> Self {
         let zeroes = || std::array::from_fn(|_| AtomicU64::new(0));
         Self {
+            thread,
             requests: zeroes(),
             errors: zeroes(),
             bytes_in: AtomicU64::default(),
             records_in: AtomicU64::default(),
             bytes_out: AtomicU64::default(),
+            cold_reads: AtomicU64::default(),
         }
     }
-}
 
-impl Tally {
     /// A request was understood.
     pub(crate) fn asked(&self, key: ApiKey) {
         add(of(&self.requests, key), 1);
@@ -71,6 +75,16 @@ impl Tally {
     pub(crate) fn appended(&self, bytes: usize, records: i64) {
         add(&self.bytes_in, bytes as u64);
         add(&self.records_in, records.unsigned_abs());
+    }
+
+    /// A range of records is not in memory, and is copied for an answer.
+    pub(crate) fn copies_cold(&self) {
+        add(&self.cold_reads, 1);
+    }
+
+    /// How many those were.
+    pub(super) fn cold_reads(&self) -> u64 {
+        self.cold_reads.load(Relaxed)
     }
 }
 

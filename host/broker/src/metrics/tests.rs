@@ -60,12 +60,13 @@ fn names_are_unique_and_tell_the_kind_and_whose_they_are() {
 
 #[test]
 fn every_row_of_threads_is_read() {
-    let (mut page, tallies) = (Page::default(), [Arc::new(Tally::default())]);
+    let (mut page, tallies) = (Page::default(), [Arc::new(Tally::new(0))]);
     tallies[0].asked(dohle_protocol::ApiKey::Fetch);
     tallies[0].answered(dohle_protocol::ApiKey::Fetch, 2, 1_000);
     tallies[0].appended(70, 3);
+    tallies[0].copies_cold();
     requests::write(&mut page, &tallies);
-    network::write(&mut page, &[Arc::default()]);
+    network::write(&mut page, &[Arc::default()], &tallies);
     let text = page.into_text();
     for row in requests::ROWS.iter().chain(network::ROWS) {
         assert!(text.contains(&format!("# TYPE {} ", row.name)), "{} is not read", row.name);
@@ -78,6 +79,7 @@ fn every_row_of_threads_is_read() {
         "kafka_server_brokertopicmetrics_messagesin_total 3",
         "kafka_server_brokertopicmetrics_bytesout_total 1000",
         "kafka_server_socket_server_metrics_connection_count{networkprocessor=\"0\"} 0",
+        "dohle_network_cold_reads_total{networkprocessor=\"0\"} 1",
     ] {
         assert!(text.lines().any(|other| other == line), "{line}\n{text}");
     }

@@ -1,11 +1,16 @@
 //! The copy of a partition's log in another directory, and how it catches up.
 //!
 //! It follows the log as a replica on another broker would: by offsets, and after an interruption by
-//! leader epochs, because what the log lost in a crash the copy may still have.
+//! leader epochs, because what the log lost in a crash the copy may still have. What the cleaner took
+//! since leaves no such trace: the copy of a log that is cleaned, or was, does not go on, it begins
+//! anew. That it was a checkpoint may not tell, if it was not written in time: a gap does.
+
+use std::{ops::Range, path::Path};
 
 use dohle_base::{ErrorCode, LeaderEpoch, Offset, Timestamp};
 use dohle_log::{
-    AppendError, EpochEnd, IoError, Log, LogError, OnDamage, OpenLog, ReadError, ReadRange,
+    AppendError, Disk, EpochEnd, IoError, Log, LogConfig, LogError, OnDamage, OpenLog, ReadError,
+    ReadRange, disk::remove_tree,
 };
 use dohle_os::OsDisk;
 use dohle_replication::Leader;
@@ -36,6 +41,17 @@ pub(super) enum MoveError {
     /// The directory of the copy cannot be changed.
     #[error("the copy cannot be put in place: {0}")]
     TargetIo(IoError),
+    /// The copy is not what it should be by now.
+    #[error(
+        "its copy holds the offsets from {} to {}, the partition those from {} to {}",
+        copy.start, copy.end, partition.start, partition.end
+    )]
+    Differs {
+        /// From where up to where the copy goes.
+        copy: Range<Offset>,
+        /// The same of the partition.
+        partition: Range<Offset>,
+    },
     /// The directory of the copy is out of service.
     #[error("its new directory is out of service")]
     TargetFailed,
@@ -58,7 +74,7 @@ impl MoveError {
             Self::Target(error) | Self::Append(AppendError::Log(error)) => {
                 moving.target.judge_log(error);
             }
-            Self::Append(_) | Self::TargetFailed => {}
+            Self::Append(_) | Self::Differs { .. } | Self::TargetFailed => {}
             Self::TargetIo(error) => moving.target.judge(error),
         }
     }
@@ -70,24 +86,50 @@ pub(super) struct Copy {
 }
 
 impl Copy {
-    /// Opens the copy, or makes it, and cuts off what the partition does not have.
+    /// Opens the copy, or makes it, and cuts off what the partition does not have. Nobody cleans the
+    /// partition from now on.
     pub(super) fn begin(moving: &Move, now: Timestamp) -> Result<Self, MoveError> {
         let ask = |leader: &mut Leader<OsDisk>| {
-            (leader.log().log_start_offset(), leader.log().config().clone())
+            let log = leader.log();
+            let is_cleaned = log.config().compacted || log.cleaned_to() > Offset::ZERO;
+            (log.log_start_offset(), log.config().clone(), is_cleaned)
         };
-        let (log_start, config) =
+        let (log_start, config, is_cleaned) =
             moving.partition.with_leader(ask).map_err(MoveError::NotServed)?;
+        if is_cleaned {
+            // A tombstone that is gone by now would let what was copied before it come back.
+            make_empty(moving.target.disk(), &moving.path).map_err(MoveError::TargetIo)?;
+        }
+        let mut copy = Self::open(moving, log_start, config.clone(), now)?;
+        copy.cut_to_common(moving, now)?;
+        // Where the partition starts may not have been written down before a crash: then it has records
+        // again that the copy never got.
+        let begins_late = copy.log.log_start_offset() > log_start;
+        if begins_late || copy.log.size() > 0 && has_gap_before(moving, copy.log.log_end_offset())?
+        {
+            drop(copy);
+            make_empty(moving.target.disk(), &moving.path).map_err(MoveError::TargetIo)?;
+            copy = Self::open(moving, log_start, config, now)?;
+        }
+        copy.tell(moving);
+        Ok(copy)
+    }
+
+    fn open(
+        moving: &Move,
+        log_start: Offset,
+        config: LogConfig,
+        now: Timestamp,
+    ) -> Result<Self, MoveError> {
         let how = OpenLog {
             log_start,
             on_damage: OnDamage::Cut,
             topic_id: Some(moving.partition.topic_id()),
+            distrust_cache: moving.target.distrusts_cache(),
             ..OpenLog::default()
         };
         let log = Log::open(*moving.target.disk(), moving.path.clone(), config, how, now)?;
-        let mut copy = Self { log };
-        copy.cut_to_common(moving, now)?;
-        copy.tell(moving);
-        Ok(copy)
+        Ok(Self { log })
     }
 
     /// Cuts the copy where it and the partition part.
@@ -173,6 +215,16 @@ impl Copy {
         Ok(())
     }
 
+    /// Whether it has just what the partition's log has, of which it is to take the place.
+    ///
+    /// # Errors
+    /// `Differs`.
+    pub(super) fn check_range(&self, log: &Log<OsDisk>) -> Result<(), MoveError> {
+        let range = |log: &Log<OsDisk>| log.log_start_offset()..log.log_end_offset();
+        let (copy, partition) = (range(&self.log), range(log));
+        if copy == partition { Ok(()) } else { Err(MoveError::Differs { copy, partition }) }
+    }
+
     pub(super) fn make_durable(&mut self) -> Result<(), MoveError> {
         Ok(self.log.flush()?)
     }
@@ -180,4 +232,40 @@ impl Copy {
     fn tell(&self, moving: &Move) {
         moving.note(Progress { end: self.log.log_end_offset(), size: self.log.size() });
     }
+}
+
+/// Whether the partition lacks records before `end`: what the copy has of them may have been deleted.
+/// Reads the heads of its batches, without its lock.
+fn has_gap_before(moving: &Move, end: Offset) -> Result<bool, MoveError> {
+    let mut expected = Offset::ZERO;
+    loop {
+        let next = |leader: &mut Leader<OsDisk>| {
+            let from = leader.log().log_start_offset().max(expected);
+            let range = ReadRange { from, up_to: end, size_max: usize::MAX, at_least_one: true };
+            let slice = if from < end { leader.log_mut().read(range)? } else { None };
+            Ok::<_, ReadError>((from, slice))
+        };
+        let (from, slice) = moving.partition.with_leader(next).map_err(MoveError::NotServed)??;
+        let Some(slice) = slice else { return Ok(from < end) };
+        match slice.end_without_gap(from).map_err(ReadError::from)? {
+            Some(reached) => expected = reached,
+            None => return Ok(true),
+        }
+    }
+}
+
+/// Removes all that is in a directory.
+fn make_empty(disk: &OsDisk, dir: &Path) -> Result<(), IoError> {
+    let entries = disk.list(dir)?;
+    if entries.is_empty() {
+        return Ok(());
+    }
+    for entry in entries {
+        let path = dir.join(&entry.name);
+        match entry.is_dir {
+            true => remove_tree(disk, &path)?,
+            false => disk.remove(&path)?,
+        }
+    }
+    disk.sync_dir(dir)
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use dohle_base::{Offset, Timestamp, Uuid};
+use dohle_base::{ErrorCode, Offset, Timestamp, Uuid};
 use dohle_controller::{Reply, Request};
 use dohle_log::{Disk, PartitionDir};
 use dohle_os::OsDisk;
@@ -26,8 +26,15 @@ use crate::{
     partition_dirs,
 };
 
-/// Tells the controller in which directory a partition lies; `false` if it does not want to know.
-pub(super) fn assign(broker: &Broker, partition: &Partition, directory: Uuid) -> bool {
+/// Tells the controller in which directory a partition lies.
+///
+/// # Errors
+/// It does not take it.
+pub(super) fn assign(
+    broker: &Broker,
+    partition: &Partition,
+    directory: Uuid,
+) -> Result<(), ErrorCode> {
     let request = AssignReplicasToDirsRequest {
         broker_id: broker.node_id,
         broker_epoch: broker.epoch(),
@@ -41,9 +48,9 @@ pub(super) fn assign(broker: &Broker, partition: &Partition, directory: Uuid) ->
     };
     if !broker.metadata().image.metadata_version().has_directories() {
         // It does not know of directories.
-        return true;
+        return Ok(());
     }
-    let told = match broker.controller.ask_blocking(Request::AssignReplicasToDirs(request)) {
+    let refusal = match broker.controller.ask_blocking(Request::AssignReplicasToDirs(request)) {
         Reply::AssignReplicasToDirs(answer) if !answer.error_code.is_error() => {
             let topics = answer.directories.iter().flat_map(|directory| &directory.topics);
             let mut partitions = topics.flat_map(|topic| &topic.partitions);
@@ -53,10 +60,7 @@ pub(super) fn assign(broker: &Broker, partition: &Partition, directory: Uuid) ->
         Reply::Refused(error) => Some(error.code),
         other => unreachable!("not an answer to what was asked: {other:?}"),
     };
-    if let Some(code) = told {
-        warn!(%partition, "the controller does not take its directory: {code}");
-    }
-    told.is_none()
+    refusal.map_or(Ok(()), Err)
 }
 
 /// Puts the copy in the place of the partition. Gives it back if it has to catch up first.
@@ -83,12 +87,16 @@ pub(super) fn swap(
             .write_log_starts_with(&broker.partitions.all(), Some((own, log_start)))
             .map_err(MoveError::TargetIo)?;
     }
+    // Before it is there: of frames of a former stay in that directory a start would otherwise take what was
+    // cleaned since for what was lost.
+    let own = (partition.topic().clone(), partition.index());
+    target.note_recovery_point(own, copy.log.recovery_point()).map_err(MoveError::TargetIo)?;
     let now = broker.clock.wall();
     {
         let mut state = partition.state();
         let State::Led(leader) = &mut *state else {
             drop(state);
-            return Err(MoveError::NotServed(dohle_base::ErrorCode::NOT_LEADER_OR_FOLLOWER));
+            return Err(MoveError::NotServed(ErrorCode::NOT_LEADER_OR_FOLLOWER));
         };
         if moving.is_cancelled()
             || leader.log().log_start_offset() != log_start
@@ -115,6 +123,7 @@ fn put_in_place(
     log_start: Offset,
 ) -> Result<(), MoveError> {
     copy.log.advance_log_start(log_start)?;
+    copy.check_range(leader.log())?;
     if leader.epoch() > copy.log.latest_epoch() {
         copy.log.begin_leader_epoch(leader.epoch())?;
     }

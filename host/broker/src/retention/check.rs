@@ -1,4 +1,5 @@
-//! One pass over all partitions: what is too old, and what is due to be unlinked.
+//! One pass over all partitions: what is too old, who has not written for too long, and what is due to
+//! be unlinked.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use dohle_os::OsDisk;
 use dohle_replication::Leader;
 use tracing::{error, info};
 
-use crate::{Broker, log_dirs::LogDir, partition::Partition};
+use crate::{Broker, log_dirs::LogDir, partition::Partition, topic_config};
 
 /// Removes from all partitions the segments that are to go; says when the next file is due.
 pub(super) fn remove_expired(broker: &Broker, stops: impl Fn() -> bool) -> Option<Timestamp> {
@@ -17,8 +18,9 @@ pub(super) fn remove_expired(broker: &Broker, stops: impl Fn() -> bool) -> Optio
         if stops() {
             break;
         }
-        if remove_expired_of(&partition, &partition.log_dir(), broker.clock.wall()) {
-            broker.upkeep.changed();
+        let dir = partition.log_dir();
+        if remove_expired_of(&partition, &dir, broker.clock.wall()) {
+            dir.upkeep().changed();
         }
         let due = partition.with_leader(|leader| leader.log().next_unlink());
         next = next.into_iter().chain(due.ok().flatten()).min();
@@ -66,6 +68,22 @@ fn remove_first(leader: &mut Leader<OsDisk>, now: Timestamp) -> Result<Option<Ex
         leader.interrupt();
     }
     Ok(expired)
+}
+
+/// Lets all partitions forget producers that have not written for `producer.id.expiration.ms`.
+pub(super) fn expire_producers(broker: &Broker, stops: impl Fn() -> bool) {
+    let expiration_ms = topic_config::producer_expiration_ms(&broker.settings());
+    let now = broker.clock.wall();
+    let mut count = 0;
+    for partition in broker.partitions.all() {
+        if stops() {
+            break;
+        }
+        count += partition.expire_producers(now, expiration_ms);
+    }
+    if count > 0 {
+        info!(producers = count, "forgotten, they have not written for producer.id.expiration.ms");
+    }
 }
 
 /// Unlinks the files of all partitions that are due; says when the next one is.

@@ -28,7 +28,7 @@ use dohle_log::{
     disk::{DirEntry, OpenMode, Operation},
 };
 use rustix::{
-    fs::{FallocateFlags, fallocate},
+    fs::{Advice, FallocateFlags, fadvise, fallocate},
     io::{Errno, pwritev, retry_on_intr},
 };
 
@@ -203,6 +203,12 @@ impl DiskFile for OsFile {
 
     fn sync(&self) -> Result<(), IoError> {
         self.open.file.sync_data().map_err(self.failed(Operation::Sync))
+    }
+
+    fn drop_cache(&self) -> Result<(), IoError> {
+        // All of it: a part would keep the pages at its ends.
+        fadvise(&self.open.file, 0, None, Advice::DontNeed)
+            .map_err(|errno| self.failed(Operation::DropCache)(errno.into()))
     }
 
     fn path(&self) -> &Path {

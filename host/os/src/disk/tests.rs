@@ -2,12 +2,14 @@
 
 use std::{
     fs,
+    io::IoSliceMut,
     os::unix::fs::{MetadataExt, symlink},
 };
 
 use dohle_base::LeaderEpoch;
 use dohle_log::{Log, LogConfig, OpenLog, Origin};
 use dohle_records::{BatchBuilder, BatchSpec, NewRecord};
+use rustix::io::{ReadWriteFlags, preadv2};
 
 use super::*;
 
@@ -42,7 +44,7 @@ fn a_link_to_a_directory_is_a_directory() {
 fn a_handle_can_be_sent_from() {
     let dir = tempfile::tempdir().unwrap();
     let file = OsDisk.open(&dir.path().join("f"), OpenMode::Create).unwrap();
-    file.write_all_at(&mut [IoSlice::new(b"hello")], 0).unwrap();
+    file.write_all_at(&[IoSlice::new(b"hello")], 0).unwrap();
     let target = OsDisk.open(&dir.path().join("g"), OpenMode::Create).unwrap();
     let mut position = 1;
     let sent =
@@ -54,7 +56,7 @@ fn a_handle_can_be_sent_from() {
 fn a_file_tells_when_it_was_changed() {
     let dir = tempfile::tempdir().unwrap();
     let file = OsDisk.open(&dir.path().join("f"), OpenMode::Create).unwrap();
-    file.write_all_at(&mut [std::io::IoSlice::new(b"x")], 0).unwrap();
+    file.write_all_at(&[std::io::IoSlice::new(b"x")], 0).unwrap();
     let wall = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as i64;
     let modified = file.modified().unwrap().unwrap();
     // The kernel's clock for files ticks coarsely.
@@ -73,6 +75,34 @@ fn a_sealed_file_is_for_its_owner_to_read() {
     assert!(error.to_string().starts_with("make read-only "), "{error}");
 }
 
+/// Whether a read finds the file's bytes in memory; `None` if the file system does not tell.
+fn is_cached(file: &OsFile) -> Option<bool> {
+    let mut byte = [0];
+    let read = preadv2(file.shared(), &mut [IoSliceMut::new(&mut byte)], 0, ReadWriteFlags::NOWAIT);
+    match read {
+        Ok(_) => Some(true),
+        Err(Errno::AGAIN) => Some(false),
+        Err(_) => None,
+    }
+}
+
+#[test]
+fn a_dropped_cache_is_gone_but_for_what_is_to_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = OsDisk.open(&dir.path().join("f"), OpenMode::Create).unwrap();
+    file.write_all_at(&[IoSlice::new(&[7; 100_000])], 0).unwrap();
+    file.sync().unwrap();
+    assert_ne!(is_cached(&file), Some(false));
+    file.drop_cache().unwrap();
+    if is_cached(&file) != Some(false) {
+        println!("skipped: the file system is in memory, or does not tell");
+        return;
+    }
+    let mut bytes = [0; 3];
+    file.read_exact_at(&mut bytes, 99_997).unwrap();
+    assert_eq!(bytes, [7; 3]);
+}
+
 /// Bytes that the file system holds for a file.
 fn held(path: &Path) -> u64 {
     fs::metadata(path).unwrap().blocks() * 512
@@ -82,7 +112,7 @@ fn held(path: &Path) -> u64 {
 fn room_ahead_changes_neither_size_nor_bytes_and_goes_back() {
     let dir = tempfile::tempdir().unwrap();
     let file = OsDisk.open(&dir.path().join("f"), OpenMode::Create).unwrap();
-    file.write_all_at(&mut [IoSlice::new(b"hello")], 0).unwrap();
+    file.write_all_at(&[IoSlice::new(b"hello")], 0).unwrap();
     file.reserve(5, 4 << 20).unwrap();
     assert_eq!(file.size().unwrap(), 5);
     if held(file.path()) < 4 << 20 {

@@ -20,6 +20,7 @@ use super::{
     file::{self, Kind},
     findings::Findings,
     page::Page,
+    side_files::SideFile,
 };
 use crate::ending::{Ending, Failure, Outcome};
 
@@ -29,7 +30,7 @@ const BATCH_SIZE_MAX: i32 = 5 * 1024 * 1024;
 /// Arguments of `dohle dump-log`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DumpLogArgs {
-    /// Files of a log, or directories of partitions, of which all files are shown
+    /// Files of a log, or directories of partitions or logs, of which all files are shown
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 
@@ -84,7 +85,13 @@ pub(crate) fn run(args: &DumpLogArgs) -> Outcome {
     let mut findings = Findings::default();
     let mut problems = Vec::new();
     for path in files(&args.paths)? {
-        match file::show(&path, args, &mut page, &mut findings) {
+        let shown = match SideFile::of(&path) {
+            Some(side_file) => args
+                .segment(&path)
+                .and_then(|view| side_file.show(&path, &view, &mut page, &mut findings)),
+            None => file::show(&path, args, &mut page, &mut findings),
+        };
+        match shown {
             Ok(()) => {}
             Err(Fault::Output(error)) => return Err(Failure::of_output(&error)),
             Err(fault) => {
@@ -115,7 +122,7 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         for entry in fs::read_dir(path).map_err(failed)? {
             within.push(entry.map_err(failed)?.path());
         }
-        within.retain(|path| Kind::of(path).is_some());
+        within.retain(|path| Kind::of(path).is_some() || SideFile::of(path).is_some());
         within.sort();
         files.append(&mut within);
     }

@@ -64,6 +64,10 @@ pub(super) enum Problem {
     Sanity(String),
     /// An entry of an index of transactions.
     TransactionVersion(i16),
+    /// A line of a text file.
+    Line { line: usize, reason: &'static str },
+    /// What a file says, or the place of a file, in the words of who reads it.
+    Text(String),
     /// A class that is written in Java.
     JavaClass(String),
     /// Records of a kind that nothing here makes readable.
@@ -153,6 +157,8 @@ impl fmt::Display for Problem {
             Self::TransactionVersion(version) => {
                 write!(f, "an entry of version {version}, only 0 is known")
             }
+            Self::Line { line, reason } => write!(f, "line {line}: {reason}"),
+            Self::Text(text) => f.write_str(text),
             Self::JavaClass(class) => {
                 write!(f, "{class} is a Java class, which this tool cannot load")
             }

@@ -112,6 +112,10 @@ fn exception(path: &Path, position: u64, problem: Problem) -> Exception {
                 "Java classes cannot be loaded here; built in are org.apache.kafka.tools.api.StringDecoder, IntegerDecoder, LongDecoder and DefaultDecoder.".to_owned(),
             ],
         },
+        // Of files that this tool passes over.
+        problem @ (Problem::Line { .. } | Problem::Text(_)) => {
+            Exception::new("java.lang.RuntimeException", problem)
+        }
         problem @ Problem::RemoteLogMetadata => {
             Exception::new("java.lang.UnsupportedOperationException", problem)
         }

@@ -7,6 +7,8 @@
 //!   segment, records, control, decoder      .log .checkpoint
 //!   offset_index, time_index                .index .timeindex, compared with their segment
 //!   transaction_index, producers            .txnindex .snapshot
+//! side_files          one file of those that only we show: by its name
+//!   write_ahead                             dohle.wal
 //! findings            what was odd, told at the end
 //! fault, kafka_faults why a file cannot be shown to its end, in our words and as Kafka's exception
 //! ```
@@ -27,8 +29,10 @@ mod page;
 mod producers;
 mod records;
 mod segment;
+mod side_files;
 mod time_index;
 mod transaction_index;
+mod write_ahead;
 
 use std::path::Path;
 

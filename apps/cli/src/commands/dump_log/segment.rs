@@ -6,6 +6,7 @@ use dohle_log::{
     DiskFile,
     inspect::{Batches, StoredBatch},
 };
+use dohle_os::OsFile;
 use dohle_records::{BatchError, TimestampType, sequence_after};
 
 use super::{
@@ -35,6 +36,23 @@ pub(super) fn show(
     };
     let walk = Batches::new(&file, (0, file_size.min(bytes_max)), PIECE_SIZE);
     let mut batches = walk.map_err(|error| disk(path, error))?;
+    show_batches(path, &mut batches, view, page, findings)?;
+    let trailing = batches.end().saturating_sub(batches.position());
+    if trailing > 0 && view.bytes_max == i32::MAX {
+        let name = name(path);
+        page.line(format_args!("Found {trailing} invalid bytes at the end of {name}"))?;
+    }
+    Ok(())
+}
+
+/// Shows the batches of a file, up to what cannot be one.
+pub(super) fn show_batches(
+    path: &Path,
+    batches: &mut Batches<'_, OsFile>,
+    view: &SegmentView,
+    page: &mut Page<'_>,
+    findings: &mut Findings,
+) -> Result<(), Fault> {
     let key = findings::key(path);
     let mut last_offset = -1;
     let mut patched = Vec::new();
@@ -48,11 +66,6 @@ pub(super) fn show(
             let place = records::Place { path, key: &key, batch: &batch };
             last_offset = records::show(place, entry, view, last_offset, page, findings)?;
         }
-    }
-    let trailing = batches.end().saturating_sub(batches.position());
-    if trailing > 0 && view.bytes_max == i32::MAX {
-        let name = name(path);
-        page.line(format_args!("Found {trailing} invalid bytes at the end of {name}"))?;
     }
     Ok(())
 }

@@ -109,8 +109,9 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     /// How long after start the first checks of logs run.
     "log.initial.task.delay.ms": Long = 30_000, at_least(0), low, internal, used;
 
-    /// Threads per directory that load and recover logs at start and flush them at stop.
-    "num.recovery.threads.per.data.dir": Int = 2, at_least(1), high, cluster_wide;
+    /// Threads per directory that open and recover logs at start and flush them at stop; all directories at
+    /// the same time.
+    "num.recovery.threads.per.data.dir": Int = 2, at_least(1), high, cluster_wide, used;
 
     /// How many replicas are copied to other directories at a time; by default as many as there are directories.
     "num.replica.alter.log.dirs.threads": Int, high, used;

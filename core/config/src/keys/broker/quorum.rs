@@ -66,11 +66,13 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     /// size.
     "metadata.log.max.snapshot.interval.ms": Long = 3_600_000, at_least(0), high, used;
 
-    /// How many bytes of metadata log and snapshots are kept; the latest snapshot always stays.
-    "metadata.max.retention.bytes": Long = 104_857_600, high;
+    /// How many bytes of metadata log and snapshots are kept; the latest snapshot and the segment
+    /// that is written always stay. Negative means no limit.
+    "metadata.max.retention.bytes": Long = 104_857_600, high, used;
 
-    /// How long metadata log segments and snapshots are kept; the latest snapshot always stays.
-    "metadata.max.retention.ms": Long = 604_800_000, high;
+    /// How long a metadata snapshot and the log behind it are kept once there is a newer one.
+    /// Negative means for ever.
+    "metadata.max.retention.ms": Long = 604_800_000, high, used;
 
     /// How often the active controller appends an empty record when nothing else happens; 0 means
     /// never.
@@ -83,5 +85,5 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     "internal.metadata.max.batch.size.in.bytes": Int = 8_388_608, low, internal;
 
     /// How long a metadata log file is kept after it was marked deleted; for tests.
-    "internal.metadata.delete.delay.millis": Long = 60_000, low, internal;
+    "internal.metadata.delete.delay.millis": Long = 60_000, low, internal, used;
 };

@@ -43,7 +43,7 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     "producer.id.expiration.ms": Int = 86_400_000, at_least(1), low, cluster_wide, used;
 
     /// How often expired producer ids are searched for.
-    "producer.id.expiration.check.interval.ms": Int = 600_000, at_least(1), low, internal;
+    "producer.id.expiration.check.interval.ms": Int = 600_000, at_least(1), low, internal, used;
 
     /// The pause before a broker again asks to add a partition to a transaction whose last one
     /// still completes.

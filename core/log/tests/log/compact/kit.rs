@@ -91,7 +91,8 @@ pub(crate) fn clean_with(
 ) -> Result<Option<Cleaned>, CleanError> {
     log.flush()?;
     let go: &mut Pace<'_> = &mut |_| true;
-    let Some(plan) = log.begin_clean(high_watermark, now)? else { return Ok(None) };
+    let noted = log.recovery_point();
+    let Some(plan) = log.begin_clean(high_watermark, noted, now)? else { return Ok(None) };
     let mut cleaning = plan.index(memory, go)?;
     while let Some(replacement) = cleaning.next(go)? {
         assert!(log.swap_in(replacement, now)?, "nothing else happened");

@@ -1,7 +1,7 @@
 //! Compaction of a whole log: what stays, what a power cut leaves, what happens at the same time.
 
 mod crash;
-mod kit;
+pub(crate) mod kit;
 mod legacy;
 mod planted;
 mod promise;

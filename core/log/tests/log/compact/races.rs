@@ -25,7 +25,7 @@ fn filled() -> (SimDisk, Log<SimDisk>) {
 
 /// Cleans with something happening before the first replacement is swapped in. Says whether it was.
 fn clean_while(log: &mut Log<SimDisk>, meanwhile: impl FnOnce(&mut Log<SimDisk>)) -> bool {
-    let plan = log.begin_clean(log.log_end_offset(), NOW).unwrap().unwrap();
+    let plan = log.begin_clean(log.log_end_offset(), Offset(i64::MAX), NOW).unwrap().unwrap();
     let mut cleaning = plan.index(MEMORY, &mut |_| true).unwrap();
     let replacement = cleaning.next(&mut |_| true).unwrap().unwrap();
     meanwhile(log);
@@ -134,7 +134,7 @@ fn readers_keep_what_they_have() {
 #[test]
 fn segments_that_go_while_they_are_read_end_the_clean() {
     let (_disk, mut log) = filled();
-    let plan = log.begin_clean(Offset(7), NOW).unwrap().unwrap();
+    let plan = log.begin_clean(Offset(7), Offset(i64::MAX), NOW).unwrap().unwrap();
     log.advance_log_start(Offset(6)).unwrap();
     log.remove_old_segments(NOW).unwrap();
     let error = plan.index(MEMORY, &mut |_| true).unwrap_err();
@@ -154,7 +154,7 @@ fn a_clean_stops_when_it_is_told_to_and_leaves_nothing() {
             asked <= stop_at
         };
         log_again.flush().unwrap();
-        let plan = log_again.begin_clean(Offset(7), NOW).unwrap().unwrap();
+        let plan = log_again.begin_clean(Offset(7), Offset(i64::MAX), NOW).unwrap().unwrap();
         let stopped = match plan.index(MEMORY, &mut pace) {
             Err(error) => error,
             Ok(mut cleaning) => match cleaning.next(&mut pace) {

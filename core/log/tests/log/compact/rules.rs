@@ -1,7 +1,10 @@
 //! Which records stay, how far a clean goes, and when it is due.
 
 use dohle_base::{LeaderEpoch, Offset, Timestamp};
-use dohle_log::{CleanError, CleanMemory, DamageReason, LogConfig, LogError, OpenLog, Origin};
+use dohle_log::{
+    CleanError, CleanMemory, DamageReason, ExpiryReason, Log, LogConfig, LogError, OpenLog, Origin,
+    Pace,
+};
 use dohle_records::{BatchError, BatchView, Codec, Compression, TimestampType};
 
 use super::kit::*;
@@ -138,7 +141,7 @@ fn nothing_is_cleaned_that_a_power_cut_could_take() {
     log.flush().unwrap();
     put(&mut log, &[("a", Some("2"))]);
     roll(&mut log);
-    let plan = log.begin_clean(Offset(2), NOW).unwrap().unwrap();
+    let plan = log.begin_clean(Offset(2), Offset(i64::MAX), NOW).unwrap().unwrap();
     let cleaning = plan.index(MEMORY, &mut |_| true).unwrap();
     assert_eq!(cleaning.finish().end(), Offset(1));
     drop(log);
@@ -411,4 +414,69 @@ fn a_gap_that_a_clean_left_is_none_when_the_policy_changes() {
     let error = open(&disk, deleted).unwrap_err();
     let LogError::Corrupt(corruption) = error else { panic!("{error}") };
     assert!(matches!(corruption.reason, DamageReason::Gap { .. }), "{corruption}");
+}
+
+/// `cleanup.policy=compact,delete`: whichever comes first takes a record.
+#[test]
+fn old_segments_go_by_their_age_and_the_rest_is_compacted() {
+    let config = LogConfig { retention_ms_max: Some(1_000), ..compacted() };
+    let (disk, mut log) = empty(config.clone());
+    // So large that no two segments become one.
+    let large = "x".repeat(250);
+    let at = |ms| By { timestamp: later(ms), ..By::default() };
+    put_by(&mut log, at(0), &[("a", Some("1")), ("old", Some(&large))]);
+    roll(&mut log);
+    put_by(&mut log, at(600), &[("a", Some("2")), ("b", Some("1")), ("kept", Some(&large))]);
+    roll(&mut log);
+    put_by(&mut log, at(700), &[("b", Some("2")), ("new", Some(&large))]);
+    roll(&mut log);
+    put_by(&mut log, at(800), &[("c", Some("1"))]);
+    let expire = |log: &mut _, now| {
+        let mut reasons = Vec::new();
+        let high_watermark = Log::log_end_offset(log);
+        while let Some(expired) = log.remove_expired(high_watermark, later(now)).unwrap() {
+            reasons.push((expired.base.0, expired.reason));
+        }
+        reasons
+    };
+
+    assert_eq!(clean(&mut log, later(800)).unwrap().end(), Offset(7));
+    assert_eq!(offsets(&mut log), [1, 2, 4, 5, 6, 7]);
+    assert_eq!(expire(&mut log, 1_000), [], "nothing is older than that");
+    let too_old = |ms| ExpiryReason::Time { youngest: later(ms) };
+    assert_eq!(expire(&mut log, 1_001), [(0, too_old(0))]);
+    assert_eq!((log.log_start_offset(), log.log_end_offset()), (Offset(2), Offset(8)));
+    assert_eq!(offsets(&mut log), [2, 4, 5, 6, 7]);
+
+    // What is left is compacted on, beside a segment that goes meanwhile.
+    put_by(&mut log, at(900), &[("b", Some("3")), ("a", None), ("new", Some(&large))]);
+    roll(&mut log);
+    put_by(&mut log, at(900), &[("c", Some("2"))]);
+    log.flush().unwrap();
+    let go: &mut Pace<'_> = &mut |_| true;
+    let plan =
+        log.begin_clean(log.log_end_offset(), Offset(i64::MAX), later(1_500)).unwrap().unwrap();
+    let mut cleaning = plan.index(MEMORY, go).unwrap();
+    let replacement = cleaning.next(go).unwrap().unwrap();
+    assert_eq!(expire(&mut log, 1_601), [(2, too_old(600))]);
+    assert!(!log.swap_in(replacement, later(1_601)).unwrap(), "its segment is gone");
+    clean(&mut log, later(1_601)).unwrap();
+    assert_eq!(log.log_start_offset(), Offset(5));
+    let left = [("b", "3"), ("c", "2"), ("new", large.as_str())];
+    let left = left.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    assert_eq!(folded(&mut log), left);
+    // The open segment has not been looked at, and the tombstone has its time.
+    assert_eq!(offsets(&mut log), [7, 8, 9, 10, 11]);
+
+    log.flush().unwrap();
+    let (start, cleaned_to) = (log.log_start_offset(), log.cleaned_to());
+    drop(log);
+    disk.restart(0);
+    let how = OpenLog { cleaned_to, log_start: start, ..OpenLog::default() };
+    let mut log = open_how(&disk, config, how).unwrap();
+    assert_eq!(log.log_start_offset(), start);
+    assert_eq!(folded(&mut log), left);
+    assert!(!expire(&mut log, 1_000_000).is_empty());
+    assert_eq!(folded(&mut log), Default::default(), "in the end everything is too old");
+    goes_on(&mut log);
 }

@@ -1,7 +1,10 @@
 //! Committed, aborted and open transactions, their markers, and what their producers may go on with.
 
 use dohle_base::{Offset, ProducerId};
-use dohle_log::{Disk, Log, LogConfig, OpenLog, sim::SimDisk};
+use dohle_log::{
+    Disk, Log, LogConfig, OpenLog,
+    sim::{Faults, SimDisk},
+};
 
 use super::kit::*;
 use crate::kit::*;
@@ -40,6 +43,37 @@ fn aborted_records_go_at_once_and_their_marker_when_nobody_needs_it() {
     // The commit has its record still.
     assert_eq!(markers(&mut log), [5]);
     assert!(folded(&mut log).contains_key("c"));
+}
+
+/// The disk was full when the log was opened, and the clean comes before a flush.
+#[test]
+fn a_clean_knows_of_aborts_that_no_index_tells_yet() {
+    let (disk, mut log) = empty(compacted());
+    put(&mut log, &[("a", Some("kept"))]);
+    put_in_transaction(&mut log, 1, &[("a", Some("aborted"))]);
+    roll(&mut log);
+    log.flush().unwrap();
+    let recovery_point = log.recovery_point();
+    append_marker(&mut log, 1, false);
+    roll(&mut log);
+    put(&mut log, &[("b", Some("open segment"))]);
+    let before = folded(&mut log);
+    let names = disk.list(std::path::Path::new(DIR)).unwrap().into_iter().map(|entry| entry.name);
+    for name in names.filter(|name| !name.ends_with(".log")) {
+        disk.remove(&std::path::Path::new(DIR).join(name)).unwrap();
+    }
+    disk.set_faults(Faults { bytes_free: Some(0), ..Faults::default() });
+    let how = OpenLog { recovery_point, ..OpenLog::default() };
+    let mut log = open_how(&disk, compacted(), how).unwrap();
+    disk.set_faults(Faults::default());
+    let end = log.log_end_offset();
+    let plan = log.begin_clean(end, Offset(i64::MAX), NOW).unwrap().unwrap();
+    let mut cleaning = plan.index(MEMORY, &mut |_| true).unwrap();
+    while let Some(replacement) = cleaning.next(&mut |_| true).unwrap() {
+        assert!(log.swap_in(replacement, NOW).unwrap());
+    }
+    assert_eq!(offsets(&mut log), [0, 3]);
+    assert_eq!(folded(&mut log), before);
 }
 
 #[test]
@@ -177,6 +211,35 @@ fn a_producer_goes_on_with_its_next_number_after_a_clean_and_a_crash() {
             put_by(&mut log, by, &[("c", Some("1"))]);
         }
     }
+}
+
+#[test]
+fn the_empty_batch_of_a_producer_that_has_expired_goes_at_the_next_clean() {
+    let (disk, mut log) = empty(LogConfig { producer_expiration_ms: 1_000, ..compacted() });
+    for (id, time) in [(1, NOW), (2, later(500))] {
+        let by = By { producer: producer(id, 0, 7), timestamp: time, ..By::default() };
+        put_by(&mut log, by, &[("a", Some("1"))]);
+    }
+    put(&mut log, &[("a", Some("2"))]);
+    roll(&mut log);
+    put(&mut log, &[("b", Some("1"))]);
+    let bases = |log: &mut _| read_all(log).iter().map(|batch| batch[7]).collect::<Vec<_>>();
+    clean(&mut log, NOW).unwrap();
+    assert_eq!(bases(&mut log), [0, 1, 2, 3]);
+    assert_eq!(log.expire_producers(later(1_000)), 1);
+    roll(&mut log);
+    put(&mut log, &[("b", Some("2"))]);
+    clean(&mut log, later(1_000)).unwrap();
+    assert_eq!(bases(&mut log), [1, 2, 3, 4]);
+    // It comes again, and nobody knows what its next number was.
+    let by = By { producer: producer(1, 0, 9), timestamp: later(1_000), ..By::default() };
+    assert_eq!(put_by(&mut log, by, &[("c", Some("1"))]), Offset(5));
+    log.flush().unwrap();
+    drop(log);
+    disk.restart(0);
+    let mut log = open(&disk, compacted()).unwrap();
+    assert_eq!(bases(&mut log), [1, 2, 3, 4, 5]);
+    assert_eq!(log.producer(ProducerId(1)).unwrap().next_sequence(), 10);
 }
 
 #[test]

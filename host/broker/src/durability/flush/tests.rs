@@ -1,6 +1,7 @@
 //! What a flush cannot do is left for the next one, or ends the directory; no frame goes before its time.
 
 use std::{
+    cell::RefCell,
     fs::{self, File},
     io,
     os::unix::fs::symlink,
@@ -64,7 +65,7 @@ fn dirty_count(node: &Node) -> usize {
 fn framed_count(node: &Node) -> usize {
     let copy = tempfile::tempdir().unwrap();
     fs::copy(node.dir.path.join(wal::FILE_NAME), copy.path().join(wal::FILE_NAME)).unwrap();
-    let how = OpenWal { capacity: 1 << 20, left_clean: false, boot: 0 };
+    let how = OpenWal { capacity: 1 << 20, left_clean: false, boot: 0, salt: [9; 12] };
     let (_, unflushed) = Wal::open(&OsDisk, copy.path(), how).unwrap();
     let key = |partition: &Arc<Partition>| (partition.topic_id(), partition.index());
     let has = |(topic, index)| unflushed.has(topic, index);
@@ -118,7 +119,7 @@ fn a_sync_that_finds_no_room_ends_the_directory_and_its_frames_stay() {
         settle(&node);
         assert_eq!(framed_count(&node), 2, "{operation} {errno}");
         assert_eq!(append_error(&node), ErrorCode::KAFKA_STORAGE_ERROR);
-        node.dir.close(&node.partitions, 1);
+        node.dir.close(&node.partitions, 1, 2);
         assert!(!node.dir.path.join(".kafka_cleanshutdown").exists());
         assert_eq!(framed_count(&node), 2, "{operation} {errno}");
     }
@@ -211,12 +212,12 @@ fn a_topic_that_is_deleted_in_a_flush_does_not_end_the_directory() {
     let [before, between, one_of_many] = [0, 1, 7].map(|index| &node.partitions[index]);
     let planned = plan(before);
     delete(&node, before);
-    finish(before, planned.run().unwrap());
+    finish(node.dir.write_ahead(), before, planned.run().unwrap());
 
     let mut planned = plan(between);
     planned.write().unwrap();
     delete(&node, between);
-    finish(between, planned.sync().unwrap());
+    finish(node.dir.write_ahead(), between, planned.sync().unwrap());
 
     let many = node.partitions.iter().filter(|partition| partition.is_led());
     let mut plans: Vec<_> =
@@ -235,12 +236,12 @@ fn a_topic_that_is_deleted_in_a_flush_does_not_end_the_directory() {
     assert_eq!((dirty_count(&node), framed_count(&node)), (0, 0));
 }
 
-/// Partitions with so much in each that they are flushed one by one although they are many. In the one of
-/// this number is so much that its indexes are written, too.
-fn written_much(large: usize) -> Node {
+/// Partitions with so much in each that they are flushed one by one although they are many. In those of
+/// these numbers is so much that their indexes are written, too.
+fn written_much(large: &[usize]) -> Node {
     let (node, value) = (node(20), vec![7; 256 << 10]);
     for (index, partition) in node.partitions.iter().enumerate() {
-        let count = if index == large { 5 } else { 2 };
+        let count = if large.contains(&index) { 5 } else { 2 };
         let ends: Vec<_> = (0..count).map(|_| append_value(partition, &value)).collect();
         assert!(is_committed_soon(partition, ends[count - 1]));
     }
@@ -252,7 +253,7 @@ fn written_much(large: usize) -> Node {
 
 #[test]
 fn partitions_with_much_in_each_are_all_flushed() {
-    let node = written_much(10);
+    let node = written_much(&[10]);
     node.dir.flush(&node.partitions);
     settle(&node);
     assert!(node.partitions.iter().all(|partition| is_flushed(partition)));
@@ -260,15 +261,36 @@ fn partitions_with_much_in_each_are_all_flushed() {
 }
 
 #[test]
-fn a_flush_one_by_one_that_ends_in_the_middle_is_made_up_for() {
-    let node = written_much(10);
-    let index = path_of(&node, &node.partitions[10]).join("00000000000000000000.index");
-    symlink("/dev/full", &index).unwrap();
-    node.dir.flush(&node.partitions);
-    // Those before are done, each by itself: a sync of the volume would have come after all writes.
-    let done = node.partitions.iter().map(|partition| recovery_point(partition) > Offset::ZERO);
-    assert!(done.eq((0..20).map(|index| index < 10)));
-    fs::remove_file(&index).unwrap();
+fn a_long_flush_notes_on_the_way_how_far_it_is() {
+    let node = written_much(&[]);
+    let noted = RefCell::new(Vec::new());
+    let is_done = |partition: &Arc<Partition>| recovery_point(partition) > Offset::ZERO;
+    flush_noting(node.dir.write_ahead(), Duration::ZERO, &|| {
+        let done = node.partitions.iter().filter(|partition| is_done(partition)).count();
+        noted.borrow_mut().push(done);
+        Ok(())
+    });
+    let each = (1..=20).chain([20]).collect::<Vec<_>>();
+    assert_eq!(noted.take(), each);
+}
+
+#[test]
+fn a_flush_one_by_one_that_ends_in_the_middle_goes_on_one_by_one() {
+    let node = written_much(&[5, 10]);
+    let index =
+        |number: usize| path_of(&node, &node.partitions[number]).join("00000000000000000000.index");
+    symlink("/dev/full", index(5)).unwrap();
+    symlink("/dev/full", index(10)).unwrap();
+    for number in [5, 10] {
+        node.inbox.is_due();
+        node.dir.flush(&node.partitions);
+        assert!(node.inbox.is_due(), "it is tried again, also if nothing more is written");
+        // Those before are done, each by itself: a sync of the volume would have come after all writes.
+        let done = node.partitions.iter().map(|partition| recovery_point(partition) > Offset::ZERO);
+        assert!(done.eq((0..20).map(|index| index < number)), "{number}");
+        fs::remove_file(index(number)).unwrap();
+    }
     makes_up_for_it(&node);
-    assert!(fs::metadata(&index).unwrap().len() > 0);
+    assert!(!node.inbox.is_due());
+    assert!(fs::metadata(index(10)).unwrap().len() > 0);
 }

@@ -2,9 +2,10 @@
 
 use std::{io, path::Path, time::Duration};
 
-use dohle_base::Uuid;
+use dohle_base::{PartitionId, TopicId, Uuid};
 use dohle_log::{IoError, disk::Operation};
 use dohle_os::OsDisk;
+use dohle_replication::CommitRule;
 
 use super::*;
 use crate::{log_dirs::LogDir, open_files::OpenFiles, upkeep::Upkeep};
@@ -89,6 +90,52 @@ fn a_directory_without_anything_in_it_is_gone() {
     std::fs::remove_dir_all(&path).unwrap();
     dir.judge(&system(2));
     assert!(dir.has_failed());
+}
+
+/// What the next process makes of the directory.
+fn is_distrusted_next(root: &Path, meanwhile: impl FnOnce(&LogDir)) -> bool {
+    let (dir, _) = open(root);
+    meanwhile(&dir);
+    dir.close(&[], 1, 2);
+    drop(dir);
+    let (dir, _) = open(root);
+    let how = dir.how_to_open(&"t".into(), TopicId(Uuid(1)), PartitionId(0), CommitRule::Synced);
+    assert_eq!(how.distrust_cache, dir.distrusts_cache());
+    how.distrust_cache
+}
+
+#[test]
+fn the_cache_of_a_disk_that_has_failed_is_not_believed_until_all_logs_were_read_without_it() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    assert!(!is_distrusted_next(root, |dir| dir.judge(&system(28))));
+    assert!(is_distrusted_next(root, |dir| dir.judge(&of(Operation::Sync, 28))));
+    assert!(is_distrusted_next(root, |_| {}), "ended before its logs were open");
+    let partition = |index| (TopicId(Uuid(1)), PartitionId(index));
+    let is_kept = |dir: &LogDir| {
+        dir.write_ahead().keep_frames(partition(0), &"t-0");
+        dir.logs_are_open(&[]);
+        dir.write_ahead().let_frames_go(partition(1));
+    };
+    assert!(is_distrusted_next(root, is_kept), "a log has not taken its frames in");
+    let is_gone_too_early = |dir: &LogDir| {
+        dir.write_ahead().keep_frames(partition(0), &"t-0");
+        dir.write_ahead().let_frames_go(partition(0));
+    };
+    assert!(is_distrusted_next(root, is_gone_too_early), "the others were not open");
+    let is_gone = |dir: &LogDir| {
+        dir.write_ahead().keep_frames(partition(0), &"t-0");
+        dir.logs_are_open(&[]);
+        dir.write_ahead().let_frames_go(partition(0));
+    };
+    assert!(!is_distrusted_next(root, is_gone), "nobody needs its frames any more");
+    assert!(is_distrusted_next(root, |dir| dir.judge(&system(5))));
+    let fails_again = |dir: &LogDir| {
+        dir.judge(&system(5));
+        dir.logs_are_open(&[]);
+    };
+    assert!(is_distrusted_next(root, fails_again));
+    assert!(!is_distrusted_next(root, |dir| dir.logs_are_open(&[])));
 }
 
 #[test]

@@ -1,0 +1,154 @@
+//! Log directories that cannot be used, and what is served of partitions that may lie there.
+
+use std::{fs, path::Path, process::Command};
+
+use dohle_base::ErrorCode;
+
+use crate::{
+    process::{Dev, Site, serve},
+    wire::{fetch, move_to, moving, produce},
+};
+
+fn read_all(node: &Dev, topic: &str) -> String {
+    node.run(&["consume", topic, "--from-beginning", "--until-end"]).well()
+}
+
+/// Makes a topic whose only partition lies in this directory.
+fn make_in(site: &Site, node: &Dev, dir: &str, topic: &str) {
+    // It is made where somebody wanted to have it.
+    move_to(&node.address, &site.shown(dir), topic, &[0]);
+    node.run(&["topic", "create", topic]).well();
+    assert!(site.path(&format!("{dir}/{topic}-0")).is_dir());
+}
+
+fn move_and_wait(site: &Site, node: &Dev, dir: &str, topic: &str) {
+    assert_eq!(move_to(&node.address, &site.shown(dir), topic, &[0]), [ErrorCode::NONE]);
+    let file = site.path(&format!("{dir}/{topic}-0"));
+    while !moving(&node.address).is_empty() || !file.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg("-a").arg(from).arg(to).status();
+    assert!(status.expect("there is a cp").success());
+}
+
+#[test]
+fn a_directory_that_cannot_be_opened_is_left_out_and_the_others_serve() {
+    let site = Site::formatted("");
+    let node = serve(&site);
+    make_in(&site, &node, "a", "kept");
+    make_in(&site, &node, "b", "lost");
+    for topic in ["kept", "lost"] {
+        assert_eq!(produce(&node.address, topic, b"one"), ErrorCode::NONE);
+    }
+    node.stop("KILL");
+    let obstacle = |name: &str, is_damage: bool| {
+        let (file, aside) = (site.path(&format!("b/{name}")), site.path("aside"));
+        fs::rename(&file, &aside).unwrap();
+        match is_damage {
+            true => fs::write(&file, [7; 20_000]).unwrap(),
+            false => fs::create_dir(&file).unwrap(),
+        }
+        let node = serve(&site);
+        assert!(produce(&node.address, "lost", b"not there").is_error(), "{name}");
+        assert_eq!(produce(&node.address, "kept", name.as_bytes()), ErrorCode::NONE);
+        let log = node.stop_and_tell();
+        assert!(
+            log.contains("offline, what lies there is not served") && log.contains(name),
+            "{log}"
+        );
+        match is_damage {
+            true => fs::remove_file(&file).unwrap(),
+            false => fs::remove_dir(&file).unwrap(),
+        }
+        fs::rename(&aside, &file).unwrap();
+    };
+    // What the system says of these is not that there is nothing.
+    fs::write(site.path("b/.lock"), "").unwrap();
+    obstacle(".lock", false);
+    obstacle("dohle.wal", false);
+    obstacle("dohle.wal", true);
+    let node = serve(&site);
+    assert_eq!(read_all(&node, "lost"), "one\n");
+    assert_eq!(read_all(&node, "kept"), "one\n.lock\ndohle.wal\ndohle.wal\n");
+}
+
+/// The rename to `-delete` did not reach the disk, and the new directory is missing then.
+#[test]
+fn what_a_move_left_behind_is_not_served_while_the_new_directory_is_missing() {
+    let site = Site::formatted("");
+    let node = serve(&site);
+    make_in(&site, &node, "a", "t");
+    assert_eq!(produce(&node.address, "t", b"one"), ErrorCode::NONE);
+    copy(&site.path("a/t-0"), &site.path("stale"));
+    move_and_wait(&site, &node, "b", "t");
+    assert_eq!(produce(&node.address, "t", b"two"), ErrorCode::NONE);
+    node.stop("KILL");
+    copy(&site.path("stale"), &site.path("a/t-0"));
+    fs::rename(site.path("b"), site.path("away")).unwrap();
+    for end in ["KILL", "TERM", "KILL"] {
+        let node = serve(&site);
+        assert_eq!(produce(&node.address, "t", b"beside"), ErrorCode::KAFKA_STORAGE_ERROR);
+        assert_eq!(fetch(&node.address, "t"), ErrorCode::KAFKA_STORAGE_ERROR);
+        node.run(&["topic", "create", &format!("other-{end}"), "--if-not-exists"]);
+        node.stop(end);
+    }
+    fs::rename(site.path("away"), site.path("b")).unwrap();
+    let node = serve(&site);
+    assert_eq!(read_all(&node, "t"), "one\ntwo\n");
+    assert!(!site.path("a/t-0").exists(), "what is left behind is removed");
+}
+
+/// The controller was told of the new directory, and the copy is not renamed yet.
+#[test]
+fn what_has_not_moved_yet_waits_for_the_directory_that_is_named() {
+    let site = Site::formatted("");
+    let node = serve(&site);
+    make_in(&site, &node, "a", "t");
+    move_and_wait(&site, &node, "b", "t");
+    for value in [b"one", b"two"] {
+        assert_eq!(produce(&node.address, "t", value), ErrorCode::NONE);
+    }
+    node.stop("TERM");
+    // The same as before the rename: all of it in a, a copy in b.
+    let future = site.path("b/t-0.00000000000000000000000000000001-future");
+    fs::rename(site.path("b/t-0"), site.path("a/t-0")).unwrap();
+    copy(&site.path("a/t-0"), &future);
+    fs::rename(site.path("b"), site.path("away")).unwrap();
+    for end in ["KILL", "TERM"] {
+        let node = serve(&site);
+        assert_eq!(produce(&node.address, "t", b"beside"), ErrorCode::KAFKA_STORAGE_ERROR);
+        node.stop(end);
+    }
+    fs::rename(site.path("away"), site.path("b")).unwrap();
+    let node = serve(&site);
+    assert_eq!(read_all(&node, "t"), "one\ntwo\n");
+    assert_eq!(produce(&node.address, "t", b"three"), ErrorCode::NONE);
+    assert_eq!(read_all(&node, "t"), "one\ntwo\nthree\n");
+}
+
+#[test]
+fn frames_that_are_kept_for_a_partition_go_when_it_is_deleted() {
+    let site = Site::formatted("");
+    let node = serve(&site);
+    make_in(&site, &node, "b", "broken");
+    assert_eq!(produce(&node.address, "broken", b"one"), ErrorCode::NONE);
+    assert_eq!(node.stop("TERM"), Some(0));
+    let node = serve(&site);
+    assert_eq!(produce(&node.address, "broken", b"two"), ErrorCode::NONE);
+    node.stop("KILL");
+    let is_clean = || site.path("b/.kafka_cleanshutdown").exists();
+    // What was durable before the frame is gone: the frame does not make up for it.
+    fs::remove_dir_all(site.path("b/broken-0")).unwrap();
+    let node = serve(&site);
+    assert_eq!(produce(&node.address, "broken", b"three"), ErrorCode::KAFKA_STORAGE_ERROR);
+    let log = node.stop_and_tell();
+    assert!(log.contains("kept in the write-ahead log") && !is_clean(), "{log}");
+
+    let node = serve(&site);
+    node.run(&["topic", "delete", "broken"]).well();
+    assert_eq!(node.stop("TERM"), Some(0));
+    assert!(is_clean(), "nobody needs its frames");
+}

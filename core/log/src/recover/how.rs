@@ -1,0 +1,97 @@
+//! What is known of a log before it is opened, and what opening it found.
+
+use std::{ops::Range, path::PathBuf};
+
+use dohle_base::{LeaderEpoch, Offset, TopicId};
+
+use crate::error::DamageReason;
+
+/// Up to where the batches of a log were synced, as somebody knew who led it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Synced {
+    /// All below this offset was.
+    pub end: Offset,
+    /// The log's newest leader epoch then. Where there is a newer one now, another process has written to
+    /// the directory since, and what it made of the log is true.
+    pub epoch: LeaderEpoch,
+}
+
+/// What the one who opens a log knows of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenLog {
+    /// Whether it was closed before: its directory's clean-stop file says so.
+    pub clean: bool,
+    /// Up to where it is known to be durable, by the checkpoint; 0 if there is none.
+    pub recovery_point: Offset,
+    /// Up to where its batches were synced for sure, by the write-ahead log, whatever lies beside them;
+    /// `None` if it tells nothing.
+    pub synced: Option<Synced>,
+    /// Where it starts, by the checkpoint; 0 if there is none.
+    pub log_start: Offset,
+    /// Up to where it has been cleaned, by the checkpoint; 0 if it never was.
+    pub cleaned_to: Offset,
+    /// What to do about damage that is not a torn tail.
+    pub on_damage: OnDamage,
+    /// The topic that the directory must belong to; its `partition.metadata` is written in time.
+    pub topic_id: Option<TopicId>,
+    /// Whether a sync may have failed since the machine started: then what the system caches of the log
+    /// is not what the disk has of it, and the disk is read.
+    pub distrust_cache: bool,
+}
+
+impl Default for OpenLog {
+    /// Nothing is known.
+    fn default() -> Self {
+        Self {
+            clean: false,
+            recovery_point: Offset::ZERO,
+            synced: None,
+            log_start: Offset::ZERO,
+            cleaned_to: Offset::ZERO,
+            on_damage: OnDamage::Refuse,
+            topic_id: None,
+            distrust_cache: false,
+        }
+    }
+}
+
+/// What to do about damage that has valid data behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum OnDamage {
+    /// Do not open the log: what is behind the damage may have been acknowledged.
+    #[default]
+    Refuse,
+    /// Cut it off at the damage, as Kafka does, unless it lies before the recovery point. For what
+    /// the page cache may have lost in any order, and is there elsewhere or was not promised.
+    Cut,
+}
+
+/// What opening a log found and did, for the operator.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Segments that were read as a whole.
+    pub segments_scanned: usize,
+    /// Bytes of them.
+    pub bytes_scanned: u64,
+    /// Where the log was cut, if it was.
+    pub cut: Option<Cut>,
+    /// What offsets are missing between two segments behind the recovery point, in ascending order:
+    /// the cleaner leaves such gaps, and so does a power cut. See [`crate::Log::cut_at_loss`].
+    pub gaps: Vec<Range<Offset>>,
+    /// The newest leader epoch that the file of epochs told before the batches were read; `None` if it
+    /// could not be read.
+    pub told_epoch: Option<LeaderEpoch>,
+}
+
+/// Where a log was cut when it was opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// The file.
+    pub path: PathBuf,
+    /// The first byte that was cut.
+    pub position: u64,
+    /// Bytes that were cut, in this and in later files.
+    pub size: u64,
+    /// Why.
+    pub reason: DamageReason,
+}

@@ -1,0 +1,52 @@
+//! A start knows whether another process may have written since ours did.
+
+use super::*;
+
+/// Whether the logs are ours, for a start that finds the clean-stop file or not. Nothing is synced but what
+/// the start syncs itself.
+fn are_ours(disk: &SimDisk, left_clean: bool) -> bool {
+    disk.restart(1);
+    let how = OpenWal { left_clean, ..HOW };
+    Wal::open(disk, Path::new(DIR), how).unwrap().1.lost_cache().is_some()
+}
+
+#[test]
+fn logs_are_ours_from_where_all_are_open_up_to_a_clean_stop() {
+    let disk = disk();
+    let wal = open(&disk).unwrap().0;
+    // Whatever begins a lap or notes a tail does not change it.
+    assert!(!are_ours(&disk, false), "the file is new");
+    assert!(!are_ours(&disk, false), "the first start did not come to open all logs");
+    drop(wal);
+    let mut wal = open(&disk).unwrap().0;
+    wal.handover().take().unwrap();
+    assert!(are_ours(&disk, false));
+    wal = open(&disk).unwrap().0;
+    assert!(wal.append(&mut frame(key(1, 0), b"one")).unwrap());
+    wal.sync().unwrap();
+    wal.release(wal.end()).unwrap();
+    assert!(are_ours(&disk, false));
+    let wal = open(&disk).unwrap().0;
+    wal.handover().leave().unwrap();
+    assert!(are_ours(&disk, true), "nobody came");
+    assert!(!are_ours(&disk, false), "somebody came, and was killed");
+}
+
+#[test]
+fn a_file_of_the_version_before_is_ours() {
+    let disk = disk();
+    let wal = open(&disk).unwrap().0;
+    wal.handover().leave().unwrap();
+    let path = Path::new(DIR).join(FILE_NAME);
+    for place in [0, ALIGN as usize] {
+        let mut file = disk.peek(&path).unwrap();
+        let mut block = file[place..place + 56].to_vec();
+        block[12..16].copy_from_slice(&1_u32.to_be_bytes());
+        let crc = crc32c::crc32c(&block[12..]);
+        block[8..12].copy_from_slice(&crc.to_be_bytes());
+        block.resize(ALIGN as usize, 0);
+        file[place..place + ALIGN as usize].copy_from_slice(&block);
+        disk.plant(&path, &file);
+    }
+    assert!(are_ours(&disk, false));
+}

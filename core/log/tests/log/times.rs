@@ -1,0 +1,142 @@
+//! What the index of a segment's times tells is true of its batches: it gets to the disk, and where it
+//! is short or damaged it is not believed.
+
+use std::path::{Path, PathBuf};
+
+use dohle_base::{Offset, Timestamp};
+use dohle_log::{Log, LogConfig, OpenLog, sim::SimDisk};
+
+use crate::kit::*;
+
+const MINUTE: i64 = 60_000;
+
+/// Batches in a segment.
+const COUNT: i64 = 12;
+
+fn config() -> LogConfig {
+    LogConfig {
+        segment_bytes_max: 1 << 20,
+        index_interval_bytes: 100,
+        retention_ms_max: Some(60 * MINUTE),
+        timestamp_after_ms_max: i64::MAX,
+        ..LogConfig::default()
+    }
+}
+
+fn index(extension: &str) -> PathBuf {
+    Path::new(DIR).join(format!("00000000000000000000.{extension}"))
+}
+
+/// A time so many minutes behind all that others have.
+fn at(minute: i64) -> Timestamp {
+    Timestamp(NOW.0 + minute * MINUTE)
+}
+
+fn append(log: &mut Log<SimDisk>, minute: i64) {
+    records(1).at(at(minute).0).append(log).unwrap();
+}
+
+/// A segment whose records are a minute apart, flushed, and one behind it that is begun.
+fn two_segments() -> (SimDisk, Log<SimDisk>) {
+    let (disk, mut log) = empty(config());
+    (0..COUNT).for_each(|minute| append(&mut log, minute));
+    log.flush().unwrap();
+    assert_eq!(log.recovery_point(), log.log_end_offset());
+    log.roll(NOW).unwrap();
+    append(&mut log, COUNT);
+    (disk, log)
+}
+
+/// All that there is of the two segments' first index files.
+fn indexes(disk: &SimDisk) -> [Vec<u8>; 2] {
+    ["index", "timeindex"].map(|kind| disk.peek(&index(kind)).unwrap_or_default())
+}
+
+#[test]
+fn the_indexes_of_a_segment_that_is_sealed_after_its_flush_are_synced_by_the_next() {
+    // A flush, a stop, and the flush of a process that found them.
+    let ends: [fn(SimDisk, Log<SimDisk>); 3] = [
+        |_, mut log| log.flush().unwrap(),
+        |_, log| assert_eq!(log.close(), Ok(Offset(COUNT + 1))),
+        |disk, log| {
+            let recovery_point = log.recovery_point();
+            disk.kill();
+            let how = OpenLog { recovery_point, ..OpenLog::default() };
+            open_how(&disk, config(), how).unwrap().flush().unwrap();
+        },
+    ];
+    for (number, end) in ends.into_iter().enumerate() {
+        let (disk, log) = two_segments();
+        let whole = indexes(&disk);
+        assert!(whole.iter().all(|bytes| bytes.len() >= 40), "{whole:?}");
+        end(disk.clone(), log);
+        disk.restart(0);
+        assert!(indexes(&disk) == whole, "{number}: {:?}", indexes(&disk));
+    }
+}
+
+/// What becomes of a file of times, and what it is called.
+type Damage = (&'static str, fn(&mut Vec<u8>));
+
+const DAMAGE: [Damage; 6] = [
+    ("nothing left", Vec::clear),
+    ("two entries left", |bytes| bytes.truncate(24)),
+    ("torn", |bytes| bytes.truncate(42)),
+    ("zeros behind two entries", |bytes| bytes[24..].fill(0)),
+    ("the last time flipped", |bytes| {
+        let at = bytes.len() - 7;
+        bytes[at] ^= 2;
+    }),
+    ("an offset too far ahead", |bytes| {
+        let at = bytes.len() / 24 * 12 + 11;
+        bytes[at] = COUNT as u8 - 1;
+    }),
+];
+
+#[test]
+fn an_index_of_times_that_is_short_or_damaged_is_not_believed_and_made_anew() {
+    for (what, damage) in DAMAGE {
+        let (disk, mut log) = two_segments();
+        let end = log.log_end_offset();
+        log.roll(NOW).unwrap();
+        log.close().unwrap();
+        let whole = indexes(&disk);
+        let mut bytes = disk.peek(&index("timeindex")).unwrap();
+        damage(&mut bytes);
+        assert_ne!(bytes, whole[1], "{what}");
+        disk.plant(&index("timeindex"), &bytes);
+        let how = OpenLog { clean: true, recovery_point: end, ..OpenLog::default() };
+        let mut log = open_how(&disk, config(), how).unwrap();
+        for minute in 0..=COUNT {
+            let found = log.offset_for_timestamp(at(minute)).unwrap().map(|found| found.offset);
+            assert_eq!(found, Some(Offset(minute)), "{what}: minute {minute}");
+        }
+        // Its last record is as old as it may be, and no older.
+        let expired = log.remove_expired(end, at(COUNT - 1 + 60)).unwrap();
+        assert_eq!(expired, None, "{what}");
+        append(&mut log, COUNT + 1);
+        log.flush().unwrap();
+        if bytes.len() != whole[1].len() || what.starts_with("zeros") || what.contains("last time")
+        {
+            assert!(indexes(&disk) == whole, "{what} is not made anew: {:?}", indexes(&disk));
+        }
+        let expired = log.remove_expired(end, Timestamp(at(COUNT - 1 + 60).0 + 1)).unwrap();
+        assert_eq!(expired.map(|expired| expired.end), Some(Offset(COUNT)), "{what}");
+    }
+}
+
+/// Where times do not ascend, the end of an index may be missing and nothing at the segment's end says so.
+#[test]
+fn a_segment_whose_times_do_not_ascend_goes_by_its_batches() {
+    let (disk, mut log) = empty(config());
+    [10, 11, 12, 13, 90, 3, 2, 1].into_iter().for_each(|minute| append(&mut log, minute));
+    log.roll(NOW).unwrap();
+    append(&mut log, 7);
+    let end = log.close().unwrap();
+    let bytes = disk.peek(&index("timeindex")).unwrap();
+    disk.plant(&index("timeindex"), &bytes[..12]);
+    let how = OpenLog { clean: true, recovery_point: end, ..OpenLog::default() };
+    let mut log = open_how(&disk, config(), how).unwrap();
+    assert_eq!(log.remove_expired(end, at(150)), Ok(None));
+    assert!(log.remove_expired(end, Timestamp(at(150).0 + 1)).unwrap().is_some());
+}

@@ -1,0 +1,231 @@
+//! Where answers hold most of the file handles, records are copied, and no disk is waited for here.
+
+use std::{
+    fs::{self, File},
+    future::poll_fn,
+    io::IoSliceMut,
+    path::PathBuf,
+    pin::Pin,
+    sync::atomic::{AtomicBool, Ordering},
+    task::Poll,
+    thread,
+    time::Instant,
+};
+
+use dohle_base::BrokerId;
+use dohle_log::{Disk, LogConfig, disk::OpenMode};
+use dohle_net::{ConnectionContext, ConnectionId};
+use dohle_protocol::api::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
+use rustix::{
+    fs::{Advice, fadvise, statfs},
+    io::{Errno, ReadWriteFlags, preadv2},
+};
+use tempfile::TempDir;
+use tokio::runtime::{Builder, LocalOptions};
+
+use super::*;
+use crate::{
+    OpenFiles,
+    durability::tests::{append_value, is_committed_soon},
+    kit::{Kit, kit, kit_in},
+};
+
+/// More than the system reads ahead when a batch's head is read.
+const VALUE_SIZE: usize = 900_000;
+const PARTITIONS: i32 = 3;
+const SOON: Duration = Duration::from_secs(20);
+/// tmpfs, ramfs. Source: statfs(2).
+const IN_MEMORY: [u32; 2] = [0x0102_1994, 0x8584_58f6];
+
+/// Partitions with a batch each, and handles that others hold.
+fn short_of_files() -> (Kit, Vec<OsFile>) {
+    let files = OpenFiles::within(0, 0, 1);
+    let kit = kit_in(on_disk(), "", files, PARTITIONS, &LogConfig::default());
+    for partition in &kit.partitions {
+        let end = append_value(partition, &[7; VALUE_SIZE]);
+        assert!(is_committed_soon(partition, end));
+    }
+    kit.flush();
+    let path = segment(&kit, 0);
+    let held = (0..64).map(|_| OsDisk.open(&path, OpenMode::Read).unwrap()).collect();
+    assert!(kit.broker.log_dirs[0].open_files().are_held_by_others());
+    (kit, held)
+}
+
+fn segment(kit: &Kit, index: usize) -> PathBuf {
+    kit.broker.log_dirs[0].path.join(format!("t-{index}/00000000000000000000.log"))
+}
+
+/// A directory beside what is built: the system's own for temporary files is often in memory.
+fn on_disk() -> TempDir {
+    let built = std::env::current_exe().unwrap();
+    TempDir::new_in(built.parent().unwrap()).unwrap()
+}
+
+/// Takes what was written out of memory; `false` where files are nowhere else, or nobody can tell.
+fn cool(kit: &Kit) -> bool {
+    let file_system = statfs(&kit.broker.log_dirs[0].path).unwrap().f_type;
+    if IN_MEMORY.iter().any(|kind| i128::from(*kind) == i128::from(file_system)) {
+        println!("skipped: what is built lies in memory");
+        return false;
+    }
+    (0..PARTITIONS as usize).all(|index| {
+        let file = File::open(segment(kit, index)).unwrap();
+        file.sync_all().unwrap();
+        let start = Instant::now();
+        loop {
+            fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+            let place = VALUE_SIZE as u64 / 2;
+            let mut byte = [0];
+            let look = &mut [IoSliceMut::new(&mut byte)];
+            match preadv2(&file, look, place, ReadWriteFlags::NOWAIT) {
+                Err(Errno::AGAIN) => return true,
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => {
+                    println!("skipped: the file system does not tell what is in memory");
+                    return false;
+                }
+                Err(error) => panic!("{error}"),
+                Ok(_) => assert!(start.elapsed() < SOON, "it stays in memory"),
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+    })
+}
+
+fn fetch(kit: &Kit) -> Answer<FetchResponse> {
+    let partitions = (0..PARTITIONS).map(|index| FetchPartition {
+        partition: PartitionId(index),
+        partition_max_bytes: 1 << 20,
+        ..FetchPartition::default()
+    });
+    let topic =
+        FetchTopic { topic: "t".into(), partitions: partitions.collect(), ..FetchTopic::default() };
+    let request = FetchRequest {
+        replica_id: BrokerId(-1),
+        replica_state: ReplicaState { replica_id: BrokerId(-1), ..ReplicaState::default() },
+        max_wait_ms: 60_000,
+        min_bytes: 1,
+        max_bytes: 100 << 20,
+        topics: [topic].into(),
+        session_epoch: -1,
+        ..FetchRequest::default()
+    };
+    let connection = ConnectionContext {
+        id: ConnectionId(1),
+        peer: ([127, 0, 0, 1], 1).into(),
+        listener: 0,
+        listener_name: "PLAINTEXT".into(),
+        thread: 0,
+    };
+    let tally = kit.broker.metrics.tally(connection.thread);
+    let (broker, connection, tally) = (&kit.broker, &connection, &tally);
+    Fetch::handle(Call { broker, tally, version: 12, client_id: None, connection }, request)
+}
+
+/// Of each partition the error and how many bytes of records there are, all of them in memory.
+fn told(body: &Body<FetchResponse>) -> Vec<(ErrorCode, usize)> {
+    assert!(body.ranges.is_empty(), "no file is held");
+    let partitions = body.message.responses.iter().flat_map(|topic| &topic.partitions);
+    let told = partitions.map(|partition| match &partition.records {
+        Some(RecordSet::Bytes(bytes)) => (partition.error_code, bytes.len()),
+        other => panic!("{other:?}"),
+    });
+    told.collect()
+}
+
+/// How often the metrics say that the disk was waited for.
+fn cold_reads(kit: &Kit) -> i32 {
+    let page = kit.broker.metrics_page(&[Arc::default()]);
+    let row = "dohle_network_cold_reads_total{networkprocessor=\"0\"} ";
+    page.lines().find_map(|line| line.strip_prefix(row)).unwrap().parse().unwrap()
+}
+
+fn wait<R>(answer: Pin<Box<dyn Future<Output = R> + '_>>) -> R {
+    let options = LocalOptions::default();
+    let runtime = Builder::new_current_thread().enable_all().build_local(options).unwrap();
+    runtime.block_on(answer)
+}
+
+#[test]
+fn what_is_in_memory_is_copied_at_once() {
+    let (kit, _held) = short_of_files();
+    let Answer::Now(body) = fetch(&kit) else { panic!("it waits") };
+    let told = told(&body);
+    assert!(told.iter().all(|(error, size)| !error.is_error() && *size > VALUE_SIZE), "{told:?}");
+    assert_eq!(cold_reads(&kit), 0);
+}
+
+#[test]
+fn what_is_not_in_memory_is_copied_by_another_thread() {
+    let (kit, _held) = short_of_files();
+    if !cool(&kit) {
+        return;
+    }
+    let Answer::Later(answer) = fetch(&kit) else { panic!("it was read here") };
+    let told = told(&wait(answer));
+    assert_eq!(told.len(), PARTITIONS as usize);
+    assert!(told.iter().all(|(error, size)| !error.is_error() && *size > VALUE_SIZE), "{told:?}");
+    // Others may be in memory again by the time that they are looked at.
+    assert!((1..=PARTITIONS).contains(&cold_reads(&kit)), "{}", cold_reads(&kit));
+}
+
+#[test]
+fn what_another_thread_cannot_read_is_told_of_and_the_rest_is_read() {
+    let (kit, _held) = short_of_files();
+    if !cool(&kit) {
+        return;
+    }
+    let Answer::Later(answer) = fetch(&kit) else { panic!("it was read here") };
+    fs::OpenOptions::new().write(true).open(segment(&kit, 0)).unwrap().set_len(100).unwrap();
+    let told = told(&wait(answer));
+    assert_eq!(told[0], (ErrorCode::KAFKA_STORAGE_ERROR, 0));
+    assert!(
+        told[1..].iter().all(|(error, size)| !error.is_error() && *size > VALUE_SIZE),
+        "{told:?}"
+    );
+}
+
+/// A partition that moves while it is read: the disk that fails is the one that it comes from.
+#[test]
+fn what_cannot_be_read_is_blamed_on_the_disk_that_it_was_to_come_from() {
+    let kit = kit("", OpenFiles::within(1_000, 100, 1), 1, &LogConfig::default());
+    let (partition, dirs) = (&kit.partitions[0], &kit.broker.log_dirs);
+    // A directory: it can be opened, and no more.
+    let file = OsDisk.open(&dirs[0].path, OpenMode::Read).unwrap();
+    let slice =
+        Slice { file, position: 0, size: 1, base_offset: Offset::ZERO, first_batch_size: 1 };
+    let origin = Origin { partition: Arc::clone(partition), dir: partition.log_dir() };
+    let mut finding = Finding {
+        data: PartitionData::default(),
+        slice: Some(slice),
+        copied: None,
+        cold: Some(origin),
+    };
+    partition.move_to(Arc::clone(&dirs[1]));
+    wait(Box::pin(finding.copy_cold()));
+    assert_eq!(finding.data.error_code, ErrorCode::KAFKA_STORAGE_ERROR);
+    assert!(dirs[0].has_failed());
+    assert!(!dirs[1].has_failed());
+}
+
+/// Else what closed connections have asked for would queue before what is waited for.
+#[test]
+fn what_nobody_waits_for_any_more_is_not_read() {
+    let options = LocalOptions::default();
+    let mut builder = Builder::new_current_thread();
+    let runtime = builder.max_blocking_threads(1).build_local(options).unwrap();
+    let is_read = Arc::new(AtomicBool::new(false));
+    let reads = Arc::clone(&is_read);
+    runtime.block_on(async {
+        let (release, held) = std::sync::mpsc::channel();
+        let disk = tokio::task::spawn_blocking(move || held.recv().unwrap());
+        let mut read = Box::pin(elsewhere(move || reads.store(true, Ordering::Release)));
+        assert!(poll_fn(|context| Poll::Ready(read.as_mut().poll(context))).await.is_pending());
+        drop(read);
+        release.send(()).unwrap();
+        disk.await.unwrap();
+        // Whatever stood before it in the queue has had its turn then.
+        elsewhere(|| ()).await.unwrap();
+    });
+    assert!(!is_read.load(Ordering::Acquire));
+}

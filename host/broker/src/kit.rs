@@ -1,0 +1,129 @@
+//! A broker for tests, with log directories and without a network.
+
+use std::sync::Arc;
+
+use dohle_base::{BrokerId, LeaderEpoch, Offset, PartitionId, Rng, Timestamp, TopicId, Uuid};
+use dohle_config::{BrokerConfig, NoProviders, NodeSettings, Properties};
+use dohle_group::GroupSettings;
+use dohle_log::{Log, LogConfig, OpenLog};
+use dohle_metadata::{METADATA_VERSION, MetadataRecord, MetadataState, MetadataVersion, Topic};
+use dohle_os::{Clock, OsDisk};
+use dohle_protocol::records::metadata::{
+    feature_level_record::FeatureLevelRecord, partition_record::PartitionRecord,
+    topic_record::TopicRecord,
+};
+use dohle_replication::{CommitRule, Leader};
+use tempfile::TempDir;
+
+use crate::{
+    Alarm, Broker, Cleaner, ControllerHandle, ControllerInbox, Coordinator, ListenerKind, LogDir,
+    OpenFiles, Parts, Published, Retention, Upkeep, UpkeepInbox,
+    metrics::Metrics,
+    partition::{Partition, State},
+};
+
+const CONFIG: &str = "process.roles=broker,controller\nnode.id=1\nlog.dirs=/a,/b\n\
+    listeners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093\n\
+    controller.listener.names=CONTROLLER\ncontroller.quorum.bootstrap.servers=127.0.0.1:9093\n";
+const TOPIC: TopicId = TopicId(Uuid(1));
+
+pub(crate) struct Kit {
+    pub(crate) broker: Arc<Broker>,
+    /// In the first directory.
+    pub(crate) partitions: Vec<Arc<Partition>>,
+    /// What is asked of the controller.
+    pub(crate) controller: ControllerInbox,
+    /// For the threads that flush the log directories.
+    pub(crate) upkeep: Vec<UpkeepInbox>,
+    _root: TempDir,
+}
+
+/// A broker with two log directories and so many partitions of the topic `t`, which the metadata knows.
+pub(crate) fn kit(settings: &str, files: OpenFiles, partitions: i32, config: &LogConfig) -> Kit {
+    kit_in(tempfile::tempdir().unwrap(), settings, files, partitions, config)
+}
+
+/// The same, in this directory.
+pub(crate) fn kit_in(
+    root: TempDir,
+    settings: &str,
+    files: OpenFiles,
+    partitions: i32,
+    config: &LogConfig,
+) -> Kit {
+    let (files, alarm, mut inboxes) = (Arc::new(files), Alarm::default(), Vec::new());
+    let log_dirs = ["a", "b"].into_iter().zip(7..).map(|(name, id)| {
+        let path = root.path().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        let (upkeep, inbox) = Upkeep::new();
+        inboxes.push(inbox);
+        let (alarm, files) = (alarm.clone(), Arc::clone(&files));
+        Arc::new(LogDir::open(Uuid(id), path, OsDisk, upkeep, alarm, files).unwrap())
+    });
+    let log_dirs: Vec<_> = log_dirs.collect();
+    let properties = Properties::parse(&format!("{CONFIG}{settings}")).unwrap();
+    let (settings, _) = NodeSettings::from_file(&properties, &NoProviders).unwrap();
+    let (clock, (controller, inbox)) = (Clock::start(), ControllerHandle::new());
+    let broker = Broker::new(Parts {
+        node_id: BrokerId(1),
+        cluster_id: "c".into(),
+        config: BrokerConfig::new(&settings).unwrap(),
+        settings,
+        listeners: vec![ListenerKind::Broker],
+        log_dirs,
+        controller,
+        coordinator: Coordinator::start(GroupSettings::default(), clock, alarm.fatal()).unwrap().0,
+        retention: Retention::default(),
+        alarm,
+        cleaner: Cleaner::default(),
+        clock,
+        metrics: Arc::new(Metrics::default()),
+        rng: Rng::from_seed(1),
+    });
+    broker.show(Published { image: image(partitions), ..Published::default() });
+    let partitions: Vec<_> = (0..partitions).map(|index| open(&broker, index, config)).collect();
+    broker.partitions.insert(partitions.iter().map(Arc::clone));
+    Kit { broker, partitions, controller: inbox, upkeep: inboxes, _root: root }
+}
+
+impl Kit {
+    /// Flushes all log directories and writes their checkpoints.
+    pub(crate) fn flush(&self) {
+        let partitions = self.broker.partitions.all();
+        self.broker.log_dirs.iter().for_each(|dir| dir.flush(&partitions));
+    }
+}
+
+fn image(partitions: i32) -> dohle_metadata::MetadataImage {
+    let mut state = MetadataState::default();
+    let level = FeatureLevelRecord {
+        name: METADATA_VERSION.into(),
+        feature_level: MetadataVersion::LATEST.0,
+    };
+    state.apply(&MetadataRecord::FeatureLevel(level)).unwrap();
+    let topic = TopicRecord { name: "t".into(), topic_id: TOPIC };
+    state.apply(&MetadataRecord::Topic(topic)).unwrap();
+    for index in 0..partitions {
+        let partition = PartitionRecord {
+            partition_id: PartitionId(index),
+            topic_id: TOPIC,
+            replicas: vec![BrokerId(1)],
+            isr: vec![BrokerId(1)],
+            leader: BrokerId(1),
+            directories: vec![Uuid(7)],
+            ..PartitionRecord::default()
+        };
+        state.apply(&MetadataRecord::Partition(partition)).unwrap();
+    }
+    state.image().clone()
+}
+
+fn open(broker: &Broker, index: i32, config: &LogConfig) -> Arc<Partition> {
+    let dir = &broker.log_dirs[0];
+    let (path, how) = (dir.path.join(format!("t-{index}")), OpenLog::default());
+    let log = Log::open(OsDisk, path, config.clone(), how, Timestamp(0)).unwrap();
+    let leader = Leader::new(log, LeaderEpoch(0), CommitRule::Synced, Offset::ZERO).unwrap();
+    let topic = Topic { name: "t".into(), id: TOPIC, partitions: Default::default() };
+    let state = State::Led(Box::new(leader));
+    Partition::new(&topic, PartitionId(index), Arc::clone(dir), state, broker.cleaner.clone())
+}

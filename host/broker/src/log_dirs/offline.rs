@@ -1,0 +1,81 @@
+//! Notes in partitions' directories that their logs were not opened, and what waits for them.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{MutexGuard, PoisonError},
+};
+
+use dohle_log::{IoError, offline};
+use tracing::warn;
+
+use super::LogDir;
+
+/// Notes that are yet to be written.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    /// Directories, and why their logs were not opened.
+    missing: Vec<(PathBuf, String)>,
+    are_logs_open: bool,
+}
+
+impl LogDir {
+    /// The log in the directory of a partition is not opened: no later start is to cut it off at damage. A note
+    /// that cannot be written is tried again with each flush.
+    pub(crate) fn note_offline(&self, partition: &Path, why: &str) {
+        match offline::note(&self.disk, partition, why) {
+            // There is nothing to be cut.
+            Err(error) if error.is_not_found() => {}
+            Ok(()) => {}
+            Err(error) => {
+                warn!(dir = %partition.display(), "that it is offline is noted once that can be: {error}");
+                self.judge(&error);
+                self.notes().missing.push((partition.to_owned(), why.to_owned()));
+                self.upkeep().changed();
+            }
+        }
+    }
+
+    /// All logs are open, or are noted to be offline where damage in them must not be cut off, and hold durably what they had: from now on only this
+    /// process writes to them. Until the last note is there the next start is to open them as this one did.
+    pub(super) fn take_over(&self) {
+        self.notes().are_logs_open = true;
+        self.write_notes();
+    }
+
+    /// Writes the notes that could not be written, and takes the logs over with the last one.
+    pub(super) fn write_notes(&self) {
+        if self.has_failed() {
+            // Nothing in it is durable for sure: the next start is to look at all of it as this one did.
+            return;
+        }
+        let mut notes = self.notes();
+        let missing = std::mem::take(&mut notes.missing);
+        notes.missing.extend(missing.into_iter().filter(|(partition, why)| {
+            offline::note(&self.disk, partition, why).is_err_and(|error| !error.is_not_found())
+        }));
+        if !notes.missing.is_empty() {
+            self.upkeep().changed();
+        } else if notes.are_logs_open {
+            self.judged(self.way.take_over());
+        }
+    }
+
+    /// The directory of a partition is gone, or is another one's.
+    pub(crate) fn drop_note(&self, partition: &Path) {
+        self.notes().missing.retain(|(path, _)| path != partition);
+    }
+
+    fn judged(&self, taken: Result<(), IoError>) {
+        if let Err(error) = taken {
+            warn!("the next start takes the logs for another process's: {error}");
+            self.judge(&error);
+        }
+    }
+
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,156 @@
+//! Where a partition is served from, for each state that a move can leave behind.
+
+use std::{
+    io::{self, IoSlice},
+    path::Path,
+};
+
+use dohle_base::TopicId;
+use dohle_log::{
+    IoError, LogConfig,
+    disk::Operation,
+    partition_metadata,
+    wal::{Frame, OpenWal, Wal},
+};
+use dohle_os::OsDisk;
+use dohle_records::{BatchBuilder, BatchSpec, NewRecord};
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    kit::{Kit, kit, kit_in},
+    open_files::OpenFiles,
+};
+
+const A: Uuid = Uuid(7);
+const B: Uuid = Uuid(8);
+const TOPIC: TopicId = TopicId(Uuid(3));
+const CURRENT: &str = "u-0";
+const FUTURE: &str = "u-0.00000000000000000000000000000001-future";
+const DELETED: &str = "u-0.00000000000000000000000000000001-delete";
+
+type Names = &'static [&'static str];
+type Placed = (&'static str, Option<Uuid>);
+
+/// A broker with the directories A and B, which have these names in them; and one of them has failed.
+fn broker_with(names: [Names; 2], failed: Option<Uuid>) -> Kit {
+    broker_in(tempfile::tempdir().unwrap(), names, failed)
+}
+
+fn broker_in(root: TempDir, names: [Names; 2], failed: Option<Uuid>) -> Kit {
+    let kit = kit_in(root, "", OpenFiles::within(1_000, 100, 2), 0, &LogConfig::default());
+    for (dir, names) in kit.broker.log_dirs.iter().zip(names) {
+        names.iter().for_each(|name| std::fs::create_dir(dir.path.join(name)).unwrap());
+        if failed == Some(dir.id) {
+            let source = io::Error::from_raw_os_error(5);
+            dir.judge(&IoError::new(Operation::Write, &dir.path, &source));
+        }
+    }
+    kit
+}
+
+/// Where the partition is placed that is assigned so.
+fn place(kit: &Kit, assigned: Uuid, is_new: bool) -> Placed {
+    let topic = Topic { name: "u".into(), id: TOPIC, partitions: Default::default() };
+    let known = known_in(assigned);
+    let mut placement = Placement::of(&kit.broker);
+    match placement.place(&kit.broker, &topic, PartitionId(0), &known, is_new) {
+        Place::In(dir) => ("in", Some(dir.id)),
+        Place::Chosen(dir) => ("chosen", Some(dir.id)),
+        Place::Withheld(dir) => ("withheld", Some(dir.id)),
+        Place::Several(_) => ("several", None),
+        Place::Offline => ("offline", None),
+    }
+}
+
+#[test]
+fn what_a_move_left_behind_is_served_only_if_nothing_can_be_missing() {
+    // (in A, in B, assigned, failed) => place
+    let table: [(Names, Names, Uuid, Option<Uuid>, Placed); 14] = [
+        // From A to B, with both there, step by step.
+        (&[CURRENT], &[FUTURE], A, None, ("in", Some(A))),
+        (&[CURRENT], &[FUTURE], B, None, ("chosen", Some(A))),
+        (&[CURRENT], &[CURRENT], B, None, ("several", None)),
+        (&[DELETED], &[CURRENT], B, None, ("in", Some(B))),
+        // B is missing: A may have a part of it only, unless it is named.
+        (&[CURRENT], &[FUTURE], A, Some(B), ("in", Some(A))),
+        (&[CURRENT], &[FUTURE], B, Some(B), ("withheld", Some(A))),
+        (&[CURRENT], &[CURRENT], B, Some(B), ("withheld", Some(A))),
+        (&[DELETED], &[CURRENT], B, Some(B), ("offline", None)),
+        // A is missing: B has all of it once it is renamed, and nothing is made anew beside the copy.
+        (&[CURRENT], &[FUTURE], A, Some(A), ("offline", None)),
+        (&[CURRENT], &[FUTURE], B, Some(A), ("offline", None)),
+        (&[CURRENT], &[CURRENT], B, Some(A), ("in", Some(B))),
+        (&[DELETED], &[CURRENT], B, Some(A), ("in", Some(B))),
+        // One that was not made before the crash is made, where it was to be.
+        (&[], &[], B, Some(A), ("in", Some(B))),
+        // Nobody knows where it was to be: it may lie in A.
+        (&[], &[], Uuid::UNASSIGNED_DIR, Some(A), ("offline", None)),
+    ];
+    for (row, (a, b, assigned, failed, wanted)) in table.into_iter().enumerate() {
+        let kit = broker_with([a, b], failed);
+        assert_eq!(place(&kit, assigned, false), wanted, "row {row}");
+    }
+}
+
+/// A write-ahead log that has the partition's first record.
+fn leave_frame(dir: &Path) {
+    std::fs::create_dir(dir).unwrap();
+    let how = OpenWal { capacity: 65_536, left_clean: false, boot: 1, salt: [9; 12] };
+    let (mut wal, _) = Wal::open(&OsDisk, dir, how).unwrap();
+    let mut batch = BatchBuilder::new(BatchSpec::default());
+    batch.append(&NewRecord { value: Some(b"v"), ..NewRecord::default() }).unwrap();
+    let mut frame = Frame::default();
+    assert!(frame.push((TOPIC, PartitionId(0)), &[IoSlice::new(&batch.finish())]));
+    assert!(wal.append(&mut frame).unwrap());
+    wal.sync().unwrap();
+}
+
+/// B has frames of the partition, of a former stay there, or of this one.
+#[test]
+fn a_copy_counts_beside_frames_unless_it_is_a_former_topics() {
+    let (this, former) = (Some(TOPIC), Some(TopicId(Uuid(4))));
+    let made = ("in", Some(B));
+    // (in B, whose it says that it is) => place
+    let table: [(Names, Option<TopicId>, Placed); 7] = [
+        (&[], None, made),
+        (&[FUTURE], this, ("offline", None)),
+        (&[FUTURE], None, ("offline", None)),
+        (&[FUTURE], former, made),
+        // A copy that was not wanted any more, and the metadata was not told.
+        (&[DELETED], this, ("offline", None)),
+        (&[DELETED], None, made),
+        (&[DELETED], former, made),
+    ];
+    for (row, (names, owner, wanted)) in table.into_iter().enumerate() {
+        for has_frames in [false, true] {
+            let root = tempfile::tempdir().unwrap();
+            if has_frames {
+                leave_frame(&root.path().join("b"));
+            }
+            let kit = broker_in(root, [&[], names], Some(A));
+            let b = &kit.broker.log_dirs[1];
+            assert_eq!(b.redo(TOPIC, PartitionId(0), |_| ()).is_some(), has_frames);
+            if let Some(owner) = owner {
+                partition_metadata::write(b.disk(), &b.path.join(names[0]), owner).unwrap();
+            }
+            assert_eq!(place(&kit, B, false), wanted, "row {row}, frames: {has_frames}");
+        }
+    }
+}
+
+#[test]
+fn a_new_partition_is_made_while_a_directory_is_missing() {
+    let kit = broker_with([&[], &[]], Some(A));
+    assert_eq!(place(&kit, Uuid::UNASSIGNED_DIR, true), ("chosen", Some(B)));
+    assert_eq!(place(&kit, B, true), ("in", Some(B)));
+}
+
+/// A partition of this broker's that lies in a directory, by the metadata.
+fn known_in(assigned: Uuid) -> Partition {
+    let kit = kit("", OpenFiles::within(1_000, 100, 2), 1, &LogConfig::default());
+    let published = kit.broker.metadata();
+    let topic = published.image.topics.named("t").unwrap();
+    let known = (*topic.partitions[&PartitionId(0)]).clone();
+    Partition { directories: vec![assigned], ..known }
+}

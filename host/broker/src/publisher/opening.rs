@@ -1,0 +1,266 @@
+//! Opening the logs of partitions, several at a time, and why one is not opened.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+};
+
+use dohle_base::{BrokerId, Offset, PartitionId, Timestamp, Uuid};
+use dohle_log::{AppendError, IoError, Log, LogConfig, LogError, OnDamage, PartitionDir, offline};
+use dohle_metadata::Topic;
+use dohle_os::OsDisk;
+use dohle_replication::{CommitRule, Leader};
+use tracing::{error, warn};
+
+use crate::{
+    cleaner::Cleaner,
+    log_dirs::LogDir,
+    partition::{Partition, State},
+};
+
+/// Opens partitions on so many threads for each log directory: one that is slow holds up none of the others.
+pub(super) fn open_by_directory(
+    tasks: Vec<Opening>,
+    threads: usize,
+    node_id: BrokerId,
+    now: Timestamp,
+) -> Vec<Arc<Partition>> {
+    for_each_group(tasks, |task| task.dir.id, threads, |task| task.run(node_id, now))
+}
+
+/// Opens partitions on so many threads.
+pub(super) fn open_all(
+    tasks: Vec<Opening>,
+    threads: usize,
+    node_id: BrokerId,
+    now: Timestamp,
+) -> Vec<Arc<Partition>> {
+    for_each(tasks, threads, &|task: Opening| task.run(node_id, now))
+}
+
+/// What `act` makes of each, on so many threads for each group, in any order.
+fn for_each_group<T: Send, R: Send>(
+    items: Vec<T>,
+    group_of: impl Fn(&T) -> Uuid,
+    threads: usize,
+    act: impl Fn(T) -> R + Sync,
+) -> Vec<R> {
+    let mut groups: BTreeMap<Uuid, Vec<T>> = BTreeMap::new();
+    for item in items {
+        groups.entry(group_of(&item)).or_default().push(item);
+    }
+    let act = &act;
+    thread::scope(|scope| {
+        let group = |items| scope.spawn(move || for_each(items, threads, act));
+        let groups: Vec<_> = groups.into_values().map(group).collect();
+        groups.into_iter().flat_map(joined).collect()
+    })
+}
+
+/// What `act` makes of each, on so many threads, in any order.
+fn for_each<T: Send, R: Send>(
+    items: Vec<T>,
+    threads: usize,
+    act: &(impl Fn(T) -> R + Sync),
+) -> Vec<R> {
+    let threads = threads.min(items.len());
+    if threads <= 1 {
+        return items.into_iter().map(act).collect();
+    }
+    let items = Mutex::new(items.into_iter());
+    let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let work = || std::iter::from_fn(next).map(act).collect::<Vec<_>>();
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().flat_map(joined).collect()
+    })
+}
+
+fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().expect("opening a log does not panic")
+}
+
+/// A partition to be opened.
+pub(super) struct Opening {
+    pub(super) topic: Arc<Topic>,
+    pub(super) index: PartitionId,
+    pub(super) partition: Arc<dohle_metadata::Partition>,
+    pub(super) dir: Arc<LogDir>,
+    pub(super) config: Arc<LogConfig>,
+    pub(super) rule: CommitRule,
+    pub(super) cleaner: Cleaner,
+    /// Why it is not to be opened, if so.
+    pub(super) withheld: Option<Withheld>,
+}
+
+/// Why a log is not opened though it is there: another directory may have more of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Withheld {
+    /// One of the log directories is missing.
+    DirIsMissing,
+    /// It lies in several, and one of them could not be read.
+    RivalIsUnread,
+}
+
+impl Opening {
+    fn run(self, node_id: BrokerId, now: Timestamp) -> Arc<Partition> {
+        let opened = self.open(now).and_then(|(log, synced)| {
+            if self.partition.leader != node_id {
+                return Ok((State::NotLed, false));
+            }
+            let lacks_sync = synced < log.log_end_offset();
+            let leader = Leader::new(log, self.partition.leader_epoch, self.rule, synced)?;
+            Ok((State::Led(Box::new(leader)), lacks_sync))
+        });
+        let (state, lacks_sync) = opened.unwrap_or_else(|error| {
+            error!(topic = %self.topic.name, index = %self.index, "partition offline: {error}");
+            error.judge(&self.dir);
+            self.note_offline(&error);
+            self.keep_frames();
+            (State::Offline, false)
+        });
+        let Self { topic, index, dir, rule, cleaner, .. } = self;
+        let is_redone = dir.redo(topic.id, index, |_| ()).is_some();
+        let partition = Partition::new(&topic, index, dir, state, cleaner);
+        // There may be more with open files than there are handles.
+        let _ = partition.with_leader(|leader| {
+            if lacks_sync {
+                partition.leave_unframed(leader.log().log_end_offset());
+            }
+        });
+        if lacks_sync || is_redone {
+            partition.unflushed();
+        }
+        // What counts when it is written is shown already: nobody has to wait for its sync.
+        if lacks_sync && rule == CommitRule::Synced {
+            partition.log_dir().sync_when_open(&partition);
+        }
+        partition
+    }
+
+    /// Opens the log, and says up to where it is known to be durable.
+    pub(super) fn open(&self, now: Timestamp) -> Result<(Log<OsDisk>, Offset), OpenError> {
+        let Self { topic, index, dir, config, rule, .. } = self;
+        let path = self.path();
+        match self.withheld {
+            Some(Withheld::DirIsMissing) => return Err(OpenError::Withheld { path }),
+            Some(Withheld::RivalIsUnread) => return Err(OpenError::Rival { path }),
+            None => {}
+        }
+        if !dir.is_on_volume(&path)? {
+            return Err(OpenError::OtherVolume { path, dir: dir.path.clone() });
+        }
+        let mut how = dir.how_to_open(&topic.name, topic.id, *index, *rule);
+        let was_offline = offline::is_noted(dir.disk(), &path)?;
+        if was_offline {
+            how.on_damage = OnDamage::Refuse;
+        }
+        let mut log = Log::open(*dir.disk(), path.clone(), Arc::clone(config), how, now)?;
+        if let Some(cut) = &log.recovery().cut {
+            warn!(
+                topic = %topic.name, %index, file = %cut.path.display(), position = cut.position,
+                size = cut.size, "torn end cut off: {}", cut.reason
+            );
+        }
+        if let Some(Some(from)) =
+            dir.redo(topic.id, *index, |runs| log.cut_at_loss(runs, now)).transpose()?
+        {
+            warn!(
+                topic = %topic.name, %index, %from,
+                "a segment's end was lost and a later one was not: taken from the write-ahead log from there on"
+            );
+        }
+        let mut synced = log.recovery_point();
+        let redone = dir.redo(topic.id, *index, |runs| -> Result<(), OpenError> {
+            for run in runs {
+                synced = synced.max(log.redo(&run?, now)?);
+            }
+            Ok(())
+        });
+        // What is behind that was written and perhaps not synced, and nobody was told of it.
+        redone.unwrap_or(Ok(()))?;
+        if was_offline && let Err(error) = offline::forget(dir.disk(), &path) {
+            // It is open all the same; the next start refuses damage that it might cut off.
+            warn!(topic = %topic.name, %index, "noted to be offline, and is not: {error}");
+            dir.judge(&error);
+        }
+        Ok((log, synced))
+    }
+
+    /// No later start may take damage for a torn end: not what was refused, nor what is in a log that another
+    /// process wrote and that was not opened for whatever reason.
+    fn note_offline(&self, error: &OpenError) {
+        let (path, why) = (self.path(), error.to_string());
+        match error {
+            // That volume's troubles are not the directory's.
+            OpenError::OtherVolume { .. } if !self.dir.was_ours() => {
+                if let Err(error) = offline::note(self.dir.disk(), &path, &why) {
+                    warn!(dir = %path.display(), "it is not noted that it is offline: {error}");
+                }
+            }
+            OpenError::Log(LogError::Corrupt(_)) => self.dir.note_offline(&path, &why),
+            _ if !self.dir.was_ours() => self.dir.note_offline(&path, &why),
+            _ => {}
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        let dir = PartitionDir::current(&self.topic.name, self.index);
+        self.dir.path.join(dir.name(Uuid::ZERO))
+    }
+
+    /// What the write-ahead log has for this partition must stay. That it has something does not say that nobody
+    /// else wrote since: frames from before a clean stop are found, too.
+    fn keep_frames(&self) {
+        if self.dir.redo(self.topic.id, self.index, |_| ()).is_some() {
+            warn!(topic = %self.topic.name, index = %self.index, "kept in the write-ahead log");
+            let name = format_args!("{}-{}", self.topic.name, self.index);
+            self.dir.write_ahead().keep_frames((self.topic.id, self.index), &name);
+        }
+    }
+}
+
+/// Why a partition's log is not opened.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OpenError {
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error("not taken in from the write-ahead log: {0}")]
+    Redo(#[from] AppendError),
+    #[error(transparent)]
+    Io(#[from] IoError),
+    /// Its records would be taken for durable when the volume of its log directory is synced.
+    #[error(
+        "{} lies on another volume than its log directory {}: add a directory of that volume to log.dirs, and move the partition there",
+        path.display(), dir.display()
+    )]
+    OtherVolume { path: PathBuf, dir: PathBuf },
+    #[error(
+        "{} is not where the metadata says that it lies, and a log directory is missing that may have more of it: it is served when all of log.dirs are there",
+        path.display()
+    )]
+    Withheld { path: PathBuf },
+    #[error(
+        "{} is one of several directories that have it, and one of them cannot be read: it is served when all can",
+        path.display()
+    )]
+    Rival { path: PathBuf },
+}
+
+impl OpenError {
+    pub(super) fn judge(&self, dir: &LogDir) {
+        match self {
+            Self::Log(error) | Self::Redo(AppendError::Log(error)) => dir.judge_log(error),
+            Self::Io(error) => dir.judge(error),
+            Self::Redo(_)
+            | Self::OtherVolume { .. }
+            | Self::Withheld { .. }
+            | Self::Rival { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Who has not written for long is forgotten, and partitions where nobody is so old are not locked for it.
+
+use std::{sync::mpsc, thread, time::Duration};
+
+use dohle_base::{ProducerEpoch, ProducerId, Timestamp};
+use dohle_log::{LogConfig, Origin};
+use dohle_records::{BatchBuilder, BatchSpec, NewRecord, Producer};
+
+use super::check;
+use crate::{
+    kit::{Kit, kit},
+    open_files::OpenFiles,
+    partition::Partition,
+};
+
+const EXPIRATION: i64 = 60_000;
+
+/// Two partitions, whose logs forget producers after a minute, as the node says.
+fn two() -> Kit {
+    let config = LogConfig { producer_expiration_ms: EXPIRATION, ..LogConfig::default() };
+    let settings = format!("producer.id.expiration.ms={EXPIRATION}\n");
+    kit(&settings, OpenFiles::within(1_000, 100, 2), 2, &config)
+}
+
+/// Appends a record of a producer that is so old.
+fn write(kit: &Kit, partition: usize, id: i64, age: i64) {
+    let producer = Producer { id: ProducerId(id), epoch: ProducerEpoch(0), base_sequence: 0 };
+    let now = kit.broker.clock.wall();
+    let mut batch = BatchBuilder::new(BatchSpec { producer, ..BatchSpec::default() });
+    let timestamp = Timestamp(now.0 - age);
+    let record = NewRecord { timestamp, value: Some(b"x"), ..NewRecord::default() };
+    batch.append(&record).unwrap();
+    let partition = &kit.partitions[partition];
+    partition.append(&batch.finish(), Origin::Client, now).unwrap().unwrap();
+}
+
+fn known(partition: &Partition) -> Vec<i64> {
+    let ids = partition
+        .with_leader(|leader| leader.log().producers().map(|producer| producer.id.0).collect());
+    ids.unwrap()
+}
+
+#[test]
+fn who_is_too_old_is_forgotten_and_nobody_else() {
+    let kit = two();
+    write(&kit, 0, 1, EXPIRATION);
+    write(&kit, 0, 2, EXPIRATION / 2);
+    write(&kit, 1, 1, 0);
+    write(&kit, 1, 3, 2 * EXPIRATION);
+    check::expire_producers(&kit.broker, || true);
+    assert_eq!(known(&kit.partitions[0]), [1, 2], "the node stops");
+    check::expire_producers(&kit.broker, || false);
+    assert_eq!(known(&kit.partitions[0]), [2]);
+    assert_eq!(known(&kit.partitions[1]), [1]);
+}
+
+#[test]
+fn where_nobody_is_so_old_the_state_is_not_locked() {
+    let kit = two();
+    write(&kit, 0, 1, EXPIRATION / 2);
+    let (done, is_done) = mpsc::channel();
+    let held = kit.partitions.iter().map(|partition| partition.state()).collect::<Vec<_>>();
+    let broker = std::sync::Arc::clone(&kit.broker);
+    let check = thread::spawn(move || {
+        check::expire_producers(&broker, || false);
+        done.send(()).unwrap();
+    });
+    let is_done = is_done.recv_timeout(Duration::from_secs(20));
+    drop(held);
+    check.join().unwrap();
+    assert_eq!(is_done, Ok(()));
+}
