@@ -8,6 +8,7 @@ chooses the same code everywhere.
 import re
 import shutil
 import subprocess
+import time
 from collections import Counter
 
 from harness import install
@@ -18,6 +19,7 @@ from .systems import Failure
 # The ways into libc's allocator; the program has no other.
 ALLOCATORS = {"malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc"}
 FUNCTION = re.compile(r"c?fn=\((\d+)\)(?: (.*))?")
+WRITTEN_SECONDS = 10
 PLAIN_CPU = "GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX_Fast_Unaligned_Load,-AVX2,-AVX,-SSE4_2,-SSSE3,-ERMS,-FSRM"
 
 
@@ -50,7 +52,14 @@ class CallgrindDohle(CountedDohle):
             raise Failure("callgrind gave no counts within a minute") from late
         if done.returncode != 0 or not self.dump.exists():
             raise Failure(f"callgrind gave no counts: {(done.stdout + done.stderr).strip()[-300:]}")
-        return parse(self.dump.read_text())
+        return parse(self.whole_dump())
+
+    def whole_dump(self):
+        """The last mark's, once its last line is there: the node may go on writing it after vgdb has its answer."""
+        deadline = time.monotonic() + WRITTEN_SECONDS
+        while "\ntotals: " not in (text := self.dump.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return text
 
     @property
     def dump(self):
@@ -59,7 +68,10 @@ class CallgrindDohle(CountedDohle):
 
 
 def parse(dump):
-    """Callgrind's format: a function is `(number) name` where it comes first and `(number)` from then on."""
+    """Callgrind's format: a function is `(number) name` where it comes first and `(number)` from then on.
+
+    A node that slept from one mark to the next has done nothing, which is a count too.
+    """
     names, called, callee, instructions = {}, Counter(), None, None
     for line in dump.splitlines():
         if found := FUNCTION.match(line):
@@ -72,7 +84,7 @@ def parse(dump):
             called[callee] += int(line[len("calls=") :].split()[0])
         elif line.startswith("totals:"):
             instructions = int(line.split()[1])
-    if not instructions:
-        raise Failure("callgrind counted nothing")
+    if instructions is None:
+        raise Failure(f"callgrind's counts are not whole; they end with: {dump[-300:]}")
     allocations = sum(count for number, count in called.items() if names[number] in ALLOCATORS)
     return {"instructions": instructions, "allocations": allocations}

@@ -44,12 +44,14 @@ class Case:
     rows: list
     # "life": the steps of a node's life; "load": a command of the generator; "syscalls": the same under strace;
     # "memory": what the broker has after the loads; "recovery": a fill, kill -9 and the start after it; "partitions":
-    # a node with very many of them; "connections" and "backlog": requests beside something else; "driver": a tool of
-    # somebody else.
+    # a node with very many of them; "connections" and "backlog": requests beside something else; "soak": half an hour of
+    # one load; "driver": a tool of somebody else.
     kind: str = "load"
     command: str = ""
     options: dict = field(default_factory=dict)
     long: bool = False
+    # It runs only where it is asked for by name.
+    named: bool = False
     # In the short form only the first round has it.
     once: bool = False
     # Systems for which it says nothing.
@@ -208,6 +210,23 @@ def backlog(rate):
     return Case("backlog", rows, kind="backlog", options={"rate": rate}, once=True)
 
 
+def soak(rate):
+    title = f"{rate:,}/s for half an hour"
+    rows = [
+        Row(f"{title}, CPU of produce and fetch", "µs/message", micros_per_message),
+        Row(f"{title}, end to end p50", "µs", lambda r: r["p50"]),
+        Row(f"{title}, end to end p99", "µs", lambda r: r["p99"]),
+        Row(f"{title}, end to end p99 of the worst minute", "µs", lambda r: r["p99_worst"]),
+        Row(f"{title}, end to end p99.9", "µs", lambda r: r["p999"]),
+        Row(f"{title}, longest end to end", "ms", lambda r: r["max"] / 1_000),
+        Row(f"{title}, CPU, last 5 min to first 5", "×", lambda r: r["cpu_growth"], compared=False),
+        Row(f"{title}, p99, last 5 min to first 5", "×", lambda r: r["p99_growth"], compared=False),
+        Row(f"{title}, anonymous memory", "MiB", lambda r: r["anonymous_kib"] / 1024),
+        Row(f"{title}, anonymous memory, last 5 min to first 5", "×", lambda r: r["anonymous_growth"], compared=False),
+    ]
+    return Case("half-hour", rows, kind="soak", options={"rate": rate}, named=True)
+
+
 def ack_micros(name):
     return quantile("ack_micros", name)
 
@@ -307,6 +326,7 @@ ALL = [
     ),
     connections(),
     backlog(1_000),
+    soak(20_000),
     driver("kafka-perf-produce", "kafka-produce", "kafka-producer-perf-test", 400_000),
     paced(2_000),
     driver("kafka-perf-consume", "kafka-consume", "kafka-consumer-perf-test", 600_000),
@@ -324,7 +344,8 @@ ALL = [
 def choose(keys, long):
     """The cases of the short or the long form, or those named."""
     if keys is None:
-        return [whole(case) for case in ALL] if long else [short(case) for case in ALL if not case.long]
+        here = [case for case in ALL if not case.named]
+        return [whole(case) for case in here] if long else [short(case) for case in here if not case.long]
     wanted = keys.split(",")
     if unknown := set(wanted) - {case.key for case in ALL}:
         sys.exit(f"unknown cases: {', '.join(sorted(unknown))}")

@@ -13,7 +13,7 @@ from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from . import beside, drivers, page_cache, syscalls
+from . import beside, drivers, page_cache, soak, syscalls
 from .cases import FLUSHED
 from .systems import KEPT_SHORT, KINDS, SWEEP_SECONDS, Failure
 
@@ -107,7 +107,7 @@ class Round:
         stages += [(case.key, lambda case=case: self.recovery(case)) for case in of("recovery")]
         stages += [(case.key, lambda case=case: self.partitions(case)) for case in of("partitions")]
         stages += [("loads", self.loads)] if of("load", "syscalls") else []
-        return stages + ([("others", self.others)] if of("connections", "backlog", "driver") else [])
+        return stages + ([("others", self.others)] if of("connections", "backlog", "soak", "driver") else [])
 
     def life(self):
         system = self.system
@@ -170,6 +170,7 @@ class Round:
             {
                 "connections": lambda case: beside.connections(self.system, *times),
                 "backlog": lambda case: self.kept_up(case, beside.backlog(self.system, *times, **case.options)),
+                "soak": lambda case: self.kept_up(case, soak.run(self.system, warm_up=times[1], **case.options)),
                 "driver": self.driver,
             }
         )

@@ -3,7 +3,8 @@
 //! ```text
 //! produce   recv → CRC-32C → base offset in place → pwrite to a recycled file → 64-byte answer;
 //!           or to new files, of which the oldest goes
-//! fetch     header + sendfile; at the end of the log it waits for the next append
+//! fetch     up to 64 KiB what was read, in one write; more by header + sendfile; at the end of the log it
+//!           waits for the next append
 //! durable   one fdatasync for all that came in one round of epoll, and then the answers
 //! ```
 //!

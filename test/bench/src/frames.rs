@@ -47,13 +47,13 @@ pub(crate) fn produce(partition: &Partition, acks: i16, batch: Bytes) -> Result<
     };
     let topic = TopicProduceData {
         name: Str::from(&partition.topic),
-        partition_data: vec![data],
+        partition_data: [data].into(),
         ..TopicProduceData::default()
     };
     let body = ProduceRequest {
         acks,
         timeout_ms: 30_000,
-        topic_data: vec![topic],
+        topic_data: [topic].into(),
         ..ProduceRequest::default()
     };
     request(PRODUCE_VERSION, &body)
@@ -80,10 +80,10 @@ impl Ack {
         };
         let topic = TopicProduceResponse {
             name: Str::from(&partition.topic),
-            partition_responses: vec![response],
+            partition_responses: [response].into(),
             ..TopicProduceResponse::default()
         };
-        let body = ProduceResponse { responses: vec![topic], ..ProduceResponse::default() };
+        let body = ProduceResponse { responses: [topic].into(), ..ProduceResponse::default() };
         let mut w = Writer::new();
         encode_response(&mut w, ProduceRequest::KEY, PRODUCE_VERSION, 0, &body)?;
         let frame = w.into_bytes().to_vec();
@@ -149,14 +149,14 @@ impl FetchFrame {
         };
         let topic = FetchTopic {
             topic: Str::from(&partition.topic),
-            partitions: vec![asked],
+            partitions: [asked].into(),
             ..FetchTopic::default()
         };
         let body = FetchRequest {
             max_wait_ms: limits.wait_ms_max,
             min_bytes: 1,
             max_bytes: limits.bytes_max,
-            topics: vec![topic],
+            topics: [topic].into(),
             ..FetchRequest::default()
         };
         let frame = request(FETCH_VERSION, &body)?.to_vec();

@@ -63,6 +63,11 @@ class Judged(unittest.TestCase):
         self.assertFalse(self.judge(3.6, 4.0).failed)
         self.assertFalse(self.judge(3.7, 4.0).fell)
 
+    def test_what_is_allocated_now_and_then_is_no_growth(self):
+        self.assertFalse(self.judge(0.2, 0.04).failed)
+        self.assertFalse(self.judge(0.0, 0.2).fell)
+        self.assertTrue(self.judge(1.04, 0.04).failed)
+
     def test_what_costs_something_where_nothing_was_expected_fails(self):
         self.assertTrue(self.judge(0.5, 0.0).failed)
 
@@ -107,6 +112,9 @@ class Counted(unittest.TestCase):
         with self.assertRaises(Failure):
             callgrind.parse(DUMP.split("totals")[0])
 
+    def test_a_node_that_slept_counts_nothing(self):
+        self.assertEqual(callgrind.parse("events: Ir\n\ntotals: 0\n"), {"instructions": 0, "allocations": 0})
+
     def test_strace_counts_a_call_once_however_it_is_cut(self):
         self.assertEqual(syscalls.parse_trace(TRACE), {"epoll_wait": 2, "read": 1, "futex": 1})
 
@@ -115,8 +123,10 @@ class Counted(unittest.TestCase):
         good |= {("produce-64k", "instructions"): 30.0, ("produce-1k-burst", "system calls"): 2.0}
         self.assertEqual(counts.doubts(counts.Found(good)), [])
         for key, wrong in (
-            (ALLOCATIONS, 0.0),
+            (INSTRUCTIONS, 0.0),
             (("produce-64k", "instructions"), 11.0),
             (("produce-1k-burst", "system calls"), 9.0),
         ):
             self.assertEqual(len(counts.doubts(counts.Found(good | {key: wrong}))), 1, key)
+        blind = {(load, "allocations"): -0.01 for load in counts.LOADS}
+        self.assertEqual(len(counts.doubts(counts.Found(good | blind))), 1)

@@ -8,8 +8,9 @@ use dohle_protocol::{
     ApiKey, Message, Writer, api::request_header::RequestHeader, encode_response,
 };
 use rustix::{
+    buffer::spare_capacity,
     fs::sendfile,
-    io::Errno,
+    io::{Errno, pread},
     net::{RecvFlags, SendFlags, recv, send},
 };
 
@@ -24,6 +25,13 @@ const WINDOW_FIRST: usize = 512;
 
 /// As Kafka's `socket.request.max.bytes`.
 const REQUEST_SIZE_MAX: usize = 100 << 20;
+
+/// Up to so many bytes of a file are copied, so that an answer is one write; more is sent by the system.
+/// Measured with four connections, sendfile and copy: 64 KiB 38 and 29 µs a fetch, 128 KiB 44 and 54.
+const COPIED_MAX: usize = 64 << 10;
+
+/// As long as what follows the records of an answer, or longer.
+const BEHIND_RECORDS: usize = 16;
 
 /// A range of a file that goes out as it is.
 #[derive(Clone, Debug)]
@@ -119,15 +127,23 @@ impl Connection {
 
     /// Answers with encoded bytes and with those of a file, if there are any, where the writer has
     /// left a gap.
-    pub(super) fn put(&mut self, answer: Writer, file: Option<&Slice>) {
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub(super) fn put(&mut self, answer: Writer, file: Option<&Slice>) -> io::Result<()> {
         let (bytes, splices) = answer.into_parts();
         let mut from = 0;
         for (splice, slice) in splices.iter().zip(file) {
             self.output.tail.extend_from_slice(&bytes[from..splice.at]);
-            self.output.push_file(slice.clone());
+            if slice.size <= COPIED_MAX {
+                self.output.copy_file(slice)?;
+            } else {
+                self.output.push_file(slice.clone());
+            }
             from = splice.at;
         }
         self.output.tail.extend_from_slice(&bytes[from..]);
+        Ok(())
     }
 
     /// Sends what the socket takes; gives what to wait for from now on, if that has changed.
@@ -162,6 +178,21 @@ impl Output {
             self.queue.push_back(Piece::Bytes { bytes, sent });
         }
         self.queue.push_back(Piece::File(slice));
+    }
+
+    /// Puts the bytes themselves behind what there is.
+    fn copy_file(&mut self, slice: &Slice) -> io::Result<()> {
+        let (start, end) = (self.tail.len(), self.tail.len() + slice.size);
+        // Exactly: what there is room for is read.
+        self.tail.reserve_exact(slice.size + BEHIND_RECORDS);
+        while self.tail.len() < end {
+            let position = slice.position + (self.tail.len() - start) as u64;
+            if pread(&*slice.file, spare_capacity(&mut self.tail), position)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        self.tail.truncate(end);
+        Ok(())
     }
 
     /// Whether all is sent; if not, the socket is full.

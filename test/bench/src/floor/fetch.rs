@@ -89,13 +89,13 @@ impl Fetch {
         };
         let topic = FetchableTopicResponse {
             topic: self.topic.clone(),
-            partitions: vec![data],
+            partitions: [data].into(),
             ..FetchableTopicResponse::default()
         };
-        let response = FetchResponse { responses: vec![topic], ..FetchResponse::default() };
+        let response = FetchResponse { responses: [topic].into(), ..FetchResponse::default() };
         let mut w = Writer::new();
         encode_response(&mut w, FetchRequest::KEY, self.version, self.correlation_id, &response)?;
-        connection.put(w, slice);
+        connection.put(w, slice)?;
         Ok(())
     }
 }
