@@ -11,12 +11,14 @@ from pathlib import Path
 from harness import install
 from harness.report import expect
 
-from . import claims, dump, golden
-from .complaints import CLEAN, COMPLAINTS, complaints, warnings
+from . import claims, dump, formats, golden
 from .compaction import compaction
+from .complaints import CLEAN, COMPLAINTS, complaints, warnings
 from .damaged import damaged
+from .metadata import shortened
 from .nodes import BUSY, Exchange
-from .observe import comparable, differences, observe, surviving
+from .observe import as_found, comparable, differences, observe, surviving
+from .shell import metadata_shell
 from .workload import Writer, plan
 
 # So long the cleaner gets before a stop.
@@ -58,16 +60,22 @@ def run(report, options, work, quick):
         check(name, lambda it: said.update(damaged(it, leave_clean, quick)), options.first_seed)
     report.check("every complaint of Kafka's is known by sight", lambda: every_complaint(said))
     check("Kafka and Dohle compact alike", compaction, options.first_seed)
+    name = "the metadata log is shortened by"
+    check(f"{name} Dohle, and Kafka goes on", lambda it: shortened(it, it.dohle, it.kafka), 0)
     check("one node at a time", claims.locks, options.first_seed)
+    check("MetadataShell shows the same of both", metadata_shell, 0)
+    check("credentials of a directory that Kafka formatted", formats.credentials, 0)
     if not quick:
-        check("formatted by the other", claims.formats, options.first_seed)
+        check(f"{name} Kafka, and Dohle goes on", lambda it: shortened(it, it.kafka, it.dohle), 0)
+        for how, way in formats.WAYS.items():
+            check(f"formatted {how}", lambda it: formats.formats(it, way), 0)
         old = f"Kafka {install.TOOLS} to Dohle, stopped, seed {options.first_seed}"
         check(old, lambda it: kafka_to_dohle(it, False, True), options.first_seed)
 
 
 def kafka_to_dohle(it, is_killed, is_old=False):
     """Kafka writes; what Dohle finds is what Kafka finds, and Kafka goes on from what Dohle leaves."""
-    node = it.old_kafka("written", BUSY) if is_old else it.kafka("written", extra=BUSY)
+    node = it.old_kafka("written", extra=BUSY) if is_old else it.kafka("written", extra=BUSY)
     live = write(it, node, transactions=True, is_killed=is_killed)
     if is_old:
         data = node.folder / "data"
@@ -77,14 +85,18 @@ def kafka_to_dohle(it, is_killed, is_old=False):
         )
         # as releases before 3.8 left it
         (data / ".kafka_cleanshutdown").write_text("")
+    since = time.time() * 1000
     ours = it.reopened(it.dohle, "by-dohle", node)
     seen, values = observe(ours)
     promised(live["acknowledged"], values)
     ours.terminate()
+    if is_killed:
+        wrong = dump.indexes(it.work, ours.folder / "data")
+        expect(not wrong, f"{len(wrong)} complaints of recovered indexes: {wrong[:3]}")
     theirs = it.reopened(it.kafka, "by-kafka", node)
     wanted, _ = observe(theirs)
     theirs.terminate()
-    same(seen, wanted)
+    same(*as_found(since, seen, wanted))
     if not is_killed:
         same(seen, surviving(live["seen"]))
     back = it.reopened(it.kafka, "back", ours)
@@ -92,7 +104,7 @@ def kafka_to_dohle(it, is_killed, is_old=False):
     text = back.log.read_text()
     quiet(text)
     back.terminate()
-    same(again, wanted)
+    same(*as_found(since, again, wanted))
 
 
 def dohle_to_kafka(it, is_killed):

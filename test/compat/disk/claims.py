@@ -1,10 +1,9 @@
-"""Who may use a directory: the lock of a running node, and what the format tools say of the other's work."""
+"""Who may use a directory: the lock of a running node."""
 
 import re
-import subprocess
 
 from harness.node import NodeError, free_port
-from harness.report import Failed, expect, expect_equal
+from harness.report import Failed, expect
 
 from .observe import Observer
 
@@ -34,40 +33,3 @@ def locks(it):
         node.terminate()
         # and it is free again
         expect(not (node.folder / "data" / ".lock").exists(), "the lock's file stays after a clean stop")
-
-
-def command(node, *arguments):
-    done = subprocess.run(
-        [*node.storage_command(), *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
-    return done.returncode, done.stdout + done.stderr
-
-
-def formats(it):
-    """What one formats the other starts on; both tools say the same of it."""
-    told = {}
-    for maker, user in ((it.kafka, it.dohle), (it.dohle, it.kafka)):
-        name = f"by-{maker.__name__}"
-        ports = (free_port(), free_port())
-        made = maker(name, ports)
-        made.format()
-        node = user(name, ports)
-        for tool in (made, node):
-            code, out = command(tool, "info", "-c", str(node.file))
-            expect_equal(code, 0, f"exit of info by {tool.kind} of what {made.kind} formatted: {out[-300:]}")
-            expect("metadata" in out.lower(), f"info by {tool.kind}: {out[-300:]}")
-        cluster = re.search(r"cluster\.id=(\S+)", (node.folder / "data" / "meta.properties").read_text())[1]
-        code, out = command(node, "format", "--standalone", "-t", cluster, "-c", str(node.file))
-        expect(code != 0, f"{node.kind} formats again what {made.kind} formatted: {out[-200:]}")
-        again = ["format", "--standalone", "-t", cluster, "-c", str(node.file), "--ignore-formatted"]
-        code, out = command(node, *again)
-        expect_equal(code, 0, f"exit of format --ignore-formatted by {node.kind}: {out[-300:]}")
-        node.start()
-        seen = Observer(node).all()
-        expect_equal(seen["cluster"]["id"], cluster, "cluster id")
-        told[made.kind] = seen["features"]
-        node.terminate()
-    # Dohle finalises no feature that it does not serve yet
-    wanted = {name: told["kafka"].get(name) for name in told["dohle"]}
-    expect_equal(told["dohle"], wanted, "features of a cluster that Dohle formatted, as Kafka tells them")
-    expect({"metadata.version", "kraft.version"} <= set(wanted), f"features: {wanted}")

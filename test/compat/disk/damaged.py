@@ -55,8 +55,6 @@ class Damaged:
         node.start()
         node.terminate()
         data = node.folder / "data"
-        # what is left is to be taken for a directory of Kafka's
-        (data / "dohle.wal").unlink(missing_ok=True)
         for index, state in enumerate(self.interrupted):
             states.lay_interrupted(made_for(data / f"interrupted-{index}", ids["interrupted"]), state)
         for name in self.damage:
@@ -86,6 +84,11 @@ class Damaged:
         """What a node tells of the directory, which files it leaves, and its log."""
         node = self.it.reopened(kind, name, source)
         seen = Observer(node).all()
+        if kind == self.it.dohle:
+            # nor does a later start make something else of what the first one refused
+            node.kill()
+            node.start()
+            expect_equal(sorted(Observer(node).all()["offline"]), sorted(seen["offline"]), f"{name}: offline again")
         node.terminate()
         found = files.listing(node.folder / "data")
         expect(any(n.startswith("nobody-0.*-stray/") for n in found), f"{name}: no stray directory")

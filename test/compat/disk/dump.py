@@ -41,19 +41,38 @@ def dump(work, files, *options):
 
 def everything(work, data):
     """All decoders on all files of a directory that Dohle stopped cleanly; returns what is wrong."""
-    of = lambda pattern: sorted(file for file in data.glob(pattern) if file.stat().st_size)
-    user = [f for f in of("*/*.log") if not f.parent.name.startswith("__")]
-    indexes = [f for f in [*of("*/*.index"), *of("*/*.timeindex")] if not f.parent.name.startswith("__")]
-    metadata = [*of("__cluster_metadata-0/*.log"), *of("__cluster_metadata-0/*.checkpoint")]
-    # with what each prints of sound files: a tool that does nothing is no proof
+    metadata = [
+        *filled(data, "__cluster_metadata-0/*.log"),
+        *filled(data, "__cluster_metadata-0/*.checkpoint"),
+    ]
     runs = (
-        (user, "--deep-iteration", "| offset: "),
-        (indexes, "--index-sanity-check", "passed sanity check"),
-        (indexes, "--verify-index-only", "Dumping"),
-        (of("__consumer_offsets-*/*.log"), "--offsets-decoder", '"group":"group-a"'),
+        (users(filled(data, "*/*.log")), "--deep-iteration", "| offset: "),
+        (filled(data, "__consumer_offsets-*/*.log"), "--offsets-decoder", '"group":"group-a"'),
         (metadata, "--cluster-metadata-decoder", "TOPIC_RECORD"),
-        (of("*/*.snapshot"), "--print-data-log", "producerId: "),
+        (filled(data, "*/*.snapshot"), "--print-data-log", "producerId: "),
     )
+    return complaints(work, runs) + indexes(work, data)
+
+
+def indexes(work, data):
+    """What is wrong with the indexes of such a directory."""
+    files = users([*filled(data, "*/*.index"), *filled(data, "*/*.timeindex")])
+    runs = ((files, "--index-sanity-check", "passed sanity check"), (files, "--verify-index-only", "Dumping"))
+    return complaints(work, runs)
+
+
+def filled(data, pattern):
+    return sorted(file for file in data.glob(pattern) if file.stat().st_size)
+
+
+def users(files):
+    return [file for file in files if not file.parent.name.startswith("__")]
+
+
+def complaints(work, runs):
+    """Runs the tool with an option on files, each with what it prints of sound ones: one that does nothing is no
+    proof.
+    """
     wrong = []
     for files, option, wanted in runs:
         out, lines = dump(work, files, option)

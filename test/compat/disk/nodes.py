@@ -40,8 +40,8 @@ class Exchange:
         self.node = Kafka(self.work / name, COMMON | extra, ports)
         return self.node
 
-    def old_kafka(self, name, extra):
-        self.node = OldKafka(self.work / name, COMMON | extra)
+    def old_kafka(self, name, ports=None, extra=QUIET):
+        self.node = OldKafka(self.work / name, COMMON | extra, ports)
         return self.node
 
     def dohle(self, name, ports=None, extra=None):

@@ -23,7 +23,7 @@ ROOT = HERE.parent.parent
 TARGET = ROOT / "target" / "compat"
 
 KAFKA = "4.4.0"
-# kafka-tools is not published for 4.4.0; one folder must never mix two releases.
+# kafka-tools and kafka-shell are not published for 4.4.0; one folder must never mix two releases.
 TOOLS = "4.3.1"
 LOG4J = "2.25.5"
 LIBRDKAFKA_CRATE = "4.10.0+2.12.1"
@@ -156,7 +156,7 @@ def kafka_tools():
         for script in bin_.iterdir():
             script.chmod(0o755)
 
-    artifacts = [f"org.apache.kafka:kafka-tools:{TOOLS}", f"org.apache.kafka:kafka_2.13:{TOOLS}"]
+    artifacts = [f"org.apache.kafka:{name}:{TOOLS}" for name in ("kafka-tools", "kafka_2.13", "kafka-shell")]
     return jars(f"kafka-tools-{TOOLS}", artifacts, programs).parent
 
 

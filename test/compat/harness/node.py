@@ -108,13 +108,13 @@ class OwnNode(Node):
             self.format()
             self.start()
 
-    def format(self):
-        """Makes the data directory one of a new cluster."""
+    def format(self, arguments=("--standalone",)):
+        """Makes the data directory one of a new cluster, as the arguments say."""
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         if cluster.startswith("-"):
             cluster = "A" + cluster[1:]  # an id that looks like an option is one to the format command
         done = subprocess.run(
-            [*self.storage_command(), "format", "--standalone", "-t", cluster, "-c", str(self.file)],
+            [*self.storage_command(), "format", *arguments, "-t", cluster, "-c", str(self.file)],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

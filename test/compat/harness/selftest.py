@@ -5,10 +5,12 @@ the Java client, CRC-32C with the one that the standard gives.
 """
 
 import copy
+from types import SimpleNamespace
 
 from clients.checks import expect_records
 from clients.hashes import murmur2, partition_of
-from disk import observe
+from disk import golden as disk_golden
+from disk import observe, shell
 from wire import batches, golden, schema
 
 from . import lists
@@ -37,6 +39,8 @@ def run(report, node, work, quick):
         ("every name in needs-later.tsv is on a list", later),
         ("changed records are found", records),
         ("what two nodes tell of a directory is compared to the last byte", directories),
+        ("a file is excused by its row only, and an idle row is told", excuses),
+        ("images differ by what no node draws", images),
         ("a check that raises fails", raising),
     ):
         report.check(name, check)
@@ -156,11 +160,57 @@ def directories():
         other = copy.deepcopy(told)
         change(other)
         expect(not same(other), "a difference was overlooked")
+    # what a coordinator wrote since is none, what is missing of before is one
+    later, state = (
+        batch.hex() + batches.batch([(b"l", b"w")], 1_700_000_009_000, base=1).hex(),
+        "__transaction_state-0",
+    )
+    of = lambda data: {"records": {state: {"bytes": data}}, "offsets": {state: len(data)}}
+    as_found = lambda *datas: list(observe.as_found(1_700_000_005_000, *map(of, datas)))
+    expect_equal(*as_found(batch.hex(), later), "what was found before a coordinator wrote")
+    for lost in ("", batch.hex()[:-2] + "01"):
+        one, other = as_found(lost, later)
+        expect(one != other, f"a loss in {state} was overlooked")
     # a later start's epoch is none
     later = copy.deepcopy(told)
     later["epochs"]["t-0"][1] = [0, 1, 1]
     later["offsets"]["t-0"]["-1 0"][3] = 1
     expect(same(later), "a later epoch is a difference")
+
+
+def excuses():
+    table = "judge\tsample\tpath\treason\nnode\ta\tt-0/*.log\tr\nlog\ta\tt-0/x\tr\nboth\ta\t__*\tr\nnode\tb\tt-0/y\tr\n"
+    excused = disk_golden.Excused(table, "a")
+    expect_equal(
+        [excused.covers(p) for p in ("t-0/1.log", "t-0/x", "t-0/y", "u-0/1.log")],
+        [True] + [False] * 3,
+        "excused",
+    )
+    expect_equal(excused.useless(), ["__*"], "rows that excuse nothing")
+    fails(lambda: disk_golden.Excused(table + "both\ta\tt-0/z\t\n", "a"), "a row without a reason")
+
+
+def images():
+    registration = (
+        "B(epoch={}, incarnationId={}, host='h', port={}, supportedFeatures={{a: 0-1, b: 0}}, fenced=false)"
+    )
+    text = (
+        "cluster:\n  brokers:\n    1:\n      "
+        + registration
+        + "\ntopics:\n  byName:\n    t:\n      id:\n        {}\n"
+    )
+    tree = lambda *drawn: shell.leaves(text.format(*drawn))
+    first, second = tree(13, "a" * 22, 1001, "x" * 22), tree(9, "b" * 22, 2001, "y" * 22)
+    expect_equal(first["topics/byName/t/id"], "x" * 22, "a leaf of the tree")
+    node = lambda ports: SimpleNamespace(ports=ports, kind="test")
+    shown = lambda image, ports: shell.comparable(image, node(ports), "d" * 22)
+    expect_equal(shown(first, (1001, 1002)), shown(second, (2001, 2002)), "images")
+    expect_equal(shown(first, (1001, 1002))[1], {"a": (0, 1), "b": (0, 0)}, "ranges")
+    fenced = first["cluster/brokers/1"].replace("fenced=false", "fenced=true")
+    for path, value in (("cluster/brokers/1", fenced), ("topics/byName/t/0", "PartitionRegistration()")):
+        other = shown(first | {path: value}, (1001, 1002))
+        expect(other != shown(second, (2001, 2002)), f"a difference in {path} was overlooked")
+    expect(shown(first, (1001, 1002))[0] != shown(second, (9, 2002))[0], "a wrong port was overlooked")
 
 
 def raising():

@@ -25,7 +25,6 @@ class GroupMember(Member):
 
     def open(self):
         self.consumer = KafkaConsumer(
-            self.topic,
             bootstrap_servers=self.bootstrap,
             group_id=self.group,
             auto_offset_reset="earliest",
@@ -34,6 +33,12 @@ class GroupMember(Member):
             heartbeat_interval_ms=500,
             partition_assignment_strategy=[RangePartitionAssignor],
         )
+        # A leader that joins before it has seen metadata of its topic joins again when it does, and if that
+        # takes longer than one poll it never takes up its assignment nor sends a heartbeat, on any broker.
+        # What it has seen counts from its subscription on, and each of these waits for metadata.
+        self.consumer.subscribe([self.topic])
+        self.consumer.partitions_for_topic(self.topic)
+        self.consumer.topics()
 
     def poll(self):
         batches = self.consumer.poll(timeout_ms=100)
