@@ -14,7 +14,7 @@ use anyhow::{Result, bail};
 const HELP: &str = "\
 cargo xtask COMMAND
 
-  check     formatting, lints and layers: the quick look before a commit
+  check     formatting, lints, layers and left-over merge conflicts: the quick look before a commit
   layers    which crate uses which, against the table in docs/adr/0001
   test      everything a pull request must pass: check, unit, the protocol against Kafka's own
             classes, our client and foreign ones against a real node, what a request costs, and
@@ -23,8 +23,9 @@ cargo xtask COMMAND
   protocol  only the protocol against Kafka's own classes
   client    only our own client, against a node
   compat    only foreign clients; further arguments go to test/compat/run
-  chaos     a real node that is killed, loses power and runs out of disk; further arguments go to
-            dohle-chaos: kill, power, bytes or full, --rounds N, --seed S
+  chaos     a real node that is killed, loses power, runs out of disk and loses one of its disks;
+            further arguments go to dohle-chaos: kill, power, bytes, full or disk (kill and power if
+            none is named), --rounds N, --seed S
   counts    instructions, allocations and system calls of a request: fails where one grew by more
             than a tenth; --bless expects from now on what is found
   bench     Dohle, Apache Kafka and the floor in turn on the same loads; prints ratios, asserts

@@ -41,7 +41,19 @@ fn run_with(program: &str, args: &[&str], variables: &[(&str, &str)]) -> Result<
 pub(crate) fn check() -> Result<()> {
     run("cargo", &["fmt", "--all", "--check"])?;
     run("cargo", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?;
+    merges()?;
     layers::check()
+}
+
+/// No file has a conflict of a merge in it: no compiler reads the texts.
+fn merges() -> Result<()> {
+    let search = ["grep", "-nE", "^(<{7}|>{7}) "];
+    let found = Command::new("git").args(search).current_dir(root()).output().context("git")?;
+    match found.status.code() {
+        Some(1) => Ok(()),
+        Some(0) => bail!("a merge left\n{}", String::from_utf8_lossy(&found.stdout)),
+        _ => bail!("git grep: {}", String::from_utf8_lossy(&found.stderr)),
+    }
 }
 
 /// All Rust tests, and those of the benchmarks' runner.
@@ -80,17 +92,25 @@ const SKIPPED: i32 = 77;
 /// the arguments say what to do.
 pub(crate) fn chaos(args: &[String]) -> Result<()> {
     run("cargo", &["build", "--release", "--package", "dohle-cli", "--package", "dohle-chaos"])?;
-    if !args.is_empty() {
-        return hurt(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    let args = args.iter().map(String::as_str).collect::<Vec<_>>();
+    match args.first() {
+        None => {}
+        Some(option) if option.starts_with('-') => {
+            hurt(&[&["kill"], &args[..]].concat())?;
+            return hurt(&[&["power"], &args[..]].concat());
+        }
+        Some(_) => return hurt(&args),
     }
     hurt(&["kill", "--rounds", "30"])?;
     hurt(&["power", "--rounds", "30"])?;
     hurt(&["power", "--short", "--rounds", "20"])?;
+    hurt(&["power", "--purged", "--partitions", "24", "--rounds", "15"])?;
     // The judge is not blind: with this setting a power cut takes what was acknowledged.
     let os = "dohle.durability=os";
     hurt(&["power", "--rounds", "10", "--override", os, "--expect-loss"])?;
     hurt(&["bytes", "--rounds", "30"])?;
-    hurt(&["full"])
+    hurt(&["full"])?;
+    hurt(&["disk", "--rounds", "12"])
 }
 
 fn hurt(args: &[&str]) -> Result<()> {
@@ -98,7 +118,9 @@ fn hurt(args: &[&str]) -> Result<()> {
     let program = root().join("target/release/dohle-chaos");
     let status = Command::new(program).args(args).current_dir(root()).status();
     match status.context("dohle-chaos")? {
-        status if status.success() || status.code() == Some(SKIPPED) => Ok(()),
+        status if status.success() => Ok(()),
+        // A machine that is made for tests must be able to do it; a developer's need not.
+        status if status.code() == Some(SKIPPED) && std::env::var_os("CI").is_none() => Ok(()),
         status => bail!("dohle-chaos {}: {status}", args.join(" ")),
     }
 }

@@ -19,7 +19,7 @@ use crate::{
     cli::Chaos,
     judge::{Findings, Judge, Reach},
     ledger::Ledger,
-    load::{Load, TOPIC},
+    load::{Load, Manner, TOPIC},
     node::{Layout, Node},
     rounds::{end, make_topic, prepare, seed},
     volume::files,
@@ -51,13 +51,13 @@ pub(crate) async fn run(args: Chaos) -> Result<ExitCode> {
 
 async fn damage_all(args: &Chaos, dir: &Path, seed: u64) -> Result<Findings> {
     let (data, kept) = (dir.join("data"), dir.join("kept"));
-    let layout = Layout { dir: dir.to_owned(), data: data.clone(), metadata: None };
+    let layout = Layout { dir: dir.to_owned(), data: vec![data.clone()], metadata: None };
     let mut node = Node::format(&args.binary, &layout, &args.overrides)?;
     let starting = node.start()?;
     node.ready(starting).await?;
     make_topic(&node.address(), TOPIC, PARTITIONS).await?;
     let ledger = Arc::new(Ledger::new(seed, PARTITIONS, FILLING_MAX));
-    let load = Load::start(&ledger, &node.address(), Duration::from_secs(60))?;
+    let load = Load::start(&ledger, &node.address(), Manner::Idempotent, Duration::from_secs(60))?;
     tokio::time::sleep(FILL).await;
     load.finish().await?;
     ensure!(ledger.acknowledged_count() > 500, "vacuous: hardly anything acknowledged");

@@ -17,6 +17,9 @@ pub(crate) enum Command {
     Bytes(Chaos),
     /// A small file system that is filled, and has room again. Needs root, for the same reason
     Full(Chaos),
+    /// One of several disks that fails while it is written: every call to it is told EIO. Needs root, for
+    /// the same reason
+    Disk(Chaos),
 }
 
 /// How long, with what, and where.
@@ -40,6 +43,12 @@ pub(crate) struct Chaos {
     /// For kill and power: the topic is kept short, its old segments are removed all the time
     #[arg(long)]
     pub(crate) short: bool,
+    /// For kill and power: requests delete records, into the middle of the newest batches
+    #[arg(long, conflicts_with = "short")]
+    pub(crate) purged: bool,
+    /// For kill and power: of how many partitions the topic is
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) partitions: u16,
     /// The run must find a loss: for settings that promise less
     #[arg(long)]
     pub(crate) expect_loss: bool,
@@ -47,6 +56,6 @@ pub(crate) struct Chaos {
 
 impl Command {
     pub(crate) fn needs_volume(&self) -> bool {
-        matches!(self, Self::Power(_) | Self::Full(_))
+        matches!(self, Self::Power(_) | Self::Full(_) | Self::Disk(_))
     }
 }

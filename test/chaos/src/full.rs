@@ -19,7 +19,7 @@ use crate::{
     cli::Chaos,
     judge::{Findings, Judge, Reach},
     ledger::Ledger,
-    load::{Load, TOPIC, client_config},
+    load::{Load, Manner, TOPIC, client_config},
     node::{Layout, Node},
     rounds::{end, make_topic, prepare, seed},
     volume::Volume,
@@ -54,7 +54,7 @@ async fn fill(args: &Chaos, dir: &Path, seed: u64) -> Result<Findings> {
     let metadata = Volume::make(dir, "metadata", METADATA_SIZE)?;
     let layout = Layout {
         dir: dir.to_owned(),
-        data: volume.path().join("data"),
+        data: vec![volume.path().join("data")],
         metadata: Some(metadata.path().join("data")),
     };
     let mut overrides = args.overrides.clone();
@@ -99,7 +99,7 @@ async fn fill(args: &Chaos, dir: &Path, seed: u64) -> Result<Findings> {
 /// Produces until nothing is acknowledged any more, makes room, and produces again.
 async fn partitions_full(node: &mut Node, ledger: &Arc<Ledger>, judge: &mut Judge) -> Result<()> {
     let address = node.address();
-    let load = Load::start(ledger, &address, PATIENCE)?;
+    let load = Load::start(ledger, &address, Manner::Idempotent, PATIENCE)?;
     let begun = Instant::now();
     while ledger.refused().is_empty() {
         ensure!(begun.elapsed() < TURN_MAX, "no producer was told");

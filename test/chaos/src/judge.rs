@@ -1,7 +1,7 @@
 //! Reads back and compares: the other side.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -15,6 +15,7 @@ use dohle_client::{
 use crate::{
     ledger::{Acknowledged, Ledger, RecordId},
     load::{TOPIC, client_config},
+    purges::Purges,
     short::KEPT_RECORDS,
 };
 
@@ -33,14 +34,22 @@ pub(crate) enum Reach {
     Whole,
 }
 
+/// What takes old records away while they are read.
+pub(crate) enum Removal {
+    Nothing,
+    Retention,
+    Purges(Arc<Purges>),
+}
+
 /// What was read so far, which must stay so.
 pub(crate) struct Judge {
     ledger: Arc<Ledger>,
     address: String,
     seen: Vec<BTreeMap<i64, RecordId>>,
     places: HashMap<RecordId, (i32, i64)>,
-    /// The oldest records are removed all the time.
-    pub(crate) is_short: bool,
+    pub(crate) removal: Removal,
+    /// The partitions that cannot be read at the moment.
+    pub(crate) offline: BTreeSet<i32>,
     /// Records that were read, those that were read again included.
     pub(crate) records_read: u64,
 }
@@ -80,7 +89,8 @@ impl Judge {
             address: address.to_owned(),
             seen,
             places: HashMap::new(),
-            is_short: false,
+            removal: Removal::Nothing,
+            offline: BTreeSet::new(),
             records_read: 0,
         }
     }
@@ -92,6 +102,10 @@ impl Judge {
     pub(crate) async fn look(&mut self, reach: Reach) -> Result<Findings> {
         // First: whatever was acknowledged by now must be there.
         let acknowledged = self.ledger.acknowledged();
+        let deleted = match &self.removal {
+            Removal::Purges(purges) => purges.told(),
+            Removal::Nothing | Removal::Retention => Vec::new(),
+        };
         let ends = self.offsets(OffsetSpec::Latest).await?;
         let wanted = self.seen.iter().map(|seen| {
             let end = seen.last_key_value().map_or(0, |(offset, _)| offset + 1);
@@ -102,13 +116,21 @@ impl Judge {
         acknowledged.conflicts.iter().for_each(|conflict| findings.add(conflict.clone()));
         let mut starts = self.starts(wanted).await?;
         let found = self.read(&starts, &ends, &mut findings).await?;
-        if self.is_short {
+        if self.is_shortened() {
             // What was removed while it was read may have been met or not.
             starts = self.starts(starts).await?;
-            check_kept(&starts, &self.offsets(OffsetSpec::Latest).await?, &mut findings);
+            if let Removal::Purges(purges) = &self.removal {
+                let earliest = self.offsets(OffsetSpec::Earliest).await?;
+                purges.check(&deleted, &earliest, &mut findings);
+            } else {
+                check_kept(&starts, &self.offsets(OffsetSpec::Latest).await?, &mut findings);
+            }
             check_whole(&starts, &ends, &found, &mut findings);
         }
         for (partition, found) in found.iter().enumerate() {
+            if self.offline.contains(&(partition as i32)) {
+                continue;
+            }
             let start = starts[partition];
             let told = [("acknowledged", &acknowledged.by_offset), ("read before", &self.seen)];
             for (how, told) in told {
@@ -116,33 +138,38 @@ impl Judge {
             }
         }
         self.remember(found, &mut findings);
-        if reach == Reach::Whole && !self.is_short {
+        if reach == Reach::Whole && !self.is_shortened() && self.offline.is_empty() {
             self.check_somewhere(&acknowledged, &mut findings);
         }
         Ok(findings)
     }
 
+    fn is_shortened(&self) -> bool {
+        !matches!(self.removal, Removal::Nothing)
+    }
+
     /// From where on to look: `wanted`, or where the partition starts by now.
     async fn starts(&self, wanted: Vec<i64>) -> Result<Vec<i64>> {
-        if !self.is_short {
+        if !self.is_shortened() {
             return Ok(wanted);
         }
         let starts = self.offsets(OffsetSpec::Earliest).await?;
         Ok(wanted.into_iter().zip(starts).map(|(wanted, start)| wanted.max(start)).collect())
     }
 
-    /// Where the partitions begin or end for consumers.
+    /// Where the partitions begin or end for consumers; 0 of those that are offline.
     async fn offsets(&self, spec: OffsetSpec) -> Result<Vec<i64>> {
         let admin = Admin::new(client_config(&self.address)?)?;
         let partition = |index| (TopicPartition::new(TOPIC, index), spec);
-        let asked = (0..self.ledger.partitions()).map(partition).collect();
+        let online = (0..self.ledger.partitions()).filter(|index| !self.offline.contains(index));
+        let asked = online.map(partition).collect();
         let listed = admin.list_offsets(&asked, IsolationLevel::ReadUncommitted).await?;
-        let offset =
-            |(partition, listed): (TopicPartition, Result<dohle_client::ListedOffset, _>)| {
-                let listed = listed.map_err(|code| anyhow::anyhow!("{partition}: {code:?}"))?;
-                Ok(listed.offset.context("an offset")?.0)
-            };
-        listed.into_iter().map(offset).collect()
+        let mut offsets = vec![0; self.seen.len()];
+        for (partition, listed) in listed {
+            let listed = listed.map_err(|code| anyhow::anyhow!("{partition}: {code:?}"))?;
+            offsets[partition.partition.0 as usize] = listed.offset.context("an offset")?.0;
+        }
+        Ok(offsets)
     }
 
     async fn read(
@@ -190,8 +217,8 @@ impl Judge {
     ) {
         let (partition, offset) = (record.partition.0, record.offset.0);
         let index = partition as usize;
-        // If retention is faster than the reader, it goes on where the partition starts: see `check_whole`.
-        if offset != next[index] && !(self.is_short && offset > next[index]) {
+        // If old records go faster than the reader, it goes on where the partition starts: see `check_whole`.
+        if offset != next[index] && !(self.is_shortened() && offset > next[index]) {
             findings.add(format!("{TOPIC}-{partition}: offset {offset} comes at {}", next[index]));
         }
         next[index] = offset + 1;

@@ -23,7 +23,7 @@ pub(crate) struct Ledger {
 
 #[derive(Default)]
 struct Entries {
-    /// Records with a smaller number were sent.
+    /// Only records with a smaller number were sent.
     sent: RecordId,
     /// By partition and offset.
     acknowledged: Vec<BTreeMap<i64, RecordId>>,
@@ -53,11 +53,16 @@ impl Ledger {
         self.partitions
     }
 
-    /// The number of the next record that is sent.
-    pub(crate) fn send(&self) -> RecordId {
+    /// The number of the next record that is sent, to one of these partitions.
+    pub(crate) fn send_to(&self, partitions: &BTreeSet<i32>) -> RecordId {
         let mut entries = self.entries();
-        entries.sent += 1;
-        entries.sent - 1
+        loop {
+            entries.sent += 1;
+            let id = entries.sent - 1;
+            if partitions.contains(&self.partition_of(id)) {
+                return id;
+            }
+        }
     }
 
     pub(crate) fn partition_of(&self, id: RecordId) -> i32 {
@@ -122,6 +127,18 @@ impl Ledger {
             somewhere: entries.somewhere.clone(),
             conflicts: entries.conflicts.clone(),
         }
+    }
+
+    /// The offset behind the greatest one that was told of a record.
+    pub(crate) fn acknowledged_end(&self, partition: i32) -> i64 {
+        let entries = self.entries();
+        entries.acknowledged[partition as usize].last_key_value().map_or(0, |(last, _)| last + 1)
+    }
+
+    /// How many were acknowledged with their offset in these partitions.
+    pub(crate) fn acknowledged_in(&self, partitions: &BTreeSet<i32>) -> usize {
+        let entries = self.entries();
+        partitions.iter().map(|index| entries.acknowledged[*index as usize].len()).sum()
     }
 
     pub(crate) fn acknowledged_count(&self) -> usize {

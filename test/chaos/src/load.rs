@@ -1,6 +1,7 @@
 //! Producers that send without pause, and note each outcome in the ledger.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -18,6 +19,16 @@ use crate::ledger::{Ledger, RecordId};
 pub(crate) const TOPIC: &str = "chaos";
 /// Producers side by side.
 const PRODUCERS: usize = 3;
+
+/// How producers deliver, all with `acks=all`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Again until it is acknowledged.
+    Idempotent,
+    /// Without idempotence, and therefore once: what is tried again could be there twice.
+    Once,
+}
+
 /// Records of a producer without an outcome.
 const IN_FLIGHT_MAX: usize = 100;
 
@@ -42,17 +53,39 @@ pub(crate) fn client_config(address: &str) -> Result<ClientConfig> {
 
 impl Load {
     /// Sets producers to work; each tries to deliver a record for so long.
-    pub(crate) fn start(ledger: &Arc<Ledger>, address: &str, patience: Duration) -> Result<Self> {
+    pub(crate) fn start(
+        ledger: &Arc<Ledger>,
+        address: &str,
+        manner: Manner,
+        patience: Duration,
+    ) -> Result<Self> {
+        let partitions = (0..ledger.partitions()).collect();
+        Self::start_in(ledger, partitions, address, manner, patience)
+    }
+
+    /// The same for some of the partitions.
+    pub(crate) fn start_in(
+        ledger: &Arc<Ledger>,
+        partitions: BTreeSet<i32>,
+        address: &str,
+        manner: Manner,
+        patience: Duration,
+    ) -> Result<Self> {
+        let partitions = Arc::new(partitions);
         let stop = Arc::new(AtomicBool::new(false));
         let mut client = client_config(address)?;
         client.request_timeout = client.request_timeout.min(patience / 2);
         let config = ProducerConfig {
             delivery_timeout: patience,
             linger: Duration::from_millis(1),
+            enable_idempotence: manner == Manner::Idempotent,
+            retries: if manner == Manner::Idempotent { u32::MAX } else { 0 },
             ..ProducerConfig::new(client)
         };
-        let producer =
-            |_| tokio::spawn(work(Arc::clone(ledger), config.clone(), Arc::clone(&stop)));
+        let producer = |_| {
+            let (ledger, partitions) = (Arc::clone(ledger), Arc::clone(&partitions));
+            tokio::spawn(work(ledger, partitions, config.clone(), Arc::clone(&stop)))
+        };
         Ok(Self { producers: (0..PRODUCERS).map(producer).collect(), stop })
     }
 
@@ -71,14 +104,19 @@ impl Load {
     }
 }
 
-async fn work(ledger: Arc<Ledger>, config: ProducerConfig, stop: Arc<AtomicBool>) -> Result<()> {
+async fn work(
+    ledger: Arc<Ledger>,
+    partitions: Arc<BTreeSet<i32>>,
+    config: ProducerConfig,
+    stop: Arc<AtomicBool>,
+) -> Result<()> {
     let window = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
     let failed = Arc::new(AtomicBool::new(false));
     while !stop.load(Ordering::Relaxed) {
         let producer = Producer::new(config.clone())?;
         while !stop.load(Ordering::Relaxed) && !failed.swap(false, Ordering::Relaxed) {
             let permit = Arc::clone(&window).acquire_owned().await?;
-            let id = ledger.send();
+            let id = ledger.send_to(&partitions);
             let record = ProducerRecord::new(TOPIC, ledger.value_of(id));
             let delivery = producer.send(record.with_partition(ledger.partition_of(id))).await?;
             let (ledger, failed) = (Arc::clone(&ledger), Arc::clone(&failed));

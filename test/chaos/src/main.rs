@@ -1,4 +1,5 @@
-//! A real node that is killed, loses power, and runs out of disk: `dohle-chaos COMMAND`.
+//! A real node that is killed, loses power, runs out of disk, and loses one of its disks: `dohle-chaos
+//! COMMAND`.
 //!
 //! Each command starts `dohle server` on a directory of its own, loads it with idempotent producers
 //! that wait for `acks=all`, hurts it again and again, and reads everything back each time:
@@ -6,7 +7,7 @@
 //! ```text
 //! load ──records, acks──▶ ledger ◀──what was read── judge
 //!   │                                                 │
-//!   └──────────▶ node (killed, cut, full) ◀───────────┘
+//!   └──────▶ node (killed, cut, full, disk) ◀─────────┘
 //! ```
 //!
 //! - whatever was acknowledged is at the offset that was told, byte for byte;
@@ -20,6 +21,8 @@
 mod bytes;
 mod cli;
 mod commits;
+mod directories;
+mod disk;
 mod full;
 mod judge;
 mod ledger;
@@ -27,6 +30,7 @@ mod load;
 mod namespace;
 mod node;
 mod outage;
+mod purges;
 mod report;
 mod rounds;
 mod short;
@@ -76,5 +80,6 @@ async fn run(command: cli::Command) -> Result<ExitCode> {
         cli::Command::Power(args) => rounds::run(args, rounds::Kind::Power).await,
         cli::Command::Bytes(args) => bytes::run(args).await,
         cli::Command::Full(args) => full::run(args).await,
+        cli::Command::Disk(args) => disk::run(args).await,
     }
 }

@@ -9,12 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::sync::oneshot;
 
 /// How long a start may take before it counts as never.
 const START_MAX: Duration = Duration::from_secs(120);
+/// The same of a stop.
+const STOP_MAX: Duration = Duration::from_secs(60);
 /// Any id will do.
 const CLUSTER_ID: &str = "AAAAAAAAAAAAAAAAAAAAAg";
 
@@ -22,8 +24,9 @@ const CLUSTER_ID: &str = "AAAAAAAAAAAAAAAAAAAAAg";
 pub(crate) struct Layout {
     /// Its log and its configuration; survives whatever happens to the data.
     pub(crate) dir: PathBuf,
-    pub(crate) data: PathBuf,
-    /// Apart from the data, if given.
+    /// The log directories; the first one has the metadata,
+    pub(crate) data: Vec<PathBuf>,
+    /// unless they lie apart.
     pub(crate) metadata: Option<PathBuf>,
 }
 
@@ -114,6 +117,25 @@ impl Node {
         kill_process(pid, Signal::STOP).context("SIGSTOP")
     }
 
+    /// The same, and waits until none of its threads is in the middle of something.
+    pub(crate) fn hold(&self) -> Result<()> {
+        let Some(process) = &self.process else { return Ok(()) };
+        self.freeze()?;
+        let tasks = PathBuf::from(format!("/proc/{}/task", process.id()));
+        let begun = Instant::now();
+        while !all_are_stopped(&tasks)? {
+            ensure!(begun.elapsed() < STOP_MAX, "threads of the node do not stop");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// Lets it go on.
+    pub(crate) fn let_go(&self) -> Result<()> {
+        let Some(process) = &self.process else { return Ok(()) };
+        kill_process(Pid::from_child(process), Signal::CONT).context("SIGCONT")
+    }
+
     /// `kill -9`.
     pub(crate) fn kill(&mut self) -> Result<()> {
         if let Some(mut process) = self.process.take() {
@@ -127,7 +149,15 @@ impl Node {
     pub(crate) fn stop(&mut self) -> Result<()> {
         if let Some(mut process) = self.process.take() {
             kill_process(Pid::from_child(&process), Signal::TERM)?;
-            process.wait()?;
+            let begun = Instant::now();
+            while process.try_wait()?.is_none() {
+                if begun.elapsed() > STOP_MAX {
+                    process.kill()?;
+                    process.wait()?;
+                    bail!("does not stop within {STOP_MAX:?}");
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
         Ok(())
     }
@@ -156,6 +186,19 @@ impl Drop for Node {
     }
 }
 
+/// Whether the threads of a process are all where a signal has stopped them: `T`, see proc(5).
+fn all_are_stopped(tasks: &Path) -> Result<bool> {
+    for task in fs::read_dir(tasks)? {
+        let stat = fs::read_to_string(task?.path().join("stat"))?;
+        // Behind the name, which may have anything in it.
+        let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+        if state != Some('T') {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 fn free_ports() -> Result<(u16, u16)> {
     let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let (first, second) = (listen()?, listen()?);
@@ -165,6 +208,7 @@ fn free_ports() -> Result<(u16, u16)> {
 fn properties(layout: &Layout, port: u16, controller_port: u16, overrides: &[String]) -> String {
     let metadata = layout.metadata.as_ref();
     let metadata = metadata.map(|dir| format!("metadata.log.dir={}\n", dir.display()));
+    let data: Vec<_> = layout.data.iter().map(|dir| dir.display().to_string()).collect();
     format!(
         "process.roles=broker,controller\n\
          node.id=1\n\
@@ -178,7 +222,7 @@ fn properties(layout: &Layout, port: u16, controller_port: u16, overrides: &[Str
          offsets.topic.replication.factor=1\n\
          group.initial.rebalance.delay.ms=0\n\
          {}\n",
-        layout.data.display(),
+        data.join(","),
         metadata.unwrap_or_default(),
         overrides.join("\n"),
     )

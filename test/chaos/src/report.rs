@@ -13,6 +13,8 @@ pub(crate) struct Report {
     pub(crate) records_read: u64,
     /// How many removed segments the outages met that were not unlinked yet.
     pub(crate) removed: usize,
+    /// How many requests to delete records were answered.
+    pub(crate) purges: usize,
     /// How long each start took, up to where it served.
     pub(crate) starts: Vec<Duration>,
 }
@@ -33,6 +35,9 @@ impl std::fmt::Display for Report {
             self.records_read,
             starts.last().copied().unwrap_or_default(),
         )?;
+        if self.purges > 0 {
+            write!(f, "; records deleted by {} requests", self.purges)?;
+        }
         match self.removed {
             0 => Ok(()),
             removed => write!(f, "; {removed} segments were removed just before an outage"),

@@ -14,17 +14,17 @@ use dohle_client::{Admin, NewTopic};
 use crate::{
     cli::Chaos,
     commits::Commits,
-    judge::{Findings, Judge, Reach},
+    judge::{Findings, Judge, Reach, Removal},
     ledger::Ledger,
-    load::{Load, TOPIC, client_config},
+    load::{Load, Manner, TOPIC, client_config},
     node::{Layout, Node},
     outage::Outage,
+    purges::Purges,
     report::Report,
     short,
     volume::Volume,
 };
 
-const PARTITIONS: i32 = 4;
 /// Bytes of a record at most: many small ones find more than a few large ones.
 const FILLING_MAX: u64 = 600;
 /// The file system of a power cut: a few hundred megabytes of segments and what goes with them.
@@ -106,7 +106,7 @@ async fn hurt(
         Outage::Kill => dir.join("data"),
         Outage::PowerCut(volume) => volume.path().join("data"),
     };
-    let layout = Layout { dir: dir.to_owned(), data, metadata: None };
+    let layout = Layout { dir: dir.to_owned(), data: vec![data.clone()], metadata: None };
     let mut overrides = args.overrides.clone();
     overrides
         .extend(args.short.then_some(short::OVERRIDES).into_iter().flatten().map(str::to_owned));
@@ -116,20 +116,27 @@ async fn hurt(
     node.ready(starting).await?;
     let address = node.address();
     let config = if args.short { &short::TOPIC_CONFIG[..] } else { &[] };
-    make_topic_with(&address, TOPIC, PARTITIONS, config).await?;
+    let partitions = i32::from(args.partitions);
+    make_topic_with(&address, TOPIC, partitions, config).await?;
 
-    let ledger = Arc::new(Ledger::new(seed, PARTITIONS, FILLING_MAX));
-    let load = Load::start(&ledger, &address, PATIENCE)?;
+    let ledger = Arc::new(Ledger::new(seed, partitions, FILLING_MAX));
+    let load = Load::start(&ledger, &address, Manner::Idempotent, PATIENCE)?;
     let commits = Commits::start(&address)?;
     let mut judge = Judge::new(&ledger, &address);
-    judge.is_short = args.short;
+    if args.short {
+        judge.removal = Removal::Retention;
+    }
+    let purging = if args.purged { Some(Purges::start(&ledger, &address, seed)?) } else { None };
+    if let Some((purges, _)) = &purging {
+        judge.removal = Removal::Purges(Arc::clone(purges));
+    }
     let mut rng = Rng::from_seed(seed);
     let mut findings = Findings::default();
     for round in 1..=args.rounds {
         tokio::time::sleep(Duration::from_millis(20 + rng.below(WORK_MAX_MS))).await;
         ensure!(load.is_at_work(), "a producer has given up");
         if args.short {
-            report.removed += short::count_removed(&layout.data, TOPIC)?;
+            report.removed += short::count_removed(&data, TOPIC)?;
         }
         outage.strike(&mut node, &mut rng)?;
         report.outages += 1;
@@ -143,6 +150,10 @@ async fn hurt(
         }
     }
     commits.stop();
+    if let Some((purges, task)) = &purging {
+        task.abort();
+        report.purges = purges.answered();
+    }
     if findings.is_empty() {
         load.finish().await?;
         findings = judge.look(Reach::Whole).await?;
@@ -159,6 +170,8 @@ async fn hurt(
         ensure!(report.acknowledged >= least, "vacuous: fewer than {least} records acknowledged");
         let is_met = !args.short || report.removed >= args.rounds as usize;
         ensure!(is_met, "vacuous: hardly a segment was removed");
+        let is_purged = !args.purged || report.purges >= args.rounds as usize;
+        ensure!(is_purged, "vacuous: hardly a record was deleted");
         ensure!(report.commits >= i64::from(args.rounds), "vacuous: hardly a commit acknowledged");
     }
     Ok(findings)

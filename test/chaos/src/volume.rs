@@ -20,6 +20,8 @@ use rustix::{
 
 /// `_IOR('X', 125, u32)`.
 const EXT4_IOC_SHUTDOWN: u32 = opcode::read::<u32>(b'X', 125);
+/// All that was written gets to the device before.
+const FLUSH: u32 = 0;
 /// Nothing more gets to the device, the journal included.
 const NO_LOG_FLUSH: u32 = 2;
 
@@ -76,10 +78,20 @@ impl Volume {
 
     /// Stops the file system: nothing gets to the image any more.
     pub(crate) fn cut(&self) -> Result<()> {
+        self.shut_down(NO_LOG_FLUSH)
+    }
+
+    /// The same, but what was written before is on the disk, synced or not.
+    pub(crate) fn cut_flushed(&self) -> Result<()> {
+        self.shut_down(FLUSH)
+    }
+
+    /// From here on whoever reads, writes or syncs a file is told `EIO`.
+    fn shut_down(&self, how: u32) -> Result<()> {
         let root = File::open(&self.mount)?;
         // SAFETY: the request takes a pointer to a u32 that the kernel reads, as `Setter` gives it.
         #[expect(unsafe_code, reason = "there is no other way to this request")]
-        unsafe { ioctl(&root, Setter::<EXT4_IOC_SHUTDOWN, u32>::new(NO_LOG_FLUSH)) }
+        unsafe { ioctl(&root, Setter::<EXT4_IOC_SHUTDOWN, u32>::new(how)) }
             .context("EXT4_IOC_SHUTDOWN")
     }
 
