@@ -9,6 +9,7 @@
 //!      ├──────▶ peer       the peer closed its side: the known answers are out
 //!      ├──────▶ refused    a length that no frame may have: the known answers are out
 //!      ├──────▶ expired    no byte moved for too long
+//!      ├──────▶ moved      it owes nothing and goes to another thread
 //!      └──────▶ failed     the socket or a file failed
 //! ```
 //!
@@ -30,17 +31,26 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+use bytes::Bytes;
+use tokio::{io::AsyncWriteExt, net::TcpStream, sync::mpsc::OwnedPermit, time::timeout};
 
 use self::{answers::Answers, idle::Idle, input::Input, output::Output};
 pub use self::{cold::read_now, frames::Frames};
 use crate::{
-    ConnectionContext, Handler,
+    ConnectionContext, ConnectionId, Handler,
     admission::Admitted,
+    balance::{Balance, Stay},
     bell::connection_waker,
-    limits::{LINGER, OUTPUT_BYTES_MAX, TURN_BYTES_MAX},
-    thread::ThreadState,
+    limits::{LINGER, OUTPUT_BYTES_MAX, REST_MOVED_MAX, TURN_BYTES_MAX},
+    thread::{Incoming, Past, ThreadState},
 };
+
+/// The thread of a connection.
+pub(crate) struct Home<H: Handler> {
+    pub(crate) handler: Rc<H>,
+    pub(crate) thread: Rc<ThreadState>,
+    pub(crate) balance: Rc<Balance<H::Session>>,
+}
 
 /// A connection on its thread.
 pub(crate) struct Connection<H: Handler> {
@@ -49,19 +59,32 @@ pub(crate) struct Connection<H: Handler> {
     session: H::Session,
     handler: Rc<H>,
     thread: Rc<ThreadState>,
+    balance: Rc<Balance<H::Session>>,
+    presence: Presence,
     input: Input,
     answers: Answers,
     output: Output,
     idle: Idle,
+    stay: Stay,
     /// Set when no more is to be read, with the reason.
-    input_end: Option<End>,
+    input_end: Option<End<H::Session>>,
     /// Wakes this task from any thread; none before its first turn.
     waker: Option<Waker>,
-    _admitted: Admitted,
+    admitted: Admitted,
 }
 
-/// Why a connection ends.
-enum End {
+/// Counts a connection among those of its thread.
+struct Presence {
+    thread: Rc<ThreadState>,
+    id: ConnectionId,
+    /// It goes to another thread and is not closed.
+    moves: bool,
+}
+
+/// Why a connection ends, or its task.
+enum End<S> {
+    /// It goes on where there is a place for it.
+    Moved(OwnedPermit<Incoming<S>>),
     Answered,
     Peer,
     Refused,
@@ -70,42 +93,48 @@ enum End {
 }
 
 impl<H: Handler> Connection<H> {
-    /// Takes over a non-blocking socket.
+    /// Takes over a connection with its non-blocking socket.
     ///
     /// # Errors
     /// If the socket cannot be registered for events.
-    pub(crate) fn open(
-        stream: std::net::TcpStream,
-        context: ConnectionContext,
-        admitted: Admitted,
-        handler: Rc<H>,
-        thread: Rc<ThreadState>,
-    ) -> io::Result<Self> {
+    pub(crate) fn open(incoming: Incoming<H::Session>, home: Home<H>) -> io::Result<Self> {
+        let Incoming { stream, context, admitted, past } = incoming;
+        let Home { handler, thread, balance } = home;
+        let context = ConnectionContext { thread: balance.thread(), ..context };
         let stream = TcpStream::from_std(stream)?;
-        let input = Input::new(Rc::clone(&thread.buffers), thread.options.request_bytes_max);
+        let presence = Presence::enter(&thread, context.id, past.is_none());
+        let (session, rest) = match past {
+            Some(Past { session, rest }) => (session, rest),
+            None => (handler.open(&context), Bytes::new()),
+        };
+        let buffers = Rc::clone(&thread.buffers);
+        let input = Input::new(buffers, thread.options.request_bytes_max, &rest);
         let idle = Idle::new(thread.options.idle_max);
-        thread.opened();
         Ok(Self {
-            session: handler.open(&context),
+            session,
             stream,
             context,
             handler,
             thread,
+            balance,
+            presence,
             input,
             answers: Answers::default(),
             output: Output::default(),
             idle,
+            stay: Stay::begin(),
             input_end: None,
             waker: None,
-            _admitted: admitted,
+            admitted,
         })
     }
 
-    /// Serves the connection to its end.
+    /// Serves the connection until its end, or until it goes to another thread.
     pub(crate) async fn run(mut self) {
         let end = poll_fn(|cx| self.turn(cx)).await;
         let (connection, peer) = (self.context.id.0, self.context.peer);
         match end {
+            End::Moved(place) => self.go(place),
             End::Answered => {
                 tracing::debug!(connection, %peer, "closed by us after its answers");
                 self.linger().await;
@@ -124,7 +153,7 @@ impl<H: Handler> Connection<H> {
         }
     }
 
-    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    fn turn(&mut self, cx: &mut Context<'_>) -> Poll<End<H::Session>> {
         // A task keeps its waker, so once is enough.
         let waker = self.waker.take().unwrap_or_else(|| {
             self.thread.remember(self.context.id, cx.waker());
@@ -132,11 +161,14 @@ impl<H: Handler> Connection<H> {
         });
         let end = self.act(cx, &mut Context::from_waker(&waker));
         self.waker = Some(waker);
-        end
+        match end.is_pending().then(|| self.place()).flatten() {
+            Some(place) => Poll::Ready(End::Moved(place)),
+            None => end,
+        }
     }
 
     /// A turn. Replies that are not known yet wake through `replies`.
-    fn act(&mut self, cx: &mut Context<'_>, replies: &mut Context<'_>) -> Poll<End> {
+    fn act(&mut self, cx: &mut Context<'_>, replies: &mut Context<'_>) -> Poll<End<H::Session>> {
         let mut budget = TURN_BYTES_MAX;
         self.answers.poll_all(replies, &mut self.output);
         loop {
@@ -238,7 +270,34 @@ impl<H: Handler> Connection<H> {
         self.answers.is_sealed() || self.thread.is_draining()
     }
 
-    fn end(&mut self) -> Option<End> {
+    /// A place on another thread, if it should go there and nothing holds it here.
+    fn place(&mut self) -> Option<OwnedPermit<Incoming<H::Session>>> {
+        let is_free = self.answers.is_empty()
+            && self.output.is_empty()
+            && self.input_end.is_none()
+            && self.input.held() <= REST_MOVED_MAX
+            && !self.is_finishing();
+        let moved = self.idle.take_moved().filter(|_| is_free)?;
+        self.balance.place(&mut self.stay, moved)
+    }
+
+    /// Goes to another thread.
+    fn go(self, place: OwnedPermit<Incoming<H::Session>>) {
+        let Self { stream, context, session, mut input, admitted, mut presence, .. } = self;
+        match stream.into_std() {
+            Ok(stream) => {
+                presence.moves = true;
+                drop(presence);
+                let past = Some(Past { session, rest: input.take_rest() });
+                place.send(Incoming { stream, context, admitted, past });
+            }
+            Err(error) => {
+                tracing::warn!(peer = %context.peer, %error, "cannot hand over a connection")
+            }
+        }
+    }
+
+    fn end(&mut self) -> Option<End<H::Session>> {
         if !self.output.is_empty() {
             return None;
         }
@@ -274,8 +333,22 @@ impl<H: Handler> Connection<H> {
     }
 }
 
-impl<H: Handler> Drop for Connection<H> {
+impl<H: Handler> Clone for Home<H> {
+    fn clone(&self) -> Self {
+        let (handler, thread) = (Rc::clone(&self.handler), Rc::clone(&self.thread));
+        Self { handler, thread, balance: Rc::clone(&self.balance) }
+    }
+}
+
+impl Presence {
+    fn enter(thread: &Rc<ThreadState>, id: ConnectionId, is_new: bool) -> Self {
+        thread.enter(is_new);
+        Self { thread: Rc::clone(thread), id, moves: false }
+    }
+}
+
+impl Drop for Presence {
     fn drop(&mut self) {
-        self.thread.closed(self.context.id);
+        self.thread.leave(self.id, !self.moves);
     }
 }

@@ -13,6 +13,8 @@ pub struct ThreadCounters {
     requests: AtomicU64,
     connections_opened: AtomicU64,
     connections_closed: AtomicU64,
+    connections_came: AtomicU64,
+    connections_left: AtomicU64,
     connections_expired: AtomicU64,
     frames_refused: AtomicU64,
     cold_reads: AtomicU64,
@@ -28,10 +30,14 @@ pub struct Counters {
     pub bytes_out: u64,
     /// Frames given to the handler.
     pub requests: u64,
-    /// Connections taken over by the thread.
+    /// Connections that were accepted and dealt to the thread.
     pub connections_opened: u64,
     /// Connections closed, for whatever reason.
     pub connections_closed: u64,
+    /// Connections taken over from other threads.
+    pub connections_came: u64,
+    /// Connections handed over to other threads.
+    pub connections_left: u64,
     /// Connections closed because they were idle.
     pub connections_expired: u64,
     /// Frames whose length was negative or above the maximum.
@@ -43,21 +49,26 @@ pub struct Counters {
 impl Counters {
     /// Connections open at that moment.
     pub fn connections(&self) -> u64 {
-        self.connections_opened.saturating_sub(self.connections_closed)
+        let gone = self.connections_closed + self.connections_left;
+        (self.connections_opened + self.connections_came).saturating_sub(gone)
     }
 }
 
 impl ThreadCounters {
     /// Reads all counters.
     pub fn read(&self) -> Counters {
-        // Closed before opened, so that the difference is never negative by the order of reading.
+        // Those that are gone before those that came, so that the difference is never negative by the
+        // order of reading.
         let connections_closed = self.connections_closed.load(Relaxed);
+        let connections_left = self.connections_left.load(Relaxed);
         Counters {
             bytes_in: self.bytes_in.load(Relaxed),
             bytes_out: self.bytes_out.load(Relaxed),
             requests: self.requests.load(Relaxed),
             connections_opened: self.connections_opened.load(Relaxed),
             connections_closed,
+            connections_came: self.connections_came.load(Relaxed),
+            connections_left,
             connections_expired: self.connections_expired.load(Relaxed),
             frames_refused: self.frames_refused.load(Relaxed),
             cold_reads: self.cold_reads.load(Relaxed),
@@ -82,6 +93,14 @@ impl ThreadCounters {
 
     pub(crate) fn closed(&self) {
         add(&self.connections_closed, 1);
+    }
+
+    pub(crate) fn came(&self) {
+        add(&self.connections_came, 1);
+    }
+
+    pub(crate) fn left(&self) {
+        add(&self.connections_left, 1);
     }
 
     pub(crate) fn expired(&self) {

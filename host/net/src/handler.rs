@@ -13,9 +13,10 @@ use crate::{Frames, Response};
 /// in cells. It runs inside the thread's runtime: `tokio::task::spawn_local` and timers work, and
 /// anything that blocks delays every connection of the thread.
 pub trait Handler: 'static {
-    /// What the handler remembers about one connection, such as who authenticated on it. It is
-    /// dropped when the connection closes; a `Drop` of its own is how a handler hears of that.
-    type Session: 'static;
+    /// What the handler remembers about one connection, such as who authenticated on it. It goes with
+    /// the connection to the handler of another thread. It is dropped when the connection closes; a
+    /// `Drop` of its own is how a handler hears of that.
+    type Session: Send + 'static;
 
     /// Called once for each connection, before its first frame.
     fn open(&self, connection: &ConnectionContext) -> Self::Session;
@@ -90,6 +91,6 @@ pub struct ConnectionContext {
     pub listener: usize,
     /// Name of that listener.
     pub listener_name: Arc<str>,
-    /// The network thread on which the connection lives, from 0.
+    /// The network thread on which the connection lives now, from 0.
     pub thread: usize,
 }

@@ -2,10 +2,11 @@
 //! out in order.
 //!
 //! Each network thread is an OS thread with a single-threaded runtime of its own and one handler.
-//! A connection lives on one of them from its first byte to its last, and its requests run to
-//! completion there: a wake-up on another core costs about ten times a small request. Within one
-//! turn a connection reads once, hands every whole frame that the read brought to the handler, and
-//! sends all answers in one write.
+//! A connection lives on one of them, and its requests run to completion there: a wake-up on another
+//! core costs about ten times a small request. Between two requests it may move to another thread, so
+//! that all are together while one thread is enough (`balance.rs`). Within one turn a connection
+//! reads once, hands every whole frame that the read brought to the handler, and sends all answers
+//! in one write.
 //!
 //! ```text
 //!            thread 0                              threads 0..n
@@ -13,6 +14,7 @@
 //!                                                              Input ─ frames ─▶ Handler
 //!                                                                                  │ Reply
 //!                                                 socket ◀─ Output ◀─ Answers ◀────┘
+//!                           channel of another thread ◀─ Balance
 //! ```
 //!
 //! Invariants: answers leave in the order of their requests; nothing is allocated from a length
@@ -23,6 +25,7 @@
 //! quotas.
 
 mod admission;
+mod balance;
 mod bell;
 mod buffers;
 mod connection;
@@ -41,6 +44,6 @@ pub use connection::{Frames, read_now};
 pub use counters::{Counters, ThreadCounters};
 pub use handler::{ConnectionContext, ConnectionId, Handler, Later, Outcome, Reply};
 pub use listener::{BoundListener, ListenerSpec};
-pub use options::Options;
+pub use options::{Moves, Options};
 pub use response::{Part, Parts, Response, SourceFile};
 pub use server::{Server, StartError};

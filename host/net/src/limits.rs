@@ -20,6 +20,9 @@ pub(crate) const GROWTH_FACTOR: usize = 4;
 /// A rest of a frame up to this size is copied out of the window rather than keeping the window.
 pub(crate) const REST_COPIED_MAX: usize = 4 * 1024;
 
+/// A connection whose next frames have come up to this size may go to another thread: that much is copied.
+pub(crate) const REST_MOVED_MAX: usize = 64 * 1024;
+
 /// Connections of one thread that may keep a whole window for the rest of a frame; the others get
 /// a copy of the exact size. Eight windows are 4 MiB a thread.
 pub(crate) const WINDOWS_KEPT_MAX: usize = 8;
@@ -87,6 +90,22 @@ pub(crate) const COLD_THREAD_KEPT: Duration = Duration::from_secs(10 * 365 * 24 
 /// Bytes that a connection moves before the other connections of its thread get their turn; about
 /// half a millisecond.
 pub(crate) const TURN_BYTES_MAX: usize = 1024 * 1024;
+
+/// How long a thread counts how busy it is before it says where connections should go, at least. Ticks of
+/// the scheduler are an eighth of it or less.
+pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// A thread that is busy for a greater share of the time hands connections over. Requests that come at random then
+/// wait for one and a half others on average, which is what a wake-up across cores costs.
+pub(crate) const RELIEVED_ABOVE: f64 = 0.75;
+
+/// Threads that are busy for a smaller share of the time together are joined. Half of the other bound, so
+/// that a load may double before its connections move again.
+pub(crate) const JOINED_BELOW: f64 = 0.375;
+
+/// A connection that has come stays for at least so long: to move costs two system calls and an
+/// allocation, the one or other tenth of a millisecond.
+pub(crate) const STAY_MIN: Duration = Duration::from_secs(1);
 
 /// Accepted connections that wait for their thread to take them; the accept loop waits beyond.
 pub(crate) const HANDOVER_MAX: usize = 256;

@@ -13,14 +13,12 @@ use std::{
 };
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
-use tokio::{
-    sync::{mpsc, watch},
-    time::sleep,
-};
+use tokio::{sync::watch, time::sleep};
 
 use crate::{
     ConnectionContext, ConnectionId, Options,
     admission::{Admission, Admitted},
+    balance::Neighbours,
     limits::ACCEPT_PAUSE,
     log_gate::LogGate,
     thread::{Incoming, StopAt},
@@ -45,19 +43,18 @@ pub struct BoundListener {
 }
 
 /// Where accepted connections go, shared by all listeners of a server.
-pub(crate) struct Dealer {
+pub(crate) struct Dealer<S> {
     pub(crate) admission: Arc<Admission>,
-    /// The hand-over channel of each thread.
-    pub(crate) threads: Vec<mpsc::Sender<Incoming>>,
+    pub(crate) threads: Arc<Neighbours<S>>,
     /// Number of connections dealt so far; also the next connection's name.
     pub(crate) dealt: AtomicU64,
 }
 
 /// One listener's accept loop.
-pub(crate) struct Acceptor {
+pub(crate) struct Acceptor<S> {
     pub(crate) index: usize,
     pub(crate) name: Arc<str>,
-    pub(crate) dealer: Arc<Dealer>,
+    pub(crate) dealer: Arc<Dealer<S>>,
 }
 
 /// Opens a listening socket.
@@ -93,7 +90,7 @@ pub(crate) fn open(address: SocketAddr, options: &Options) -> io::Result<TcpList
     Ok(TcpListener::from(socket))
 }
 
-impl Acceptor {
+impl<S> Acceptor<S> {
     /// Accepts until told to stop; the socket is closed when this returns or is dropped.
     pub(crate) async fn run(self, socket: TcpListener, mut stop: watch::Receiver<StopAt>) {
         tokio::select! {
@@ -137,7 +134,7 @@ impl Acceptor {
     /// Hands a connection to the thread whose turn it is, and waits if that thread is behind.
     async fn deal(&self, stream: TcpStream, peer: SocketAddr, admitted: Admitted) {
         let id = self.dealer.dealt.fetch_add(1, Relaxed);
-        let thread = (id % self.dealer.threads.len() as u64) as usize;
+        let thread = (id % self.dealer.threads.count() as u64) as usize;
         let context = ConnectionContext {
             id: ConnectionId(id),
             peer,
@@ -146,7 +143,8 @@ impl Acceptor {
             thread,
         };
         // A thread that no longer listens is stopping, and so are we: the connection is dropped.
-        let _ = self.dealer.threads[thread].send(Incoming { stream, context, admitted }).await;
+        let incoming = Incoming { stream, context, admitted, past: None };
+        let _ = self.dealer.threads.inbox(thread).send(incoming).await;
     }
 }
 

@@ -27,6 +27,20 @@ pub struct Options {
     pub connections_per_ip_max: usize,
     /// `max.connections.per.ip.overrides`, host names already resolved.
     pub connections_per_ip_overrides: BTreeMap<IpAddr, usize>,
+    /// When connections move from one network thread to another.
+    pub moves: Moves,
+}
+
+/// When connections move from one network thread to another, between two requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Moves {
+    /// So that those live together for which one thread is enough, and no thread has too much to do.
+    #[default]
+    ByLoad,
+    /// They stay where they were dealt to.
+    Never,
+    /// Whenever they can: only to see what that breaks.
+    Always,
 }
 
 impl Default for Options {
@@ -42,6 +56,7 @@ impl Default for Options {
             connections_max: i32::MAX as usize,
             connections_per_ip_max: i32::MAX as usize,
             connections_per_ip_overrides: BTreeMap::new(),
+            moves: Moves::default(),
         }
     }
 }

@@ -20,6 +20,7 @@ use tokio::{
 use crate::{
     BoundListener, Handler, ListenerSpec, Options, ThreadCounters,
     admission::Admission,
+    balance::{Balance, Neighbours},
     limits::{COLD_THREAD_KEPT, COLD_THREADS_MAX, HANDOVER_MAX},
     listener::{self, Acceptor, Dealer},
     thread::{self, Incoming, StopAt, ThreadState},
@@ -76,13 +77,20 @@ pub enum StartError {
 }
 
 /// What a network thread starts with.
-struct ThreadStart {
+struct ThreadStart<S> {
+    seat: Seat<S>,
     state: ThreadSeed,
-    incoming: mpsc::Receiver<Incoming>,
-    /// The accept loops; thread 0 runs them all.
-    acceptors: Vec<(Acceptor, TcpListener)>,
     stop: watch::Receiver<StopAt>,
     started: blocking::SyncSender<io::Result<()>>,
+}
+
+/// Which of the threads it is, and how connections come to it.
+struct Seat<S> {
+    thread: usize,
+    neighbours: Arc<Neighbours<S>>,
+    incoming: mpsc::Receiver<Incoming<S>>,
+    /// The accept loops; thread 0 runs them all.
+    acceptors: Vec<(Acceptor<S>, TcpListener)>,
 }
 
 /// What becomes the state of a thread once it is there.
@@ -115,9 +123,10 @@ impl Server {
         let (sockets, listeners) = bind_all(listeners, &options)?;
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..options.threads).map(|_| mpsc::channel(HANDOVER_MAX)).unzip();
+        let neighbours = Arc::new(Neighbours::new(senders));
         let dealer = Arc::new(Dealer {
             admission: Arc::new(Admission::new(&options)),
-            threads: senders,
+            threads: Arc::clone(&neighbours),
             dealt: AtomicU64::new(0),
         });
         let mut acceptors = acceptors(sockets, &listeners, &dealer);
@@ -127,7 +136,9 @@ impl Server {
         // Thread 0 comes last: nothing is accepted before all threads are there.
         for (thread, incoming) in receivers.into_iter().enumerate().rev() {
             let acceptors = if thread == 0 { std::mem::take(&mut acceptors) } else { Vec::new() };
-            server.start_thread(thread, &options, incoming, acceptors, &factory)?;
+            let neighbours = Arc::clone(&neighbours);
+            let seat = Seat { thread, neighbours, incoming, acceptors };
+            server.start_thread(seat, &options, &factory)?;
         }
         server.counters.reverse();
         Ok(server)
@@ -153,22 +164,20 @@ impl Server {
 
     fn start_thread<H, F>(
         &mut self,
-        thread: usize,
+        seat: Seat<H::Session>,
         options: &Arc<Options>,
-        incoming: mpsc::Receiver<Incoming>,
-        acceptors: Vec<(Acceptor, TcpListener)>,
         factory: &Arc<F>,
     ) -> Result<(), StartError>
     where
         H: Handler,
         F: Fn(usize) -> H + Send + Sync + 'static,
     {
+        let thread = seat.thread;
         let counters = Arc::<ThreadCounters>::default();
         let (started, has_started) = blocking::sync_channel(1);
         let start = ThreadStart {
+            seat,
             state: ThreadSeed { options: Arc::clone(options), counters: Arc::clone(&counters) },
-            incoming,
-            acceptors,
             stop: self.stop.subscribe(),
             started,
         };
@@ -224,11 +233,11 @@ fn bind_all(
     Ok((sockets, bound))
 }
 
-fn acceptors(
+fn acceptors<S>(
     sockets: Vec<TcpListener>,
     listeners: &[BoundListener],
-    dealer: &Arc<Dealer>,
-) -> Vec<(Acceptor, TcpListener)> {
+    dealer: &Arc<Dealer<S>>,
+) -> Vec<(Acceptor<S>, TcpListener)> {
     let named = sockets.into_iter().zip(listeners).enumerate();
     named
         .map(|(index, (socket, listener))| {
@@ -239,8 +248,9 @@ fn acceptors(
 }
 
 /// The life of a network thread.
-fn run_thread<H: Handler>(start: ThreadStart, make_handler: impl FnOnce() -> H) {
-    let ThreadStart { state, incoming, acceptors, stop, started } = start;
+fn run_thread<H: Handler>(start: ThreadStart<H::Session>, make_handler: impl FnOnce() -> H) {
+    let ThreadStart { seat, state, stop, started } = start;
+    let Seat { thread, neighbours, incoming, acceptors } = seat;
     let mut builder = Builder::new_current_thread();
     builder.enable_all().max_blocking_threads(COLD_THREADS_MAX).thread_name("cold-read");
     // One is there from the start and stays: to have none when there is no more to be had is a panic.
@@ -260,7 +270,8 @@ fn run_thread<H: Handler>(start: ThreadStart, make_handler: impl FnOnce() -> H) 
             spawn_local(acceptor.run(socket, stop.clone()));
         }
         let _ = started.send(Ok(()));
+        let balance = Balance::here(thread, state.options.moves, neighbours);
         let state = Rc::new(ThreadState::new(state.options, state.counters));
-        thread::serve(handler, state, incoming, stop).await;
+        thread::serve(handler, state, balance, incoming, stop).await;
     });
 }

@@ -9,6 +9,7 @@ use std::{
     task::Waker,
 };
 
+use bytes::Bytes;
 use tokio::{
     sync::{Notify, mpsc, watch},
     task::spawn_local,
@@ -16,19 +17,34 @@ use tokio::{
 };
 
 use crate::{
-    ConnectionContext, ConnectionId, Handler, Options, ThreadCounters, admission::Admitted,
-    bell::Bell, buffers::Buffers, connection::Connection, limits::SCRATCH_BYTES, log_gate::LogGate,
+    ConnectionContext, ConnectionId, Handler, Options, ThreadCounters,
+    admission::Admitted,
+    balance::Balance,
+    bell::Bell,
+    buffers::Buffers,
+    connection::{Connection, Home},
+    limits::SCRATCH_BYTES,
+    log_gate::LogGate,
 };
 
 /// Tells all threads to stop: none while the server runs, then the time by which answers still owed
 /// must be out.
 pub(crate) type StopAt = Option<Instant>;
 
-/// An accepted connection on its way to its thread.
-pub(crate) struct Incoming {
+/// A connection on its way to a thread.
+pub(crate) struct Incoming<S> {
     pub(crate) stream: std::net::TcpStream,
     pub(crate) context: ConnectionContext,
     pub(crate) admitted: Admitted,
+    /// None if it was just accepted.
+    pub(crate) past: Option<Past<S>>,
+}
+
+/// What a connection brings along from the thread on which it was.
+pub(crate) struct Past<S> {
+    pub(crate) session: S,
+    /// What was received of its next frames.
+    pub(crate) rest: Bytes,
 }
 
 /// What the connections of one thread share.
@@ -71,9 +87,13 @@ impl ThreadState {
         self.draining.get()
     }
 
-    /// A connection has opened.
-    pub(crate) fn opened(&self) {
-        self.counters.opened();
+    /// A connection has opened, or come from another thread.
+    pub(crate) fn enter(&self, is_new: bool) {
+        if is_new {
+            self.counters.opened()
+        } else {
+            self.counters.came()
+        }
         self.open.set(self.open.get() + 1);
     }
 
@@ -83,9 +103,13 @@ impl ThreadState {
         self.tasks.borrow_mut().insert(id, waker.clone());
     }
 
-    /// A connection has closed.
-    pub(crate) fn closed(&self, id: ConnectionId) {
-        self.counters.closed();
+    /// A connection has closed, or gone to another thread.
+    pub(crate) fn leave(&self, id: ConnectionId, is_closed: bool) {
+        if is_closed {
+            self.counters.closed()
+        } else {
+            self.counters.left()
+        }
         self.tasks.borrow_mut().remove(&id);
         self.open.set(self.open.get() - 1);
         if self.open.get() == 0 {
@@ -130,29 +154,29 @@ impl ThreadState {
 pub(crate) async fn serve<H: Handler>(
     handler: H,
     state: Rc<ThreadState>,
-    mut incoming: mpsc::Receiver<Incoming>,
+    balance: Balance<H::Session>,
+    mut incoming: mpsc::Receiver<Incoming<H::Session>>,
     mut stop: watch::Receiver<StopAt>,
 ) {
-    let handler = Rc::new(handler);
-    let bell = Arc::clone(&state.bell);
+    let home = Home { handler: Rc::new(handler), thread: state, balance: Rc::new(balance) };
+    let bell = Arc::clone(&home.thread.bell);
     spawn_local(poll_fn(move |cx| bell.poll(cx)));
     loop {
         tokio::select! {
             biased;
             _ = stop.changed() => break,
-            Some(incoming) = incoming.recv() => open(incoming, &handler, &state),
+            Some(incoming) = incoming.recv() => open(incoming, &home),
             else => break,
         }
     }
     drop(incoming);
     let stop_at = stop.borrow().unwrap_or_else(Instant::now);
-    state.drain(stop_at).await;
+    home.thread.drain(stop_at).await;
 }
 
-fn open<H: Handler>(incoming: Incoming, handler: &Rc<H>, state: &Rc<ThreadState>) {
-    let Incoming { stream, context, admitted } = incoming;
-    let peer = context.peer;
-    match Connection::open(stream, context, admitted, Rc::clone(handler), Rc::clone(state)) {
+fn open<H: Handler>(incoming: Incoming<H::Session>, home: &Home<H>) {
+    let peer = incoming.context.peer;
+    match Connection::open(incoming, home.clone()) {
         Ok(connection) => {
             spawn_local(connection.run());
         }

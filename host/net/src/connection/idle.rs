@@ -14,6 +14,8 @@ pub(crate) struct Idle {
     moved: Instant,
     /// Bytes moved in this turn: one look at the clock is enough for all of them.
     moves: bool,
+    /// Bytes moved in the turn that has ended.
+    has_moved: bool,
     /// None if connections may be idle for ever.
     timer: Option<Pin<Box<Sleep>>>,
     /// The timer knows whom to wake.
@@ -25,7 +27,14 @@ impl Idle {
     pub(crate) fn new(max: Option<Duration>) -> Self {
         let moved = Instant::now();
         let timer = max.map(|max| Box::pin(sleep_until(moved + max)));
-        Self { max: max.unwrap_or_default(), moved, moves: false, timer, armed: false }
+        Self {
+            max: max.unwrap_or_default(),
+            moved,
+            moves: false,
+            has_moved: false,
+            timer,
+            armed: false,
+        }
     }
 
     /// Bytes have moved in this turn.
@@ -33,13 +42,19 @@ impl Idle {
         self.moves = true;
     }
 
+    /// When bytes moved, if they did in the turn that has ended.
+    pub(crate) fn take_moved(&mut self) -> Option<Instant> {
+        std::mem::take(&mut self.has_moved).then_some(self.moved)
+    }
+
     /// At the end of a turn: whether the time is over; otherwise the task is woken when it may be. While `owes` an answer
     /// a connection is not idle.
     pub(crate) fn poll_expired(&mut self, cx: &mut Context<'_>, owes: bool) -> bool {
-        let Some(timer) = &mut self.timer else { return false };
         if std::mem::take(&mut self.moves) {
             self.moved = Instant::now();
+            self.has_moved = true;
         }
+        let Some(timer) = &mut self.timer else { return false };
         if self.armed && !timer.is_elapsed() {
             return false;
         }

@@ -45,8 +45,17 @@ pub(crate) struct Input {
 pub(crate) struct BadLength(pub(crate) i32);
 
 impl Input {
-    pub(crate) fn new(pool: Rc<RefCell<Buffers>>, frame_bytes_max: usize) -> Self {
-        Self { pool, buffer: None, frame_bytes_max, frame_bytes_last: 0 }
+    /// With `rest` already received.
+    pub(crate) fn new(pool: Rc<RefCell<Buffers>>, frame_bytes_max: usize, rest: &[u8]) -> Self {
+        let buffer = (!rest.is_empty()).then(|| Buffer::copied(rest));
+        Self { pool, buffer, frame_bytes_max, frame_bytes_last: 0 }
+    }
+
+    /// Takes a copy of everything received and not handed out.
+    pub(crate) fn take_rest(&mut self) -> Bytes {
+        let rest = self.buffer.as_ref().map(|buffer| Bytes::copy_from_slice(&buffer.bytes));
+        self.discard();
+        rest.unwrap_or_default()
     }
 
     /// Takes the next whole frame off the received bytes, without its prefix.
@@ -117,7 +126,8 @@ impl Input {
         }
     }
 
-    fn held(&self) -> usize {
+    /// Bytes received and not handed out.
+    pub(crate) fn held(&self) -> usize {
         self.buffer.as_ref().map_or(0, |buffer| buffer.bytes.len())
     }
 

@@ -51,6 +51,8 @@ pub(crate) enum Ask<'a> {
     Bytes(u32),
     /// Ranges of the server's file, each behind one byte of the value 1.
     Ranges(&'a [(u64, u32)]),
+    /// The same bytes, after the thread was at work for so many milliseconds.
+    Work(u16, &'a [u8]),
     /// The thread of the connection and the name of its listener.
     Where,
     /// The same bytes behind one that says how many of these were handled together.
@@ -128,6 +130,10 @@ impl Obedient {
                     Outcome::Response(answer(&frame))
                 })
             }
+            b'k' if frame.len() >= 2 => {
+                std::thread::sleep(Duration::from_millis(frame.get_u16().into()));
+                Reply::Now(answer(&frame))
+            }
             b'z' if frame.len() >= 2 => {
                 let time = Duration::from_millis(frame.get_u16().into());
                 Reply::later(async move {
@@ -201,6 +207,7 @@ impl Ask<'_> {
                     |(at, len): &(u64, u32)| [&at.to_be_bytes()[..], &len.to_be_bytes()].concat();
                 tagged(b'r', &ranges.iter().flat_map(range).collect::<Vec<_>>())
             }
+            Self::Work(ms, bytes) => tagged(b'k', &[&ms.to_be_bytes(), *bytes].concat()),
             Self::Where => tagged(b'w', &[]),
             Self::Panic => tagged(b'p', &[]),
         }
@@ -246,6 +253,8 @@ impl Service {
             sum.requests += counters.requests;
             sum.connections_opened += counters.connections_opened;
             sum.connections_closed += counters.connections_closed;
+            sum.connections_came += counters.connections_came;
+            sum.connections_left += counters.connections_left;
             sum.connections_expired += counters.connections_expired;
             sum.frames_refused += counters.frames_refused;
             sum.cold_reads += counters.cold_reads;

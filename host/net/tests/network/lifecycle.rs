@@ -9,7 +9,7 @@ use std::{
 };
 
 use dohle_net::{
-    ConnectionContext, Frames, Handler, ListenerSpec, Options, Reply, Server, StartError,
+    ConnectionContext, Frames, Handler, ListenerSpec, Moves, Options, Reply, Server, StartError,
 };
 
 use crate::kit::{Ask, Service, eventually, local};
@@ -63,7 +63,7 @@ fn what_cannot_start_says_why() {
 #[test]
 fn connections_are_dealt_evenly_and_know_their_listener() {
     // With the default backlog a burst overflows it, and TCP tries again only after a second.
-    let options = Options { threads: 3, backlog: 300, ..Options::default() };
+    let options = Options { threads: 3, backlog: 300, moves: Moves::Never, ..Options::default() };
     let service = Service::start(options);
     let mut peers: Vec<_> = (0..300).map(|_| service.peer()).collect();
     peers.iter_mut().for_each(|peer| peer.send(&Ask::Where));

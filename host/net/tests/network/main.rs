@@ -6,5 +6,6 @@ mod hostile;
 mod kit;
 mod lifecycle;
 mod limits;
+mod moves;
 mod pipelining;
 mod pressure;

@@ -7,7 +7,7 @@ use crate::limits::WINDOWS_KEPT_MAX;
 const MAX: usize = 100 * 1024 * 1024;
 
 fn input(pool: &Rc<RefCell<Buffers>>) -> Input {
-    Input::new(Rc::clone(pool), MAX)
+    Input::new(Rc::clone(pool), MAX, &[])
 }
 
 /// Does what one read does when `bytes` are waiting; returns how many it took.
