@@ -1,8 +1,8 @@
 //! The floor: the least that a broker can do for these loads, to see what the machine itself costs.
 //!
 //! ```text
-//! produce   recv → CRC-32C → base offset in place → pwrite to a recycled file → 64-byte answer;
-//!           or to new files, of which the oldest goes
+//! produce   recv → CRC-32C → base offset in place → pwritev of all that one read brought for a partition,
+//!           to a recycled file → 64-byte answers; or to new files, of which the oldest goes
 //! fetch     up to 64 KiB what was read, in one write; more by header + sendfile; at the end of the log it
 //!           waits for the next append
 //! durable   one fdatasync for all that came in one round of epoll, and then the answers
@@ -24,6 +24,7 @@ use std::{
     collections::HashMap,
     io,
     net::TcpListener,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -45,7 +46,7 @@ use crate::{
     poller::{EventFlags, Poller, Ready},
     usage::allow_open_files,
 };
-use connection::Connection;
+use connection::{Connection, Spare};
 use fetch::{Answer, Fetch};
 use produce_frame::ProduceFrame;
 use topics::Topics;
@@ -78,6 +79,7 @@ fn serve(listener: &TcpListener, topics: Topics) -> Result<()> {
         topics,
         parked: Vec::new(),
         held: Vec::new(),
+        spare: Spare::default(),
     };
     floor.poller.add(listener, LISTENER, EventFlags::IN)?;
     loop {
@@ -94,6 +96,7 @@ struct Floor {
     parked: Vec<Parked>,
     /// Connections whose answers wait for the sync of this round.
     held: Vec<u64>,
+    spare: Spare,
 }
 
 /// A fetch at the end of a log.
@@ -151,7 +154,7 @@ impl Floor {
         set_socket_send_buffer_size(&socket, SEND_BUFFER)?;
         self.connections_seen += 1;
         self.poller.add(&socket, self.connections_seen, EventFlags::IN)?;
-        self.connections.insert(self.connections_seen, Connection::new(socket));
+        self.connections.insert(self.connections_seen, Connection::new(socket, &self.spare));
         Ok(())
     }
 
@@ -170,6 +173,8 @@ impl Floor {
                     parked.push(Parked { connection: event.token, fetch, until });
                 }
             }
+            topics.write(connection.buffer())?;
+            connection.make_room();
         }
         if topics.needs_sync() {
             held.push(event.token);
@@ -218,15 +223,20 @@ fn handle(
     connection: &mut Connection,
     frame: std::ops::Range<usize>,
 ) -> Result<Option<Fetch>> {
-    let (bytes, out) = connection.frame(frame);
-    if let Some(produce) = ProduceFrame::parse(bytes) {
+    let (buffer, out) = connection.buffers();
+    if let Some(produce) = ProduceFrame::parse(&buffer[frame.clone()]) {
         let partition = topics.partition(produce.topic, produce.index)?;
         let (correlation_id, records) = (produce.correlation_id, produce.records);
-        let base_offset = partition.log.append(&mut bytes[records])?;
+        let part = frame.start + records.start..frame.start + records.end;
+        let base_offset = partition.log.append(buffer, part)?;
         partition.ack.put(out, correlation_id, base_offset);
+        let ring = Rc::clone(partition.log.ring());
+        topics.put_into(&ring, buffer)?;
         return Ok(None);
     }
-    let mut r = Reader::new(Bytes::copy_from_slice(bytes));
+    // It may ask for what is before it.
+    topics.write(buffer)?;
+    let mut r = Reader::new(Bytes::copy_from_slice(&buffer[frame]));
     let (key, header) = decode_request_header(&mut r)?;
     let version = header.request_api_version;
     match key {

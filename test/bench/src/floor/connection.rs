@@ -1,7 +1,9 @@
 //! A connection's bytes: requests in one buffer that is used again and again, answers in another,
 //! with pieces of files between them.
 
-use std::{collections::VecDeque, fs::File, io, mem, net::TcpStream, ops::Range, rc::Rc};
+use std::{
+    cell::RefCell, collections::VecDeque, fs::File, io, mem, net::TcpStream, ops::Range, rc::Rc,
+};
 
 use anyhow::{Result, bail};
 use dohle_protocol::{
@@ -22,6 +24,9 @@ const WINDOW: usize = 512 << 10;
 
 /// What the first may bring: a connection that is silent behind its first request costs no more.
 const WINDOW_FIRST: usize = 512;
+
+/// Bytes of a request's size.
+const PREFIX: usize = 4;
 
 /// As Kafka's `socket.request.max.bytes`.
 const REQUEST_SIZE_MAX: usize = 100 << 20;
@@ -52,8 +57,10 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(socket: TcpStream) -> Self {
-        let (buffer, output) = (vec![0; WINDOW_FIRST], Output::default());
+    /// Connections share a `spare`.
+    pub(super) fn new(socket: TcpStream, spare: &Spare) -> Self {
+        let output = Output { spare: Rc::clone(spare), ..Output::default() };
+        let buffer = vec![0; WINDOW_FIRST];
         Self { socket, buffer, pending: 0..0, output, waits_for_room: false }
     }
 
@@ -81,34 +88,47 @@ impl Connection {
         }
     }
 
-    /// Where in the buffer the next whole request is, without its size. If there is none, the rest
-    /// of the one that has begun has room.
+    /// Where in the buffer the next whole request is, without its size.
     pub(super) fn next_frame(&mut self) -> Result<Option<Range<usize>>> {
-        let begun = &self.buffer[self.pending.clone()];
-        let needed = match begun.first_chunk() {
-            None => 4,
-            Some(size) => 4 + u32::from_be_bytes(*size) as usize,
-        };
+        let needed = self.needed();
         if needed > REQUEST_SIZE_MAX {
             bail!("a request of {needed} bytes");
         }
-        let start = self.pending.start;
-        if needed > 4 && begun.len() >= needed {
-            self.pending.start += needed;
-            return Ok(Some(start + 4..start + needed));
+        if needed == PREFIX || self.pending.len() < needed {
+            return Ok(None);
         }
-        if start + needed > self.buffer.len() {
+        let start = self.pending.start;
+        self.pending.start += needed;
+        Ok(Some(start + PREFIX..start + needed))
+    }
+
+    /// Makes room for the rest of the request that has begun, when nobody needs those before it any more.
+    pub(super) fn make_room(&mut self) {
+        let needed = self.needed();
+        if self.pending.start + needed > self.buffer.len() {
             self.buffer.copy_within(self.pending.clone(), 0);
             self.pending = 0..self.pending.len();
             let size = self.buffer.len().max(needed);
             self.buffer.resize(size, 0);
         }
-        Ok(None)
     }
 
-    /// A request, and where its answer goes.
-    pub(super) fn frame(&mut self, frame: Range<usize>) -> (&mut [u8], &mut Vec<u8>) {
-        (&mut self.buffer[frame], &mut self.output.tail)
+    /// Size of the request that has begun; at least that of its size.
+    fn needed(&self) -> usize {
+        match self.buffer[self.pending.clone()].first_chunk() {
+            None => PREFIX,
+            Some(size) => PREFIX + u32::from_be_bytes(*size) as usize,
+        }
+    }
+
+    /// What was received.
+    pub(super) fn buffer(&self) -> &[u8] {
+        &self.buffer
+    }
+
+    /// What was received, and where answers go.
+    pub(super) fn buffers(&mut self) -> (&mut [u8], &mut Vec<u8>) {
+        (&mut self.buffer, &mut self.output.tail)
     }
 
     /// Answers with a message.
@@ -157,6 +177,9 @@ impl Connection {
     }
 }
 
+/// A buffer for whoever sends pieces of files, still in cache from the one before.
+pub(super) type Spare = Rc<RefCell<Vec<u8>>>;
+
 /// Bytes and pieces of files in the order in which they leave.
 #[derive(Default)]
 struct Output {
@@ -164,6 +187,7 @@ struct Output {
     /// Behind the queue; stays allocated.
     tail: Vec<u8>,
     tail_sent: usize,
+    spare: Spare,
 }
 
 enum Piece {
@@ -182,6 +206,12 @@ impl Output {
 
     /// Puts the bytes themselves behind what there is.
     fn copy_file(&mut self, slice: &Slice) -> io::Result<()> {
+        let mut spare = self.spare.borrow_mut();
+        if spare.capacity() > self.tail.capacity() {
+            spare.extend_from_slice(&self.tail);
+            mem::swap(&mut *spare, &mut self.tail);
+            spare.clear();
+        }
         let (start, end) = (self.tail.len(), self.tail.len() + slice.size);
         // Exactly: what there is room for is read.
         self.tail.reserve_exact(slice.size + BEHIND_RECORDS);
@@ -212,6 +242,10 @@ impl Output {
         if done {
             self.tail.clear();
             self.tail_sent = 0;
+            let mut spare = self.spare.borrow_mut();
+            if self.tail.capacity() > spare.capacity() {
+                mem::swap(&mut *spare, &mut self.tail);
+            }
         }
         Ok(done)
     }

@@ -3,7 +3,7 @@
 //! Which batch lies where is remembered in memory only. A batch is forgotten when another one is
 //! written over it.
 
-use std::{cell::RefCell, collections::VecDeque, rc::Rc};
+use std::{cell::RefCell, collections::VecDeque, ops::Range, rc::Rc};
 
 use anyhow::{Result, bail};
 use dohle_base::Offset;
@@ -36,6 +36,10 @@ impl Log {
         Self { ring, next_offset: Offset::ZERO, batches: VecDeque::new() }
     }
 
+    pub(super) fn ring(&self) -> &Rc<RefCell<Ring>> {
+        &self.ring
+    }
+
     pub(super) fn into_ring(self) -> Rc<RefCell<Ring>> {
         self.ring
     }
@@ -55,11 +59,13 @@ impl Log {
         self.batches.partition_point(|batch| batch.position < start)
     }
 
-    /// Checks a batch, says where it lies, and writes it.
+    /// Checks a batch that is a part of `buffer`, says where it lies, and has it written with those
+    /// behind it.
     ///
     /// # Errors
     /// Bytes that are not one batch with its checksum, or more than fit; a disk that fails.
-    pub(super) fn append(&mut self, bytes: &mut [u8]) -> Result<Offset> {
+    pub(super) fn append(&mut self, buffer: &mut [u8], part: Range<usize>) -> Result<Offset> {
+        let bytes = &mut buffer[part.clone()];
         let view = BatchView::parse(bytes)?;
         let records = i64::from(view.record_count());
         let mut ring = self.ring.borrow_mut();
@@ -70,12 +76,13 @@ impl Log {
         let base_offset = self.next_offset;
         BatchMut::parse(bytes)?.set_base_offset(base_offset);
 
-        let position = ring.write(bytes)?;
+        let size = u32::try_from(bytes.len())?;
+        let position = ring.put(buffer, part)?;
         let start = ring.start();
         while self.batches.front().is_some_and(|batch| batch.position < start) {
             self.batches.pop_front();
         }
-        self.batches.push_back(Batch { base_offset, position, size: u32::try_from(bytes.len())? });
+        self.batches.push_back(Batch { base_offset, position, size });
         self.next_offset = Offset(base_offset.0 + records);
         Ok(base_offset)
     }

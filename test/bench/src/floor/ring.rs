@@ -3,13 +3,15 @@
 //!
 //! A position counts the bytes that ever went by: one byte later than another is written later.
 
-use std::{fs::File, rc::Rc};
+use std::{fs::File, io::IoSlice, ops::Range, rc::Rc};
 
 use anyhow::{Context, Result};
 use rustix::{
     fs::{FallocateFlags, fallocate, fdatasync},
-    io::{Errno, pwrite},
+    io::{Errno, pwrite, pwritev},
 };
+
+use smallvec::SmallVec;
 
 use super::new_files::NewFiles;
 
@@ -29,12 +31,22 @@ const ROOM: u64 = 16 << 20;
 /// page again.
 const PAGE: u64 = 4_096;
 
+/// What the system writes at once.
+const PARTS_MAX: usize = 1_024;
+
+/// Writes of up to so many parts need no allocation.
+const PARTS_INLINE: usize = 32;
+
 pub(super) struct Ring {
     file: Rc<File>,
     size: u64,
     /// Where the next bytes go.
     end: u64,
     needs_sync: bool,
+    /// Where the bytes lie in the buffer of whoever brings them that are still to be written, one behind the other.
+    waiting: Vec<Range<usize>>,
+    /// The position of the first of them.
+    waiting_at: u64,
     /// What each round gets a file from, if it gets one.
     new_files: Option<NewFiles>,
     /// Where the file begins.
@@ -45,8 +57,17 @@ pub(super) struct Ring {
 
 impl Ring {
     pub(super) fn over(file: Rc<File>, size: u64) -> Self {
-        let (end, needs_sync) = (0, false);
-        Self { file, size, end, needs_sync, new_files: None, file_start: 0, room_end: 0 }
+        Self {
+            file,
+            size,
+            end: 0,
+            needs_sync: false,
+            waiting: Vec::new(),
+            waiting_at: 0,
+            new_files: None,
+            file_start: 0,
+            room_end: 0,
+        }
     }
 
     /// One that begins a new file with each round.
@@ -88,25 +109,52 @@ impl Ring {
         position % self.size
     }
 
-    /// Writes bytes, which must not be more than the size, and gives their position. They never lie
-    /// across the end of the file.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<u64> {
+    /// Takes in a part of `buffer`, which must not be more than the size, and gives its position. It never
+    /// lies across the end of the file. It is written by [`Self::write`], with others that came in one read.
+    pub(super) fn put(&mut self, buffer: &[u8], part: Range<usize>) -> Result<u64> {
+        let size = part.len() as u64;
         let lap_end = (self.end / self.size + 1) * self.size;
-        if self.end + bytes.len() as u64 > lap_end {
+        if self.end + size > lap_end {
+            self.write(buffer)?;
             self.end = lap_end;
         }
-        self.prepare(bytes.len() as u64)?;
+        if self.is_at_end_of_file() || self.waiting.len() == PARTS_MAX {
+            self.write(buffer)?;
+        }
+        self.prepare(size)?;
+        if self.waiting.is_empty() {
+            self.waiting_at = self.end;
+        }
+        self.waiting.push(part);
         let position = self.end;
-        write_all(&self.file, bytes, self.place(position))?;
-        self.end += bytes.len() as u64;
+        self.end += size;
         self.needs_sync = true;
         Ok(position)
     }
 
+    /// Writes the parts of `buffer` that it was given.
+    pub(super) fn write(&mut self, buffer: &[u8]) -> Result<()> {
+        let mut position = self.place(self.waiting_at);
+        let mut parts: SmallVec<[IoSlice<'_>; PARTS_INLINE]> =
+            self.waiting.drain(..).map(|part| IoSlice::new(&buffer[part])).collect();
+        let mut rest = &mut parts[..];
+        while !rest.is_empty() {
+            let written = pwritev(&*self.file, rest, position)?;
+            position += written as u64;
+            IoSlice::advance_slices(&mut rest, written);
+        }
+        Ok(())
+    }
+
+    fn is_at_end_of_file(&self) -> bool {
+        self.end == self.file_start + self.size
+    }
+
     /// In new files: begins the next one and asks for room, as it is due.
     fn prepare(&mut self, coming: u64) -> Result<()> {
+        let begins = self.is_at_end_of_file();
         let Some(files) = &mut self.new_files else { return Ok(()) };
-        if self.end == self.file_start + self.size {
+        if begins {
             self.file = files.next()?;
             (self.file_start, self.room_end) = (self.end, self.end);
         }

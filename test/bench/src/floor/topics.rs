@@ -40,6 +40,8 @@ pub(super) struct Topics {
     new_files: bool,
     /// Of the durable topics, once there is one.
     durable: Option<Rc<RefCell<Ring>>>,
+    /// What was given something that is still to be written.
+    unwritten: Option<Rc<RefCell<Ring>>>,
 }
 
 pub(super) struct Partition {
@@ -51,8 +53,9 @@ impl Topics {
     pub(super) fn in_dir(dir: &Path, new_files: bool) -> Result<Self> {
         std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
         let (dir, partitions) = (dir.to_owned(), BTreeMap::new());
-        let (spare, files_made, durable) = (Vec::new(), 0, None);
-        Ok(Self { dir, partitions, spare, files_made, new_files, durable })
+        let (spare, files_made) = (Vec::new(), 0);
+        let (durable, unwritten) = (None, None);
+        Ok(Self { dir, partitions, spare, files_made, new_files, durable, unwritten })
     }
 
     pub(super) fn partition(&mut self, topic: &str, index: i32) -> Result<&mut Partition> {
@@ -122,6 +125,21 @@ impl Topics {
                 ErrorCode::NONE
             }
         }
+    }
+
+    /// A part of `buffer` was put into a ring. What another one was given is written.
+    pub(super) fn put_into(&mut self, ring: &Rc<RefCell<Ring>>, buffer: &[u8]) -> Result<()> {
+        if self.unwritten.as_ref().is_some_and(|other| Rc::ptr_eq(other, ring)) {
+            return Ok(());
+        }
+        self.write(buffer)?;
+        self.unwritten = Some(Rc::clone(ring));
+        Ok(())
+    }
+
+    /// Writes what was put into a ring.
+    pub(super) fn write(&mut self, buffer: &[u8]) -> Result<()> {
+        self.unwritten.take().map_or(Ok(()), |ring| ring.borrow_mut().write(buffer))
     }
 
     /// Whether something of a durable topic is not synced.

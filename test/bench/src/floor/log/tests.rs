@@ -14,6 +14,13 @@ fn ring(size: u64) -> Log {
     Log::over(Rc::new(RefCell::new(ring)))
 }
 
+/// Takes in and writes the only thing that came in a read.
+fn append(log: &mut Log, bytes: &mut [u8]) -> anyhow::Result<Offset> {
+    let offset = log.append(bytes, 0..bytes.len())?;
+    log.ring().borrow_mut().write(bytes)?;
+    Ok(offset)
+}
+
 fn read(slice: &Slice) -> Vec<u8> {
     let file: &File = &slice.file;
     let mut bytes = vec![0; slice.size];
@@ -26,7 +33,7 @@ fn a_batch_is_read_back_with_its_offset() {
     let mut log = ring(1 << 20);
     for expected in 0..10 {
         let mut batch = records::batch(1_024, Codec::None).to_vec();
-        assert_eq!(log.append(&mut batch).unwrap(), Offset(expected));
+        assert_eq!(append(&mut log, &mut batch).unwrap(), Offset(expected));
     }
     let slice = log.read(Offset(3), 1).expect("at least one batch");
     let bytes = read(&slice);
@@ -45,11 +52,11 @@ fn the_ring_forgets_exactly_what_it_writes_over() {
     let batch = records::batch(1_024, Codec::None);
     let mut log = ring(3 * batch.len() as u64 + 100);
     for _ in 0..3 {
-        log.append(&mut batch.to_vec()).unwrap();
+        append(&mut log, &mut batch.to_vec()).unwrap();
     }
     assert_eq!(log.start_offset(), Offset(0));
     for round in 3..20 {
-        log.append(&mut batch.to_vec()).unwrap();
+        append(&mut log, &mut batch.to_vec()).unwrap();
         assert_eq!((log.start_offset(), log.end_offset()), (Offset(round - 2), Offset(round + 1)));
         assert!(log.read(Offset(round - 3), 1).is_none());
         for offset in round - 2..=round {
@@ -60,15 +67,34 @@ fn the_ring_forgets_exactly_what_it_writes_over() {
 }
 
 #[test]
+fn what_came_in_one_read_is_written_together_also_across_the_end() {
+    let batch = records::batch(1_024, Codec::None);
+    let mut log = ring(5 * batch.len() as u64 + 100);
+    let mut buffer = batch.repeat(8);
+    for offset in 0..8 {
+        let part = offset * batch.len()..(offset + 1) * batch.len();
+        assert_eq!(log.append(&mut buffer, part).unwrap(), Offset(offset as i64));
+    }
+    log.ring().borrow_mut().write(&buffer).unwrap();
+    assert_eq!(log.start_offset(), Offset(3));
+    for offset in 3..8 {
+        let bytes = read(&log.read(Offset(offset), 1).unwrap());
+        let batch = BatchView::parse(&bytes).unwrap();
+        assert_eq!(batch.base_offset(), Offset(offset));
+        batch.check_crc().unwrap();
+    }
+}
+
+#[test]
 fn damaged_bytes_are_not_acknowledged() {
     let mut log = ring(1 << 20);
     let mut batch = records::batch(1_024, Codec::None).to_vec();
     *batch.last_mut().unwrap() ^= 1;
-    assert!(log.append(&mut batch).is_err());
-    assert!(log.append(&mut [0; 10]).is_err());
+    assert!(append(&mut log, &mut batch).is_err());
+    assert!(append(&mut log, &mut [0; 10]).is_err());
     assert_eq!(log.end_offset(), Offset(0));
     let mut large = records::batch(2_000_000, Codec::None).to_vec();
-    assert!(log.append(&mut large).is_err());
+    assert!(append(&mut log, &mut large).is_err());
 }
 
 #[test]
@@ -79,7 +105,7 @@ fn logs_that_share_a_ring_each_read_their_own() {
     let mut logs = [Log::over(Rc::clone(&ring)), Log::over(Rc::clone(&ring))];
     for round in 0..10 {
         for log in &mut logs {
-            assert_eq!(log.append(&mut batch.to_vec()).unwrap(), Offset(round));
+            assert_eq!(append(log, &mut batch.to_vec()).unwrap(), Offset(round));
             assert!(ring.borrow().needs_sync());
             ring.borrow_mut().sync().unwrap();
         }
@@ -102,7 +128,7 @@ fn a_log_in_new_files_keeps_four_and_reads_the_newest() {
     let (per_file, files) = ((64 << 20) / batch.len() as i64, 6);
     for offset in 0..per_file * files {
         let records = i64::from(BatchView::parse(&batch).unwrap().record_count());
-        assert_eq!(log.append(&mut batch.to_vec()).unwrap(), Offset(offset * records));
+        assert_eq!(append(&mut log, &mut batch.to_vec()).unwrap(), Offset(offset * records));
     }
     let batches = i64::try_from(log.batches.len()).unwrap();
     assert_eq!(batches, per_file);
