@@ -59,13 +59,16 @@ class Results:
         return [row.value(found[n]) if n in found else None for n in range(self.rounds)]
 
     def foreign(self):
-        """The share of the machine that neither broker nor client used, of each load."""
-        shares = []
-        for reports in self.reports.values():
-            for report in reports.values():
-                if "foreign_cpu_seconds" in report:
-                    shares.append(report["foreign_cpu_seconds"] / report["seconds"])
-        return shares
+        """The share of a core that neither broker nor client used, of each load."""
+        return self.shares("foreign_cpu_seconds")
+
+    def stolen(self):
+        """The share of a core that this machine was to have and did not get, of each load."""
+        return self.shares("steal_seconds")
+
+    def shares(self, key):
+        reports = [report for of_case in self.reports.values() for report in of_case.values()]
+        return [report[key] / report["seconds"] for report in reports if key in report]
 
 
 def run(names, chosen, count, setting, long):

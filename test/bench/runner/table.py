@@ -15,10 +15,11 @@ BUSY = (
 )
 
 
-def markdown(results, setting, long, root):
-    """The whole page."""
-    lines = [f"# Dohle, Apache Kafka and the floor, {date.today().isoformat()}", ""]
-    lines += [facts(setting, results, long, root), ""]
+def markdown(results, setting, long, named, root):
+    """The whole page; `named` says that the cases were asked for by their names."""
+    where = ", on all cores" if setting.free else ""
+    lines = [f"# Dohle, Apache Kafka and the floor, {date.today().isoformat()}{where}", ""]
+    lines += [facts(setting, results, long, named, root), ""]
     lines += rows(results)
     lines += ["", *remarks(results)]
     return "\n".join(lines) + "\n"
@@ -93,15 +94,16 @@ def number(value):
     return f"{value:,.{max(0, 2 - exponent)}f}"
 
 
-def facts(setting, results, long, root):
+def facts(setting, results, long, named, root):
     """Where and how; no paths, no host names."""
     cores = setting.cores()
     pins = f"loads: broker on core {cores[0]}, client on core {cores[1]}" if cores else "loads: all cores for both"
-    form = (
-        "long form"
-        if long
-        else "short form, in which Kafka is warm but not at its very best and some rows are of the first round only"
-    )
+    if long:
+        form = "long form"
+    elif named:
+        form = "chosen cases, each in all rounds, for which Kafka is warm but not at its very best"
+    else:
+        form = "short form, in which Kafka is warm but not at its very best and some rows are of the first round only"
     return (
         f"{machine()}; {java()}; "
         f"commit {commit(root)}. Rounds in turn: {results.rounds} ({', '.join(results.names)}), {results.seconds / 60:.0f} min, "
@@ -119,6 +121,8 @@ def remarks(results):
             f"- CPU of others during the loads: median {middle:.0%} of a core, at most {most:.0%}; above 10 % in {disturbed} of "
             f"{len(shares)} phases. " + (BUSY if disturbed else "")
         )
+    if stolen := results.stolen():
+        lines.append(f"- The host gave time to others than this machine: at most {max(stolen):.1%} of a core during a load.")
     if results.page_cache:
         fresh, again = zip(*results.page_cache)
         lines.append(

@@ -20,6 +20,9 @@ metrics! {
     EXPIRED: counter "kafka_server_socket_server_metrics_expired_connections_killed_total",
         Connections, by ["networkprocessor"];
 
+    /// Connections that went to another network thread, by the one that they left.
+    MOVED: counter "dohle_network_connections_moved_total", Connections, by ["networkprocessor"];
+
     /// Bytes that were received, by network thread.
     RECEIVED: counter "kafka_server_socket_server_metrics_incoming_byte_total", Bytes,
         by ["networkprocessor"];
@@ -43,10 +46,11 @@ metrics! {
 type Read = fn(&Counters) -> u64;
 
 /// How each row is read.
-const READ: [(Metric, Read); 8] = [
+const READ: [(Metric, Read); 9] = [
     (OPEN, Counters::connections),
     (OPENED, |thread| thread.connections_opened),
     (EXPIRED, |thread| thread.connections_expired),
+    (MOVED, |thread| thread.connections_left),
     (RECEIVED, |thread| thread.bytes_in),
     (SENT, |thread| thread.bytes_out),
     (FRAMES, |thread| thread.requests),
