@@ -47,6 +47,7 @@ mod relocate;
 mod reserve;
 mod retention;
 mod scan;
+mod sealed;
 mod search;
 mod segment;
 mod split;

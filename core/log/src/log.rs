@@ -31,6 +31,7 @@ use crate::{
     producer_state::{ProducerState, Producers, snapshot},
     recent::Recent,
     recover::Recovery,
+    sealed::SealedOpen,
     segment::{Dir, Segment},
 };
 
@@ -59,9 +60,8 @@ pub struct Log<D: Disk> {
     pub(crate) deleted: Deleted,
     /// Up to where it has been cleaned; 0 if it never was. May be stale: see `first_dirty`.
     pub(crate) cleaned_to: Offset,
-    /// The sealed segment whose file is open, for readers or until it is flushed: a partition holds two
-    /// files at most.
-    pub(crate) sealed_open: Option<Offset>,
+    /// The sealed segments whose files are open; boxed, for few logs have any.
+    pub(crate) sealed_open: Option<Box<SealedOpen>>,
     /// Whether names were made or removed since the directory was synced.
     pub(crate) names_changed: bool,
     /// Whether the oldest segment was removed since the log was opened. Before another one goes the
@@ -227,9 +227,10 @@ impl<D: Disk> Log<D> {
         unstable.map_or(high_watermark, |offset| offset.min(high_watermark))
     }
 
-    /// Whether the log keeps files open: that of the segment that is written, or one for readers.
+    /// Whether the log keeps files open: that of the segment that is written, or of others.
     pub fn has_open_files(&self) -> bool {
-        self.active().open_file().is_some() || self.sealed_open.is_some()
+        self.active().open_file().is_some()
+            || self.sealed_open.as_ref().is_some_and(|open| !open.is_empty())
     }
 
     /// Whether all that is in it is known to be durable.

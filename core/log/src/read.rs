@@ -8,7 +8,6 @@ use crate::{
     error::{LogError, ReadError},
     log::Log,
     scan::Head,
-    segment::Segment,
     txn_index::AbortedTransaction,
 };
 
@@ -79,7 +78,6 @@ impl<D: Disk> Log<D> {
             return Ok(None);
         }
         let Some((index, first)) = self.locate(range.from)? else { return Ok(None) };
-        self.keep_open(index);
         if first.base >= up_to {
             return Ok(None);
         }
@@ -96,6 +94,12 @@ impl<D: Disk> Log<D> {
         let file = segment.file(&self.dir)?.clone();
         let (position, base_offset) = (u64::from(first.position), first.base);
         Ok(Some(Slice { file, position, size, base_offset, first_batch_size }))
+    }
+
+    /// Whether any transaction with records at `from` or behind was aborted. Where none was, nobody needs
+    /// to look where they are.
+    pub fn has_aborted_from(&self, from: Offset) -> bool {
+        self.segments.iter().skip(self.floor(from)).any(|segment| segment.has_aborts)
     }
 
     /// Which transactions that lie in part below `up_to` were aborted, of those with records at
@@ -141,44 +145,48 @@ impl<D: Disk> Log<D> {
         if let Some(head) = self.recent.locate(offset) {
             return Ok(Some((last, head)));
         }
-        let first = self.floor(offset);
-        for (index, segment) in self.segments.iter_mut().enumerate().skip(first) {
-            let is_open = segment.open_file().is_some();
-            if let Some(head) = segment.locate(&self.dir, offset)? {
+        for index in self.floor(offset)..last {
+            if let Some(head) = self.locate_in_sealed(index, offset)? {
                 return Ok(Some((index, head)));
             }
-            if index < last && !is_open {
-                segment.release();
-            }
         }
-        Ok(None)
+        let active = self.segments.get_mut(last).expect("a log has at least one segment");
+        Ok(active.locate(&self.dir, offset)?.map(|head| (last, head)))
+    }
+
+    /// The same in one sealed segment, whose file is then kept open.
+    fn locate_in_sealed(&mut self, index: usize, offset: Offset) -> Result<Option<Head>, LogError> {
+        let next = self.segments.get(index + 1).map_or(self.log_end, |next| next.base);
+        let Some(segment) = self.segments.get_mut(index) else { return Ok(None) };
+        if segment.size == 0 {
+            return Ok(None);
+        }
+        let (base, was_open) = (segment.base, segment.open_file().is_some());
+        let open = self.sealed_open.as_ref();
+        let (entry, stretch) = match open.and_then(|open| open.index_floor(base, offset)) {
+            Some(entry) => (entry, None),
+            None => segment.index_stretch(&self.dir, offset, next)?,
+        };
+        let head = segment.locate_from(&self.dir, entry, offset)?;
+        if head.is_some() {
+            self.keep_open(base, stretch);
+        } else if !was_open {
+            segment.release();
+        }
+        Ok(head)
     }
 
     /// Where in a segment the records below `up_to` end.
     fn end_position(&mut self, index: usize, up_to: Offset) -> Result<u32, LogError> {
         let last = index + 1 == self.segments.len();
+        let next = self.segments.get(index + 1).map_or(self.log_end, |next| next.base);
         let Some(segment) = self.segments.get_mut(index) else { return Ok(0) };
-        if up_to >= self.log_end {
+        if up_to >= next {
             return Ok(segment.size);
         }
         if let Some(head) = self.recent.locate(up_to).filter(|_| last) {
             return Ok(head.position);
         }
         Ok(segment.locate(&self.dir, up_to)?.map_or(segment.size, |head| head.position))
-    }
-
-    /// Of the sealed segments only the last one read stays open, or the last one sealed.
-    pub(crate) fn keep_open(&mut self, index: usize) {
-        let base = self.segments.get(index).map(|segment| segment.base);
-        if index + 1 == self.segments.len() || self.sealed_open == base {
-            return;
-        }
-        if let Some(other) = self.sealed_open.replace(base.unwrap_or(self.log_start)) {
-            let index = self.floor(other);
-            if let Some(end) = self.segments.get(index + 1).map(|next| next.base) {
-                self.closed_unflushed |= end > self.recovery_point;
-                self.segments.get_mut(index).into_iter().for_each(Segment::release);
-            }
-        }
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     disk::{Disk, DiskFile, IoError, OpenMode, read_file, remove_if_there, turn_to_disk},
     error::LogError,
     names::{FileKind, SegmentFile},
-    offset_index::{self, IndexedOffset, OffsetIndex},
+    offset_index::{self, IndexedOffset, OffsetIndex, Stretch},
     reserve::Reserve,
     scan::{Head, HeadScan},
     search::InFile,
@@ -394,11 +394,21 @@ impl<F: DiskFile> Segment<F> {
         dir: &Dir<D>,
         offset: Offset,
     ) -> Result<Option<Head>, LogError> {
-        let (base, size) = (self.base, self.size);
-        if size == 0 {
+        if self.size == 0 {
             return Ok(None);
         }
         let entry = self.index_floor(dir, offset)?;
+        self.locate_from(dir, entry, offset)
+    }
+
+    /// The same, where the index tells of this batch before.
+    pub(crate) fn locate_from<D: Disk<File = F>>(
+        &mut self,
+        dir: &Dir<D>,
+        entry: Option<IndexedOffset>,
+        offset: Offset,
+    ) -> Result<Option<Head>, LogError> {
+        let (base, size) = (self.base, self.size);
         let file = self.file(dir)?;
         if let Some(entry) = entry.filter(|entry| entry.position < size) {
             let mut scan = HeadScan::new(file, entry.position, size);
@@ -424,8 +434,28 @@ impl<F: DiskFile> Segment<F> {
             return Ok(indexes.offsets.floor(offset));
         }
         match dir.open(self.base, FileKind::OffsetIndex, OpenMode::Read) {
-            Ok(file) => offset_index::floor(&InFile::new(&file)?, self.base, offset),
+            Ok(file) => offset_index::floor(&mut InFile::new(&file)?, self.base, offset),
             Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The last entry up to `offset` of the index on the disk, and what was read with it, where the next
+    /// segment begins at `next`.
+    pub(crate) fn index_stretch<D: Disk<File = F>>(
+        &self,
+        dir: &Dir<D>,
+        offset: Offset,
+        next: Offset,
+    ) -> Result<(Option<IndexedOffset>, Option<Stretch>), IoError> {
+        let [part, whole] = [offset, next].map(|at| at.0.abs_diff(self.base.0));
+        match dir.open(self.base, FileKind::OffsetIndex, OpenMode::Read) {
+            Ok(file) => {
+                let entries = InFile::new(&file)?.guessing(part, whole);
+                let (entry, stretch) = Stretch::read(entries, self.base, offset)?;
+                Ok((entry, Some(stretch)))
+            }
+            Err(error) if error.is_not_found() => Ok((None, None)),
             Err(error) => Err(error),
         }
     }
@@ -440,7 +470,11 @@ impl<F: DiskFile> Segment<F> {
             return Ok(indexes.offsets.ceiling(position));
         }
         match dir.open(self.base, FileKind::OffsetIndex, OpenMode::Read) {
-            Ok(file) => offset_index::ceiling(&InFile::new(&file)?, self.base, position),
+            Ok(file) => {
+                let entries = InFile::new(&file)?;
+                let mut entries = entries.guessing(position.into(), self.size.into());
+                offset_index::ceiling(&mut entries, self.base, position)
+            }
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }

@@ -95,7 +95,7 @@ impl<F: DiskFile> Segment<F> {
             return Ok(indexes.times.floor(timestamp));
         }
         match dir.open(self.base, FileKind::TimeIndex, OpenMode::Read) {
-            Ok(file) => time_index::floor(&InFile::new(&file)?, self.base, timestamp),
+            Ok(file) => time_index::floor(&mut InFile::new(&file)?, self.base, timestamp),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }

@@ -46,6 +46,7 @@ impl<D: Disk> Log<D> {
         segment.cut_aborts(&self.dir, self.log_end)?;
         self.sides_saved.size = self.sides_saved.size.min(self.active().size);
         self.recent.clear();
+        self.forget_sealed(self.active().base);
         let log_end = self.log_end;
         self.retire_snapshots(|offset| offset > log_end, now)?;
         self.recovery_point = self.recovery_point.min(self.log_end);
@@ -155,6 +156,7 @@ impl<D: Disk> Log<D> {
         self.names_changed = true;
         self.sides_saved = SidesSaved::default();
         self.recent.clear();
+        self.forget_sealed(Offset::ZERO);
         self.log_start = start;
         self.log_end = start;
         self.producers = Producers::from_states(Vec::new(), start);

@@ -16,8 +16,8 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// How many forgotten waits a partition tolerates before it sweeps them out.
-const SWEEP_AT: usize = 64;
+/// How many waits a partition has at least before it looks which of them are forgotten.
+const SWEEP_AT_MIN: usize = 64;
 
 /// One request that waits: a fetch for bytes, a produce for the partitions that it wrote to.
 #[derive(Debug)]
@@ -76,16 +76,26 @@ impl Future for Satisfied {
 }
 
 /// The fetches that wait at one partition.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Waiting {
     waits: Vec<Weak<Wait>>,
+    /// With so many it looks which are forgotten: twice as many as were not the last time, so that a
+    /// fetch pays for two looks at most, however many others wait.
+    sweep_at: usize,
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self { waits: Vec::new(), sweep_at: SWEEP_AT_MIN }
+    }
 }
 
 impl Waiting {
     /// Lets `wait` hear of what arrives from now on.
     pub fn park(&mut self, wait: &Arc<Wait>) {
-        if self.waits.len() >= SWEEP_AT {
+        if self.waits.len() >= self.sweep_at {
             self.waits.retain(|wait| wait.strong_count() > 0);
+            self.swept();
         }
         self.waits.push(Arc::downgrade(wait));
     }
@@ -97,6 +107,11 @@ impl Waiting {
             wait.arrived(size);
             !wait.is_satisfied()
         });
+        self.swept();
+    }
+
+    fn swept(&mut self) {
+        self.sweep_at = SWEEP_AT_MIN.max(2 * self.waits.len());
     }
 
     /// The partition changed hands, was truncated or deleted.
@@ -104,6 +119,7 @@ impl Waiting {
         for wait in self.waits.drain(..).filter_map(|wait| wait.upgrade()) {
             wait.interrupt();
         }
+        self.swept();
     }
 }
 

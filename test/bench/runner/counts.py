@@ -25,6 +25,7 @@ WHAT = ("instructions", "allocations", "system calls")
 
 PRODUCE = ["produce", "--connections", 1, "--in-flight", 1]
 FETCH = ["fetch", "--connections", 1, "--batches", 64]
+SEALED = ["fetch", "--connections", 1, "--batches", 5_000]
 LOADS = {
     "produce-1k": [*PRODUCE, "--size", 1_024],
     "produce-1k-burst": ["produce", "--connections", 1, "--in-flight", 20, "--bursts", "--size", 1_024],
@@ -32,6 +33,8 @@ LOADS = {
     "produce-64k": [*PRODUCE, "--size", 65_536],
     "fetch-1k": [*FETCH, "--size", 1_024, "--batch-size", 1_024],
     "fetch-64k": [*FETCH, "--size", 65_536, "--batch-size", 65_536],
+    # All requests of the longer one stay in the first four of five segments.
+    "fetch-sealed": [*SEALED, "--size", 1_024, "--batch-size", 1_024, "--topic-config", "segment.bytes=1048576"],
 }
 # Whose request waits for a disk, unless there is none: how long a sync takes decides which thread does the next one.
 DURABLE = "produce-1k-durable"

@@ -179,7 +179,7 @@ impl<D: Disk> Log<D> {
             self.segments.get_mut(index).into_iter().for_each(Segment::release);
         } else {
             // The next flush is to hear of what could not be written back.
-            self.keep_open(self.segments.len() - 2);
+            self.hold_open(old);
         }
         Ok(())
     }

@@ -52,7 +52,7 @@ impl<D: Disk> Log<D> {
         let end = self.segments.get(first + inputs.len()).map_or(self.log_end, |next| next.base);
         let cleaned = inputs.first().map_or(end, |input| input.base)..end;
         self.segments.splice(first..first + inputs.len(), outputs);
-        self.sealed_open = self.sealed_open.filter(|base| !cleaned.contains(base));
+        self.sealed_open.iter_mut().for_each(|open| open.forget(|base| cleaned.contains(&base)));
         self.poisoned = false;
         // State from before the clean would wait for markers that may have gone.
         self.retire_snapshots(|offset| cleaned.contains(&offset), now)?;

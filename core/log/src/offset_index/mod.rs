@@ -11,6 +11,8 @@
 //!
 //! An index can cost time, never truth: whoever follows an entry checks the batch that it finds.
 
+mod stretch;
+
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +22,8 @@ use crate::{
     disk::IoError,
     search::{Entries, InMemory},
 };
+
+pub(crate) use stretch::Stretch;
 
 pub(crate) const ENTRY_SIZE: usize = 8;
 
@@ -84,12 +88,12 @@ impl OffsetIndex {
 
     /// The last entry up to `target`.
     pub(crate) fn floor(&self, target: Offset) -> Option<IndexedOffset> {
-        floor(&InMemory(&self.bytes), self.base, target).unwrap_or_default()
+        floor(&mut InMemory(&self.bytes), self.base, target).unwrap_or_default()
     }
 
     /// The first entry from `position` on.
     pub(crate) fn ceiling(&self, position: u32) -> Option<IndexedOffset> {
-        ceiling(&InMemory(&self.bytes), self.base, position).unwrap_or_default()
+        ceiling(&mut InMemory(&self.bytes), self.base, position).unwrap_or_default()
     }
 
     /// Drops the entries from `end` on.
@@ -107,22 +111,23 @@ impl OffsetIndex {
 
 /// The last entry up to `target` of an index wherever it is.
 pub(crate) fn floor(
-    entries: &impl Entries<ENTRY_SIZE>,
+    entries: &mut impl Entries<ENTRY_SIZE>,
     base: Offset,
     target: Offset,
 ) -> Result<Option<IndexedOffset>, IoError> {
-    let before = |entry: &[u8; ENTRY_SIZE]| {
-        // Zeros fill up a file that was not trimmed.
-        *entry != [0; ENTRY_SIZE] && decode(base, entry).offset <= target
-    };
-    let next = entries.partition_point(before)?;
+    let next = entries.partition_point(is_up_to(base, target))?;
     let Some(index) = next.checked_sub(1) else { return Ok(None) };
     Ok(Some(decode(base, &entries.entry(index)?)))
 }
 
+/// Whether an entry is one up to `target`. Zeros are none: they fill up a file that was not trimmed.
+fn is_up_to(base: Offset, target: Offset) -> impl Fn(&[u8; ENTRY_SIZE]) -> bool {
+    move |entry| *entry != [0; ENTRY_SIZE] && decode(base, entry).offset <= target
+}
+
 /// The first entry from `position` on of an index wherever it is.
 pub(crate) fn ceiling(
-    entries: &impl Entries<ENTRY_SIZE>,
+    entries: &mut impl Entries<ENTRY_SIZE>,
     base: Offset,
     position: u32,
 ) -> Result<Option<IndexedOffset>, IoError> {

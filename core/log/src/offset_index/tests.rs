@@ -44,7 +44,7 @@ fn ceiling_finds_the_first_entry_from_the_position() {
     for (position, expected) in rows {
         let expected = expected.map(|(o, p)| entry(o, p));
         assert_eq!(index.ceiling(position), expected, "{position}");
-        let in_padded = ceiling(&InMemory(&padded), Offset(100), position).unwrap();
+        let in_padded = ceiling(&mut InMemory(&padded), Offset(100), position).unwrap();
         assert_eq!(in_padded, expected, "{position}");
     }
 }
@@ -79,7 +79,7 @@ fn an_index_is_full_at_its_size() {
 fn the_zeros_behind_a_preallocated_index_are_no_entries() {
     let mut bytes = index(&[(109, 10), (120, 20)]).bytes().to_vec();
     bytes.resize(80, 0);
-    let found = floor(&InMemory(&bytes), Offset(100), Offset(1_000)).unwrap();
+    let found = floor(&mut InMemory(&bytes), Offset(100), Offset(1_000)).unwrap();
     assert_eq!(found, Some(entry(120, 20)));
     assert_eq!(OffsetIndex::from_bytes(Offset(100), bytes, 80).last(), Some(entry(120, 20)));
 }
@@ -90,7 +90,7 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..200),
         target in any::<i64>(),
     ) {
-        let _ = floor(&InMemory(&bytes), Offset(i64::MAX), Offset(target));
+        let _ = floor(&mut InMemory(&bytes), Offset(i64::MAX), Offset(target));
         let index = OffsetIndex::from_bytes(Offset(0), bytes, 1_000);
         let found = index.floor(Offset(target));
         prop_assert!(found.is_none_or(|entry| entry.offset.0 <= target && entry.offset.0 >= 0));

@@ -78,6 +78,7 @@ struct State {
     files: BTreeMap<u64, Content>,
     starts: u64,
     changes: u64,
+    opens: u64,
     reads: u64,
     bytes_read: u64,
     /// The last call that was counted, and on what.
@@ -97,6 +98,11 @@ impl SimDisk {
     /// How many calls that change something were made.
     pub fn changes(&self) -> u64 {
         self.state().changes
+    }
+
+    /// How many files were opened.
+    pub fn opens(&self) -> u64 {
+        self.state().opens
     }
 
     /// How many reads were made.
@@ -265,6 +271,7 @@ impl Disk for SimDisk {
             None => return Err(failed(ErrorKind::NotFound)),
         };
         let (path, writable) = (path.to_owned(), mode != OpenMode::Read);
+        state.opens += 1;
         Ok(SimFile { disk: self.clone(), path, inode, writable, start: state.starts })
     }
 

@@ -90,7 +90,7 @@ impl TimeIndex {
 
     /// The last entry with a timestamp up to `target`.
     pub(crate) fn floor(&self, target: Timestamp) -> Option<IndexedTime> {
-        floor(&InMemory(&self.bytes), self.base, target).unwrap_or_default()
+        floor(&mut InMemory(&self.bytes), self.base, target).unwrap_or_default()
     }
 
     /// Drops the entries from offset `end` on.
@@ -108,7 +108,7 @@ impl TimeIndex {
 
 /// The last entry with a timestamp up to `target` of an index wherever it is.
 pub(crate) fn floor(
-    entries: &impl Entries<ENTRY_SIZE>,
+    entries: &mut impl Entries<ENTRY_SIZE>,
     base: Offset,
     target: Timestamp,
 ) -> Result<Option<IndexedTime>, IoError> {

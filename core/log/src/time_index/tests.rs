@@ -49,7 +49,7 @@ fn truncation_goes_by_offsets() {
 fn the_zeros_behind_a_preallocated_index_are_no_entries() {
     let mut bytes = index(&[(5, 105), (9, 109)]).bytes().to_vec();
     bytes.resize(120, 0);
-    let latest = floor(&InMemory(&bytes), Offset(100), Timestamp(i64::MAX)).unwrap();
+    let latest = floor(&mut InMemory(&bytes), Offset(100), Timestamp(i64::MAX)).unwrap();
     assert_eq!(latest, Some(entry(9, 109)));
     assert_eq!(TimeIndex::from_bytes(Offset(100), bytes, 120).last(), entry(9, 109));
 }
@@ -60,7 +60,7 @@ proptest! {
         bytes in prop::collection::vec(any::<u8>(), 0..200),
         target in any::<i64>(),
     ) {
-        let _ = floor(&InMemory(&bytes), Offset(i64::MAX), Timestamp(target));
+        let _ = floor(&mut InMemory(&bytes), Offset(i64::MAX), Timestamp(target));
         let index = TimeIndex::from_bytes(Offset(0), bytes, 1_000);
         let found = index.floor(Timestamp(target));
         prop_assert!(found.is_none_or(|entry| entry.timestamp.0 <= target));

@@ -421,7 +421,7 @@ fn a_segment_that_was_rolled_unflushed_is_synced_by_the_handle_that_wrote_it() {
     assert_eq!(disk.peek(elsewhere), Some(written));
 }
 
-/// Two files at most are open of a log.
+/// One file is held for a flush.
 #[test]
 fn where_several_were_rolled_unflushed_the_volume_is_synced() {
     let (_disk, mut log) = empty(small());

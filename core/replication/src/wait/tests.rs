@@ -65,5 +65,30 @@ fn forgotten_waits_do_not_pile_up() {
     for _ in 0..10_000 {
         waiting.park(&Wait::new(1));
     }
-    assert!(waiting.waits.len() <= SWEEP_AT, "{}", waiting.waits.len());
+    assert!(waiting.waits.len() <= SWEEP_AT_MIN, "{}", waiting.waits.len());
+}
+
+#[test]
+fn a_park_costs_the_same_however_many_wait() {
+    const COUNT: usize = 2_000;
+    let (mut waiting, mut live, mut looks) = (Waiting::default(), Vec::new(), 0);
+    for _ in 0..COUNT {
+        let wait = Wait::new(1);
+        // One that is forgotten at once goes in each sweep, which shows that there was one.
+        for parked in [&wait, &Wait::new(1)] {
+            let before = waiting.waits.len();
+            waiting.park(parked);
+            looks += if waiting.waits.len() <= before { before } else { 0 };
+        }
+        live.push(wait);
+    }
+    assert!(looks > 0 && looks <= 4 * COUNT, "{looks} looks at waits for {COUNT} that stay");
+    assert!(waiting.waits.len() <= 2 * COUNT, "{}", waiting.waits.len());
+    waiting.arrived(1);
+    assert!(live.iter().all(|wait| wait.is_satisfied()));
+    // The many are gone, and with them the reason to tolerate as many forgotten ones.
+    for _ in 0..COUNT {
+        waiting.park(&Wait::new(1));
+    }
+    assert!(waiting.waits.len() <= SWEEP_AT_MIN, "{}", waiting.waits.len());
 }
