@@ -14,6 +14,7 @@
 mod damage;
 mod how;
 mod producers;
+mod recall;
 mod room;
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};

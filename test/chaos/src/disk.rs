@@ -47,8 +47,9 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const PATIENCE_ONCE: Duration = Duration::from_millis(500);
 /// How long a node is at work before its disk fails, at most.
 const WORK_MAX_MS: u64 = 400;
-/// How long it may take until a node knows that a disk has failed which is written to.
-const TURN_MAX: Duration = Duration::from_secs(30);
+/// How long a turn of events may take that is waited for, on whatever machine: a node knows that a disk
+/// has failed which is written to, it serves the others, and enough has happened for the next failure.
+const TURN_MAX: Duration = Duration::from_secs(120);
 /// How many records of the partitions that go on must be acknowledged behind the failure.
 const BEHIND_MIN: usize = 50;
 /// How many acknowledged records a round must have on average in each half: fewer prove nothing.
@@ -117,6 +118,7 @@ async fn fail_all(args: &Chaos, dir: &Path, seed: u64) -> Result<Findings> {
     let mut findings = Findings::default();
     for round in 1..=args.rounds {
         tokio::time::sleep(Duration::from_millis(50 + rng.below(WORK_MAX_MS))).await;
+        scene.wait_until_written(round).await?;
         ensure!(loads.iter().all(Load::is_at_work), "a producer has given up");
         findings =
             scene.round(&mut rng, &mut report).await.with_context(|| format!("round {round}"))?;
@@ -143,11 +145,15 @@ async fn fail_all(args: &Chaos, dir: &Path, seed: u64) -> Result<Findings> {
         println!("chaos: {count} records: {error}");
     }
     if findings.is_empty() {
-        let least = ACKNOWLEDGED_MIN * args.rounds as usize;
-        let is_enough = acknowledged.iter().all(|count| *count >= least);
-        ensure!(is_enough, "vacuous: fewer than {least} records acknowledged");
+        let is_enough = acknowledged.iter().all(|count| *count >= least(args.rounds));
+        ensure!(is_enough, "vacuous: fewer than {} records acknowledged", least(args.rounds));
     }
     Ok(findings)
+}
+
+/// How many records of each half must be acknowledged in so many rounds.
+fn least(rounds: u32) -> usize {
+    ACKNOWLEDGED_MIN * rounds as usize
 }
 
 /// A node, one of whose directories lies on a disk of its own.
@@ -171,7 +177,7 @@ impl Scene {
         let mut findings = self.look_without(&[ErrorCode::KAFKA_STORAGE_ERROR]).await?;
         self.node.kill()?;
         if findings.is_empty() && rng.below(3) == 0 {
-            findings = self.start_without().await.context("a start without the disk")?;
+            findings = self.start_without(report).await.context("a start without the disk")?;
             report.starts_without += 1;
         }
         self.bring_back(rng)?;
@@ -187,10 +193,26 @@ impl Scene {
         self.judge.look(Reach::Tail).await
     }
 
+    /// Waits until enough was written to both halves for this round to mean something: how fast that is
+    /// nobody judges here.
+    async fn wait_until_written(&mut self, round: u32) -> Result<()> {
+        let begun = Instant::now();
+        loop {
+            let halves = [&self.lost, &self.kept].map(|half| self.ledger.acknowledged_in(half));
+            if halves.iter().all(|count| *count >= least(round)) {
+                return Ok(());
+            }
+            ensure!(self.node.is_alive(), "the node is gone");
+            ensure!(begun.elapsed() < TURN_MAX, "{halves:?} records acknowledged by round {round}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// The node starts and ends while the disk is still dead.
-    async fn start_without(&mut self) -> Result<Findings> {
+    async fn start_without(&mut self, report: &mut Report) -> Result<Findings> {
         let starting = self.node.start()?;
         self.node.ready(starting).await?;
+        self.wait_until_noticed(report).await?;
         let findings = self.look_without(&NOT_SERVED).await?;
         self.node.kill()?;
         Ok(findings)

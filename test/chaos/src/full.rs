@@ -33,8 +33,12 @@ const METADATA_SIZE: u64 = 16 << 20;
 const FILLING_MAX: u64 = 20_000;
 /// How long clients try.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long it may take until there is no room, or room again.
-const TURN_MAX: Duration = Duration::from_secs(90);
+/// How long nothing may happen until there is no room, or room again.
+const TURN_MAX: Duration = Duration::from_secs(120);
+/// What is told where there is no room.
+const FULL: &str = "KAFKA_STORAGE_ERROR";
+/// What is told where the metadata log has none: it will be tried again, or it is known already.
+const METADATA_FULL: [&str; 2] = ["REQUEST_TIMED_OUT", FULL];
 /// What the ballast topic takes.
 const BALLAST: usize = 12 << 20;
 const BALLAST_TOPIC: &str = "ballast";
@@ -100,9 +104,14 @@ async fn fill(args: &Chaos, dir: &Path, seed: u64) -> Result<Findings> {
 async fn partitions_full(node: &mut Node, ledger: &Arc<Ledger>, judge: &mut Judge) -> Result<()> {
     let address = node.address();
     let load = Load::start(ledger, &address, Manner::Idempotent, PATIENCE)?;
-    let begun = Instant::now();
-    while ledger.refused().is_empty() {
-        ensure!(begun.elapsed() < TURN_MAX, "no producer was told");
+    let (mut acknowledged, mut progress) = (0, Instant::now());
+    // On a slow disk other records may be given up before it is full.
+    while !ledger.refused().keys().any(|error| error.contains(FULL)) {
+        let count = ledger.acknowledged_count();
+        if count > acknowledged {
+            (acknowledged, progress) = (count, Instant::now());
+        }
+        ensure!(progress.elapsed() < TURN_MAX, "no producer was told: {:?}", ledger.refused());
         ensure!(load.is_at_work(), "a producer has given up");
         ensure!(node.is_alive(), "the node is gone");
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -139,19 +148,21 @@ async fn metadata_full(node: &mut Node, volume: &Path) -> Result<()> {
     for index in 0.. {
         ensure!(begun.elapsed() < TURN_MAX && index < 10_000, "topics go on being made");
         ensure!(node.is_alive(), "the node is gone");
-        let made = make_topic_in(&address, &format!("full-{index}"), PATIENCE).await;
+        let made = make_topic_in(&address, &format!("full-{index}"), TURN_MAX).await;
         if let Err(error) = made {
             refused = Some(error);
             break;
         }
     }
-    println!("chaos: no topic: {:#}", refused.context("no error")?);
+    let refused = format!("{:#}", refused.context("no error")?);
+    println!("chaos: no topic: {refused}");
+    ensure!(METADATA_FULL.iter().any(|code| refused.contains(code)), "it is told something else");
     drop(file);
     std::fs::remove_file(&ballast)?;
     let begun = Instant::now();
     for index in 0.. {
         ensure!(node.is_alive(), "the node is gone");
-        match make_topic_in(&address, &format!("room-{index}"), PATIENCE).await {
+        match make_topic_in(&address, &format!("room-{index}"), TURN_MAX).await {
             Ok(()) => break,
             Err(error) => ensure!(begun.elapsed() < TURN_MAX, "no topic again: {error:#}"),
         }

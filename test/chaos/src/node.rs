@@ -16,7 +16,13 @@ use tokio::sync::oneshot;
 /// How long a start may take before it counts as never.
 const START_MAX: Duration = Duration::from_secs(120);
 /// The same of a stop.
-const STOP_MAX: Duration = Duration::from_secs(60);
+const STOP_MAX: Duration = Duration::from_secs(120);
+/// A thread that a signal has stopped.
+const STOPPED: char = 'T';
+/// One that has ended, and is there for its parent only.
+const GONE: char = 'Z';
+/// Those and one in the system that no signal reaches, as in a sync.
+const AT_REST: [char; 3] = [STOPPED, GONE, 'D'];
 /// Any id will do.
 const CLUSTER_ID: &str = "AAAAAAAAAAAAAAAAAAAAAg";
 
@@ -110,24 +116,34 @@ impl Node {
         self.process.as_mut().is_some_and(|process| matches!(process.try_wait(), Ok(None)))
     }
 
-    /// Stops the process where it is: it tells nobody anything any more.
+    /// Stops the process where it is: when this returns it tells nobody anything any more, but the system
+    /// may be in the middle of what a thread has asked for.
     pub(crate) fn freeze(&self) -> Result<()> {
-        let Some(process) = &self.process else { return Ok(()) };
-        let pid = Pid::from_child(process);
-        kill_process(pid, Signal::STOP).context("SIGSTOP")
+        // The signal waits until one thread has a core to take it on; the others go on until then, on a
+        // busy machine for long enough to be told of a sync and to answer. From then on a thread that is
+        // still in the system does not come back from there.
+        self.stop_threads(|threads| threads.contains(&STOPPED))?;
+        self.stop_threads(|threads| threads.iter().all(|state| AT_REST.contains(state)))
     }
 
-    /// The same, and waits until none of its threads is in the middle of something.
+    /// The same, and none of its threads is in the middle of something.
     pub(crate) fn hold(&self) -> Result<()> {
+        self.stop_threads(|threads| threads.iter().all(|state| [STOPPED, GONE].contains(state)))
+    }
+
+    fn stop_threads(&self, are_stopped: impl Fn(&[char]) -> bool) -> Result<()> {
         let Some(process) = &self.process else { return Ok(()) };
-        self.freeze()?;
+        kill_process(Pid::from_child(process), Signal::STOP).context("SIGSTOP")?;
         let tasks = PathBuf::from(format!("/proc/{}/task", process.id()));
         let begun = Instant::now();
-        while !all_are_stopped(&tasks)? {
-            ensure!(begun.elapsed() < STOP_MAX, "threads of the node do not stop");
-            std::thread::sleep(Duration::from_millis(1));
+        loop {
+            let threads = states(&tasks)?;
+            if are_stopped(&threads) || threads.iter().all(|state| *state == GONE) {
+                return Ok(());
+            }
+            ensure!(begun.elapsed() < STOP_MAX, "threads of the node do not stop: {threads:?}");
+            std::thread::sleep(Duration::from_micros(100));
         }
-        Ok(())
     }
 
     /// Lets it go on.
@@ -186,23 +202,26 @@ impl Drop for Node {
     }
 }
 
-/// Whether the threads of a process are all where a signal has stopped them: `T`, see proc(5).
-fn all_are_stopped(tasks: &Path) -> Result<bool> {
+/// The states of the threads of a process, see proc(5).
+fn states(tasks: &Path) -> Result<Vec<char>> {
+    let mut found = Vec::new();
     for task in fs::read_dir(tasks)? {
-        let stat = fs::read_to_string(task?.path().join("stat"))?;
+        // A thread may end in between.
+        let Ok(stat) = fs::read_to_string(task?.path().join("stat")) else { continue };
         // Behind the name, which may have anything in it.
         let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-        if state != Some('T') {
-            return Ok(false);
-        }
+        found.push(state.context("a thread without a state")?);
     }
-    Ok(true)
+    Ok(found)
 }
 
+/// Below those that systems give to who asks for any: while the node is down nobody else gets its port.
 fn free_ports() -> Result<(u16, u16)> {
-    let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let (first, second) = (listen()?, listen()?);
-    Ok((first.local_addr()?.port(), second.local_addr()?.port()))
+    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap_or_default();
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let mut free = (first..32_000).filter(is_free);
+    let mut port = || free.next().context("no port is free");
+    Ok((port()?, port()?))
 }
 
 fn properties(layout: &Layout, port: u16, controller_port: u16, overrides: &[String]) -> String {

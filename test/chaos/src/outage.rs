@@ -22,7 +22,7 @@ impl Outage {
         }
         // A sync that is under way while ext4 is shut down may say that all is well although its
         // transaction was dropped; so it does about once in twenty times. Nobody is told after the
-        // power went, so whoever could tell is stopped first.
+        // power went, so whoever could tell is stopped first, and has stopped.
         node.freeze()?;
         volume.cut()?;
         node.kill()?;

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -31,21 +31,29 @@ pub(crate) struct Purges {
     /// Up to here it said that it had.
     told: Vec<AtomicI64>,
     answered: AtomicUsize,
+    stop: AtomicBool,
 }
 
-impl Purges {
-    /// Sets a client to work, until the handle is aborted.
+/// A client at work.
+pub(crate) struct Purging {
+    pub(crate) purges: Arc<Purges>,
+    task: JoinHandle<()>,
+}
+
+impl Purging {
+    /// Sets a client to work.
     ///
     /// # Errors
     /// The address is none.
-    pub(crate) fn start(
-        ledger: &Arc<Ledger>,
-        address: &str,
-        seed: u64,
-    ) -> Result<(Arc<Self>, JoinHandle<()>)> {
+    pub(crate) fn start(ledger: &Arc<Ledger>, address: &str, seed: u64) -> Result<Self> {
         let admin = Admin::new(client_config(address)?)?;
         let zeros = || (0..ledger.partitions()).map(|_| AtomicI64::new(0)).collect();
-        let purges = Self { tried: zeros(), told: zeros(), answered: AtomicUsize::new(0) };
+        let purges = Purges {
+            tried: zeros(),
+            told: zeros(),
+            answered: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+        };
         let purges = Arc::new(purges);
         let task = tokio::spawn(work(
             Arc::clone(&purges),
@@ -53,9 +61,19 @@ impl Purges {
             admin,
             Rng::from_seed(seed ^ 0x5075_7267),
         ));
-        Ok((purges, task))
+        Ok(Self { purges, task })
     }
 
+    /// Asks for no more, and waits for the last answer: what a request that nobody waits for deletes, if
+    /// it is all that there is, whoever reads then would wait for. Says how many were answered.
+    pub(crate) async fn finish(self) -> Result<usize> {
+        self.purges.stop.store(true, Ordering::Relaxed);
+        self.task.await?;
+        Ok(self.purges.answered())
+    }
+}
+
+impl Purges {
     /// How many requests were answered.
     pub(crate) fn answered(&self) -> usize {
         self.answered.load(Ordering::SeqCst)
@@ -81,7 +99,7 @@ impl Purges {
 }
 
 async fn work(purges: Arc<Purges>, ledger: Arc<Ledger>, admin: Admin, mut rng: Rng) {
-    loop {
+    while !purges.stop.load(Ordering::Relaxed) {
         tokio::time::sleep(Duration::from_millis(2)).await;
         let partition = rng.below(u64::from(ledger.partitions().unsigned_abs())) as i32;
         let distance_max = BEFORE_END_MAX[rng.below(2) as usize];

@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use crate::cli::Chaos;
+
+/// How many acknowledged records a round must have on average: fewer prove nothing.
+pub(crate) const ACKNOWLEDGED_MIN: usize = 20;
+
 /// What happened, for whoever reads the output.
 #[derive(Default)]
 pub(crate) struct Report {
@@ -17,6 +22,23 @@ pub(crate) struct Report {
     pub(crate) purges: usize,
     /// How long each start took, up to where it served.
     pub(crate) starts: Vec<Duration>,
+}
+
+impl Report {
+    /// Of what there is too little by now for so many rounds to mean something.
+    pub(crate) fn lacks(&self, args: &Chaos, rounds: u32) -> Option<&'static str> {
+        let count = rounds as usize;
+        if self.acknowledged < ACKNOWLEDGED_MIN * count {
+            return Some("few records were acknowledged");
+        }
+        if args.short && self.removed < count {
+            return Some("hardly a segment was removed");
+        }
+        if args.purged && self.purges < count {
+            return Some("hardly a record was deleted");
+        }
+        (self.commits < i64::from(rounds)).then_some("hardly a commit was acknowledged")
+    }
 }
 
 impl std::fmt::Display for Report {

@@ -9,6 +9,7 @@ use std::{
     num::NonZeroU64,
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail};
@@ -24,6 +25,9 @@ const EXT4_IOC_SHUTDOWN: u32 = opcode::read::<u32>(b'X', 125);
 const FLUSH: u32 = 0;
 /// Nothing more gets to the device, the journal included.
 const NO_LOG_FLUSH: u32 = 2;
+
+/// How late a system may be.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// An ext4 file system on a file.
 pub(crate) struct Volume {
@@ -64,14 +68,14 @@ impl Volume {
 
     pub(crate) fn mount(&mut self, options: &str) -> Result<()> {
         let options = format!("loop,{options}");
-        run(Command::new("mount").args(["-o", &options]).arg(&self.image).arg(&self.mount))?;
+        insist(Command::new("mount").args(["-o", &options]).arg(&self.image).arg(&self.mount))?;
         self.is_mounted = true;
         Ok(())
     }
 
-    /// Waits for the last file to be closed.
+    /// What had files open there must have ended.
     pub(crate) fn unmount(&mut self) -> Result<()> {
-        run(Command::new("umount").arg(&self.mount))?;
+        insist(Command::new("umount").arg(&self.mount))?;
         self.is_mounted = false;
         Ok(())
     }
@@ -140,6 +144,18 @@ pub(crate) fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
+}
+
+/// Runs a command until it succeeds: a busy system may be a moment late to close the files of a process that has
+/// ended, or to let go of the loop device of a mount that has.
+fn insist(command: &mut Command) -> Result<()> {
+    let begun = Instant::now();
+    loop {
+        match run(command) {
+            Err(_) if begun.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(50)),
+            outcome => return outcome,
+        }
+    }
 }
 
 fn run(command: &mut Command) -> Result<()> {

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from harness.report import expect, expect_equal
 
-from .checks import CODECS, batch, expect_records, now_ms, wait_for
+from .checks import CODECS, SOON, batch, expect_records, now_ms, wait_for
 from .driver import CLIENTS, Driver, b64
 
 # Clients whose group protocol has an assignor named "range".
@@ -40,7 +40,7 @@ def pairs(report, drivers, prefix):
             def write():
                 drivers["java"].call("create_topic", topic=topic, partitions=1, configs={})
                 wait_for(
-                    lambda: topic in drivers["java"].call("topics"), 10, f"{topic} in the list of topics"
+                    lambda: topic in drivers["java"].call("topics"), SOON, f"{topic} in the list of topics"
                 )
                 sent = batch(codec, driver)
                 placed = driver.call("produce", topic=topic, codec=codec, records=sent)
@@ -53,7 +53,7 @@ def pairs(report, drivers, prefix):
             def read():
                 for writer, (topic, sent) in written.items():
                     got = driver.call(
-                        "consume", topic=topic, **{"from": {"0": 0}}, count=len(sent), seconds=20
+                        "consume", topic=topic, **{"from": {"0": 0}}, count=len(sent), seconds=SOON
                     )
                     try:
                         expect_records(got, sent, since)
@@ -73,7 +73,7 @@ def one_group(drivers, prefix):
         driver.call("join", member="m", group=group, topic=topic, assignor="range")
     held = lambda: [driver.call("assignment", member="m") for driver in members]
     fair = lambda h: sorted(p for parts in h for p in parts) == list(range(partitions)) and all(h)
-    wait_for(lambda: fair(held()), 60, lambda: f"partitions shared; last: {held()}")
+    wait_for(lambda: fair(held()), 2 * SOON, lambda: f"partitions shared; last: {held()}")
     sent = [
         {"p": p, "ts": None, "k": None, "v": b64(f"{p} {i}".encode()), "h": []}
         for p in range(partitions)
@@ -87,7 +87,7 @@ def one_group(drivers, prefix):
             seen.extend(v for _, _, v in driver.call("drained", member="m"))
         return len(seen) >= len(sent)
 
-    wait_for(all_seen, 30, lambda: f"{len(seen)} of {len(sent)} records")
+    wait_for(all_seen, SOON, lambda: f"{len(seen)} of {len(sent)} records")
     expect_equal(sorted(seen), sorted(r["v"] for r in sent), "records of the group")
     for driver in members:
         driver.call("leave", member="m")

@@ -10,7 +10,7 @@ import time
 from harness.node import NodeError
 from harness.report import Unable, expect, expect_equal
 
-from .checks import now_ms, wait_for
+from .checks import SOON, now_ms, wait_for
 from .driver import ClientError, Driver, b64
 
 STORAGE_ERROR = 56
@@ -58,8 +58,8 @@ class Directories:
     def topic(self, name, partitions=1):
         topic = f"{self.prefix}-{name}"
         self.call("create_topic", topic=topic, partitions=partitions, configs={})
-        wait_for(lambda: topic in self.call("topics"), 10, f"{topic} in the list of topics")
-        wait_for(lambda: -1 not in self.call("leaders", topic=topic), 10, f"leaders of {topic}")
+        wait_for(lambda: topic in self.call("topics"), SOON, f"{topic} in the list of topics")
+        wait_for(lambda: -1 not in self.call("leaders", topic=topic), SOON, f"leaders of {topic}")
         return topic
 
     def produce(self, topic, values, partition=0):
@@ -83,7 +83,7 @@ class Directories:
     def other(self, path):
         return str(self.more if path == str(self.data) else self.data)
 
-    def moved(self, partition, to, seconds=60):
+    def moved(self, partition, to, seconds=2 * SOON):
         def there():
             dirs = self.call("log_dirs")
             futures = [p for told in dirs.values() for p in told["partitions"] if p.endswith(" future")]
@@ -97,11 +97,11 @@ class Directories:
     def count(self, directory, topic, wanted):
         """Kafka tells of partitions before it makes them."""
         found = lambda: len(list(directory.glob(f"{topic}-*")))
-        wait_for(lambda: found() == wanted, 20, lambda: f"{found()} partitions in {directory}, not {wanted}")
+        wait_for(lambda: found() == wanted, SOON, lambda: f"{found()} partitions in {directory}, not {wanted}")
 
     def restart(self):
         self.node.start()
-        wait_for(self.answers, 60, "the client finds the node again")
+        wait_for(self.answers, SOON, "the client finds the node again")
 
     def answers(self):
         try:
@@ -149,7 +149,7 @@ class Directories:
         expect(not failed, f"a writer failed: {failed}")
         expect_equal(self.values(topic, 100), [b64(v) for v in sent], "values after the move")
         wait_for(
-            lambda: self.names(f"{topic}-0") == [f"{topic}-0"], 20, lambda: f"left {self.names(topic)}"
+            lambda: self.names(f"{topic}-0") == [f"{topic}-0"], SOON, lambda: f"left {self.names(topic)}"
         )
         # and back, with a start in between
         self.node.kill()
@@ -182,7 +182,7 @@ class Directories:
         self.moved(f"{topic}-0", target)
         expect_equal(self.values(topic, 600), wanted, "values after the move")
         wait_for(
-            lambda: self.names(f"{topic}-0") == [f"{topic}-0"], 20, lambda: f"left {self.names(topic)}"
+            lambda: self.names(f"{topic}-0") == [f"{topic}-0"], SOON, lambda: f"left {self.names(topic)}"
         )
         self.node.kill()
         self.restart()
@@ -201,7 +201,7 @@ class Directories:
         expect_equal(self.values(topic, 100), [b64(VALUE)] * 100, "values")
         self.call("move", topic=topic, partition=0, dir=self.other(start))
         self.call("delete_topic", topic=topic)
-        wait_for(lambda: not self.names(f"{topic}-0"), 20, lambda: f"left {self.names(topic)}")
+        wait_for(lambda: not self.names(f"{topic}-0"), SOON, lambda: f"left {self.names(topic)}")
 
     def refused(self):
         topic = self.topic("refused")
@@ -228,7 +228,7 @@ class Directories:
     def both(self, name):
         """A topic with a partition in each directory, and which is where."""
         topic = self.topic(name, 2)
-        wait_for(lambda: all(self.lies_in(f"{topic}-{p}") for p in (0, 1)), 20, "both partitions are made")
+        wait_for(lambda: all(self.lies_in(f"{topic}-{p}") for p in (0, 1)), SOON, "both partitions are made")
         place = {self.lies_in(f"{topic}-{p}"): p for p in (0, 1)}
         if len(place) == 1:
             (path,) = place
@@ -254,13 +254,13 @@ class Directories:
         self.count(self.data, made, 3)
 
     def back(self, topic, here, there):
-        wait_for(lambda: self.call("leaders", topic=topic) == [1, 1], 30, "leaders of both")
+        wait_for(lambda: self.call("leaders", topic=topic) == [1, 1], SOON, "leaders of both")
         expect_equal(self.values(topic, 5, there), [b64(b"%d" % there)] * 5, "values of the one that was away")
         expect_equal(len(self.values(topic, 6, here)), 6, "values of the other")
 
     def failed(self):
         topic, here, there = self.both("failed")
-        wait_for(lambda: not (self.more / OBSTACLE).exists(), 10, "the checkpoint is written")
+        wait_for(lambda: not (self.more / OBSTACLE).exists(), SOON, "the checkpoint is written")
         (self.more / OBSTACLE).mkdir()
         # something to write down
         self.writes(topic, there)
@@ -270,7 +270,7 @@ class Directories:
             self.node.terminate()
             (self.more / OBSTACLE).rmdir()
             self.restart()
-        wait_for(lambda: self.call("leaders", topic=topic) == [1, 1], 30, "leaders of both")
+        wait_for(lambda: self.call("leaders", topic=topic) == [1, 1], SOON, "leaders of both")
         got = self.values(topic, 5, there)
         expect_equal(got, [b64(b"%d" % there)] * 5, "values of the one that was away")
 

@@ -10,7 +10,7 @@ import shutil
 
 from harness.report import Unable, expect, expect_equal
 
-from .checks import UNKNOWN_TOPIC, now_ms, wait_for
+from .checks import SOON, UNKNOWN_TOPIC, now_ms, wait_for
 from .driver import ClientError, Driver, b64
 
 HOUR = 3_600_000
@@ -57,7 +57,7 @@ class Retention:
     def create(self, topic, **configs):
         configs = {key.replace("_", "."): str(value) for key, value in configs.items()}
         self.driver.call("create_topic", topic=topic, partitions=1, configs=configs)
-        wait_for(lambda: topic in self.driver.call("topics"), 10, f"{topic} in the list of topics")
+        wait_for(lambda: topic in self.driver.call("topics"), SOON, f"{topic} in the list of topics")
 
     def produce(self, topic, records):
         """Appends (timestamp, value) in batches of their own, so that each can begin a segment."""
@@ -70,12 +70,12 @@ class Retention:
     def offset(self, topic, at):
         return self.driver.call("offset_for", topic=topic, partition=0, at=at)
 
-    def consume(self, topic, start, count, seconds=20):
+    def consume(self, topic, start, count, seconds=SOON):
         return self.driver.call(
             "consume", topic=topic, **{"from": {"0": start}}, count=count, seconds=seconds
         )
 
-    def starts_at(self, topic, offset, seconds=20):
+    def starts_at(self, topic, offset, seconds=SOON):
         told = lambda: f"start of {topic} is {self.offset(topic, 'earliest')}, not {offset}"
         wait_for(lambda: self.offset(topic, "earliest") == offset, seconds, told)
 
@@ -95,7 +95,7 @@ class Retention:
     def restart(self):
         self.node.kill()
         self.node.start()
-        wait_for(self.answers, 30, "the client finds the node again")
+        wait_for(self.answers, SOON, "the client finds the node again")
 
     def answers(self):
         try:
@@ -122,7 +122,7 @@ class Retention:
             or not any(f.startswith("0" * 20) for f in self.files(topic)),
             f"neither waiting nor gone: {self.files(topic)}",
         )
-        wait_for(lambda: not gone(), DELAY + 5, lambda: f"files still there: {gone()}")
+        wait_for(lambda: not gone(), DELAY + SOON, lambda: f"files still there: {gone()}")
         logs = [f for f in self.files(topic) if f.endswith(".log")]
         expect_equal(logs, [f"{base:020}.log" for base in (3, 4, 5)], "segments that stay")
         # one that is closed in the meantime goes when the setting changes
@@ -174,7 +174,7 @@ class Retention:
         expect_equal(self.consume(topic, 0, 1, seconds=4), [], "what was deleted is read")
         names = lambda: [f for f in self.files(topic) if f.endswith(".log")]
         whole = [f"{base:020}.log" for base in (3, 4, 5)]
-        wait_for(lambda: names() == whole, 10, lambda: f"segments {names()}")
+        wait_for(lambda: names() == whole, SOON, lambda: f"segments {names()}")
         self.driver.call("delete_records", topic=topic, partition=0, before=6)
         self.restart()
         ends = [self.offset(topic, at) for at in ("earliest", "latest")]
@@ -188,7 +188,7 @@ class Retention:
             if round_ % 2:
                 self.driver.call("delete_records", topic=topic, partition=0, before=2)
             self.driver.call("delete_topic", topic=topic)
-            wait_for(lambda: topic not in self.driver.call("topics"), 10, "deletion of the topic")
+            wait_for(lambda: topic not in self.driver.call("topics"), SOON, "deletion of the topic")
             self.create(topic)
             ends = [self.offset(topic, at) for at in ("earliest", "latest")]
             expect_equal(ends, [0, 0], f"start and end after round {round_}")
@@ -196,7 +196,7 @@ class Retention:
             waiting = [d for d in self.dirs(topic) if d.endswith("-delete")]
             expect(all(re.search(r"-0\.[0-9a-f]{32}-delete$", d) for d in waiting), f"names {waiting}")
             wait_for(
-                lambda: self.dirs(topic) == [f"{topic}-0"], DELAY + 10, lambda: f"left: {self.dirs(topic)}"
+                lambda: self.dirs(topic) == [f"{topic}-0"], DELAY + SOON, lambda: f"left: {self.dirs(topic)}"
             )
         self.produce(topic, [(now_ms(), b"last")])
         self.restart_or_not()
@@ -221,7 +221,7 @@ class Retention:
         if self.node.kind == "kafka":
             # Kafka answers before it renames; a topic that is gone meanwhile is set aside at the start.
             return "not judged: what is left"
-        wait_for(lambda: not self.dirs(topic), DELAY + 10, lambda: f"left: {self.dirs(topic)}")
+        wait_for(lambda: not self.dirs(topic), DELAY + SOON, lambda: f"left: {self.dirs(topic)}")
         return None
 
     def stray(self):
@@ -232,7 +232,7 @@ class Retention:
         shutil.copytree(data / f"{topic}-0", data / f"{ghost}-0")
         (data / f"{ghost}-0" / "partition.metadata").write_text("version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAbg")
         self.node.start()
-        wait_for(self.answers, 30, "the client finds the node again")
+        wait_for(self.answers, SOON, "the client finds the node again")
         expect_equal([r["v"] for r in self.consume(topic, 0, 1)], [b64(b"known")], "the known topic")
         for _ in range(2):
             (aside,) = self.dirs(ghost)

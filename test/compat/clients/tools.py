@@ -12,7 +12,7 @@ import subprocess
 from harness import install
 from harness.report import Unable, expect, expect_equal
 
-from .checks import now_ms, wait_for
+from .checks import SOON, now_ms, wait_for
 
 SECONDS = 90
 RECORDS = 20000
@@ -179,7 +179,7 @@ class Tools:
     def delete(self):
         topic = self.topic("topic")
         self.tool("topics", "--delete", "--topic", topic)
-        wait_for(lambda: topic not in self.tool("topics", "--list").split(), 10, "deletion of the topic")
+        wait_for(lambda: topic not in self.tool("topics", "--list").split(), SOON, "deletion of the topic")
 
     # -- records
 

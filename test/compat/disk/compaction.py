@@ -23,7 +23,7 @@ ROUNDS = 3
 PAUSED = {"min.cleanable.dirty.ratio": "1.0"}
 COMPACTED = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01"}
 OFTEN = {"log.cleaner.backoff.ms": "200", "log.initial.task.delay.ms": "600000"}
-SECONDS = 60
+SECONDS = 180
 # Files of a segment, by its first offset.
 SEGMENT = re.compile(r"^(\d{20})\.(log|index|timeindex|txnindex|snapshot)(\.deleted)?$")
 # What both say: an empty batch has no first time, and the index tells its greatest.

@@ -16,7 +16,7 @@ SHORT = {
     "metadata.max.retention.bytes": "10000",
 }
 # Both look a minute after something was written.
-SECONDS = 100
+SECONDS = 300
 
 
 def shortened(it, writer, reader):

@@ -24,7 +24,7 @@ PRODUCER_SECONDS = 86_400
 # KAFKA_STORAGE_ERROR: the log could not be opened.
 OFFLINE = 56
 # A node may take this long from its first answer to leading all that it has.
-SETTLE_SECONDS = 30
+SETTLE_SECONDS = 120
 # High watermarks that stay for so long are the ends: after a crash they rise as logs become durable.
 STABLE_SECONDS = 1.0
 
@@ -112,7 +112,7 @@ class Observer:
             wrong = {code for p in parts if p not in offline for code in codes[p]}
             if self.has_groups:
                 wrong |= {g["ErrorCode"] for g in self.ask("OffsetFetch", 8, Groups=groups)["Groups"]}
-            if wrong > {0} or ends != known:
+            if wrong - {0} or ends != known:
                 known, since = ends, time.monotonic()
             elif time.monotonic() - since > STABLE_SECONDS:
                 return offline

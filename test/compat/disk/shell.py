@@ -24,7 +24,7 @@ LEVELS = [
 ]
 # A snapshot each second, or one would have to wait for an hour.
 OFTEN = {"metadata.log.max.snapshot.interval.ms": "1000"}
-SECONDS = 60
+SECONDS = 180
 # So often the shell is started on a file, and what it says of an image of nothing.
 TRIES, NOTHING_READ = 5, "offset -1,"
 # Kinds of resources in requests, and what is done to a config.

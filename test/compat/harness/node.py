@@ -5,6 +5,8 @@ differs afterwards is the node's doing. A node lives in its own folder under `ta
 configuration and log stay there after the run for whoever looks into a failure.
 """
 
+import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -20,6 +22,10 @@ from . import install
 HOST = "127.0.0.1"
 # Kafka needs 5 to 12 s on two busy cores, and a minute where others work, too.
 START_SECONDS = 180
+STOP_SECONDS = 120
+# Below the ports that systems give to those who ask for any: while a node of ours is down between a kill and
+# its next start, nobody else gets its port.
+PORTS = itertools.count(20_000 + os.getpid() % 5_000)
 
 
 class NodeError(Exception):
@@ -27,10 +33,12 @@ class NodeError(Exception):
 
 
 def free_port():
-    """A port that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return probe.getsockname()[1]
+    """A port that nobody listened on a moment ago, and that this run has not given to anybody yet."""
+    for port in PORTS:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
+    raise NodeError("no port is free")
 
 
 def read_properties(path):
@@ -174,14 +182,14 @@ class OwnNode(Node):
         raise NodeError("no VmRSS in /proc")
 
     def terminate(self):
-        """SIGTERM, as an operator stops a node; it has 30 s for a controlled shutdown."""
+        """SIGTERM, as an operator stops a node; it has STOP_SECONDS for a controlled shutdown."""
         self.process.send_signal(signal.SIGTERM)
         try:
-            self.process.wait(30)
+            self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
             raise NodeError(
-                f"the node did not end within 30 s of SIGTERM; {self.log}: {self.tail()}"
+                f"the node did not end within {STOP_SECONDS} s of SIGTERM; {self.log}: {self.tail()}"
             ) from None
 
     def kill(self):

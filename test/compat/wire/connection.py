@@ -56,7 +56,7 @@ class Connection:
             raise WireError(f"an answer of {size} bytes")
         return self.take(size)
 
-    def is_closed_by_node(self, seconds=5):
+    def is_closed_by_node(self, seconds=30):
         """Whether the node closes the connection within the time, having sent nothing."""
         self.socket.settimeout(seconds)
         try:

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from harness.report import Unable, expect, expect_equal
+from harness.report import Failed, Unable, expect, expect_equal
 
 from .batches import batch, hexed
 from .cases import TIMESTAMP
@@ -285,14 +285,17 @@ class Traps:
         with self.connect() as c:
             end = self.end(c)
             for wait in (0, 300):
-                began = time.monotonic()
-                got = c.call("Fetch", 11, self.fetch(end, wait))
-                took = time.monotonic() - began
-                expect_equal(got["Responses"][0]["Partitions"][0]["Records"], "0x", "records at the end")
-                expect(
-                    wait / 1000 - 0.02 <= took <= wait / 1000 + 0.25,
-                    f"asked to wait {wait} ms it took {took * 1000:.0f} ms",
-                )
+                took = [self.waited(c, end, wait) for _ in range(5)]
+                told = f"asked to wait {wait} ms it took {', '.join(f'{t * 1000:.0f}' for t in took)} ms"
+                expect(wait / 1000 - 0.02 <= min(took), told)
+                # A machine that is busy with other things is late now and then, a node that waits for long always.
+                expect(min(took) <= wait / 1000 + 0.25, told)
+
+    def waited(self, c, end, wait):
+        began = time.monotonic()
+        got = c.call("Fetch", 11, self.fetch(end, wait))
+        expect_equal(got["Responses"][0]["Partitions"][0]["Records"], "0x", "records at the end")
+        return time.monotonic() - began
 
     def fetch_wakes(self):
         with self.connect() as reader, self.connect() as writer:
@@ -300,8 +303,9 @@ class Traps:
             for _ in range(10):
                 fetch = reader.send("Fetch", 11, self.fetch(self.end(writer), 5000))
                 time.sleep(0.05)
-                began = time.monotonic()
                 writer.call("Produce", 9, self.produce())
+                # From when the append is acknowledged: how slow the disk is nobody judges here.
+                began = time.monotonic()
                 got = reader.receive("Fetch", 11, fetch)
                 times.append(time.monotonic() - began)
                 expect(
@@ -314,16 +318,26 @@ class Traps:
             return f"{median:.1f} ms"
 
     def no_delay(self):
-        """Nagle's algorithm with delayed acknowledgements costs 40 ms; it shows in answers after answers."""
+        """Nagle's algorithm with delayed acknowledgements costs 40 ms; it shows in answers after answers.
+
+        A disk may take as long now and then, and a slow one always: so of requests that wait for it the
+        quickest third counts, and others must be quick in the median.
+        """
         with self.connect() as c:
-            times = []
-            for _ in range(40):
-                began = time.monotonic()
-                c.call("Produce", 9, self.produce())
-                times.append(time.monotonic() - began)
-            median = statistics.median(times) * 1000
-            expect(median < 25, f"{median:.0f} ms for a small produce, in the median")
-            return f"{median:.1f} ms"
+            end, took = self.end(c), {}
+            for api, version, body, share in (
+                ("Produce", 9, self.produce(), 3),
+                ("Fetch", 11, self.fetch(max(0, end - 1), 0), 2),
+                ("Metadata", 9, {"Topics": [{"Name": TOPIC}]}, 2),
+            ):
+                times = []
+                for _ in range(40):
+                    began = time.monotonic()
+                    c.call(api, version, body)
+                    times.append(time.monotonic() - began)
+                took[api] = sorted(times)[len(times) // share] * 1000
+                expect(took[api] < 25, f"{took[api]:.0f} ms for a small {api}, for one in {share}")
+            return ", ".join(f"{api} {ms:.1f} ms" for api, ms in took.items())
 
     def no_acks(self):
         with self.connect() as c:
@@ -331,7 +345,7 @@ class Traps:
             for _ in range(3):
                 c.send("Produce", 9, self.produce(acks=0))
             expect_equal(c.call("Metadata", 9, {"Topics": []})["ThrottleTimeMs"], 0, "throttle time")
-            until = time.monotonic() + 5
+            until = time.monotonic() + 60
             while self.end(c) < before + 3:
                 expect(time.monotonic() < until, "the unacknowledged records were not stored")
 
@@ -378,12 +392,17 @@ class Traps:
             raise Unable("a bound for our own node only")
         fields = lambda: Path(f"/proc/{self.node.pid}/stat").read_text().rsplit(")", 1)[1].split()
         used = lambda: sum(int(f) for f in fields()[11:13]) / os.sysconf("SC_CLK_TCK")
-        time.sleep(1)
-        before, seconds = used(), 4
-        time.sleep(seconds)
-        share = (used() - before) / seconds
-        expect(share <= 0.01, f"{share:.1%} of a core while nobody asks for anything")
-        return f"{share:.2%} of a core"
+        shares = []
+        # What it was asked for before may take a slow disk a while.
+        for _ in range(5):
+            time.sleep(1)
+            before, seconds = used(), 4
+            time.sleep(seconds)
+            shares.append((used() - before) / seconds)
+            if shares[-1] <= 0.01:
+                return f"{shares[-1]:.2%} of a core"
+        told = ", ".join(f"{share:.1%}" for share in shares)
+        raise Failed(f"{told} of a core while nobody asks for anything")
 
     # -- the storm
 

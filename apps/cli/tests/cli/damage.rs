@@ -3,7 +3,7 @@
 use std::{
     fs,
     os::unix::fs::{MetadataExt, symlink},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -235,24 +235,20 @@ fn a_full_disk_is_told_and_nothing_acknowledged_is_lost() {
     assert_eq!(node.stop("TERM"), Some(0));
 }
 
-/// The size of a file that nothing is written to any more.
-fn settled_size(path: &Path) -> u64 {
-    let size = || fs::metadata(path).expect("it is there").len();
-    let mut last = size();
-    loop {
-        thread::sleep(Duration::from_millis(300));
-        match size() {
-            now if now == last => return now,
-            now => last = now,
-        }
-    }
+/// The size of the metadata log, which nothing is written to any more.
+fn settled_size(site: &Site, node: &Dev) -> u64 {
+    // Where a partition lies is written after its topic is answered, and before anything else is: also
+    // before something that leaves no trace.
+    assert_eq!(create_topic(&node.address, "a b"), ErrorCode::INVALID_TOPIC_EXCEPTION);
+    let path = site.path("a/__cluster_metadata-0/00000000000000000000.log");
+    fs::metadata(path).expect("it is there").len()
 }
 
 #[test]
 fn a_disk_that_is_full_before_a_directory_is_noted_does_not_stop_the_controller() {
     let site = Site::formatted(AT_ONCE);
     let node = serve_with_limit(&site);
-    let size = settled_size(&site.path("a/__cluster_metadata-0/00000000000000000000.log"));
+    let size = settled_size(&site, &node);
     // Room for a topic or not, and for where its partition lies or not.
     for room in (20..400).step_by(20) {
         limit(&node, &(size + room).to_string());
@@ -273,8 +269,7 @@ fn a_full_disk_under_the_metadata_log_is_survived() {
     let site = Site::formatted(AT_ONCE);
     let node = serve_with_limit(&site);
     node.run(&["topic", "create", "before"]).well();
-    // Where the partition lies is written after the topic is there.
-    let size = settled_size(&site.path("a/__cluster_metadata-0/00000000000000000000.log"));
+    let size = settled_size(&site, &node);
     limit(&node, &(size + 20).to_string());
     assert_eq!(create_topic(&node.address, "during"), ErrorCode::REQUEST_TIMED_OUT);
     assert_eq!(create_topic(&node.address, "refused"), ErrorCode::KAFKA_STORAGE_ERROR);

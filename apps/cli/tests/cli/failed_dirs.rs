@@ -1,11 +1,17 @@
 //! Log directories that cannot be used, and what is served of partitions that may lie there.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
 
 use dohle_base::ErrorCode;
 
 use crate::{
-    process::{Dev, Site, serve},
+    process::{Dev, PATIENCE, Site, serve},
     wire::{fetch, move_to, moving, produce},
 };
 
@@ -23,9 +29,10 @@ fn make_in(site: &Site, node: &Dev, dir: &str, topic: &str) {
 
 fn move_and_wait(site: &Site, node: &Dev, dir: &str, topic: &str) {
     assert_eq!(move_to(&node.address, &site.shown(dir), topic, &[0]), [ErrorCode::NONE]);
-    let file = site.path(&format!("{dir}/{topic}-0"));
+    let (file, begun) = (site.path(&format!("{dir}/{topic}-0")), Instant::now());
     while !moving(&node.address).is_empty() || !file.exists() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
+        assert!(begun.elapsed() < PATIENCE, "it does not move: {:?}", moving(&node.address));
+        thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -19,8 +19,11 @@ const PARTITIONS: i32 = 12;
 /// How often something is written to each, and how much; each time is a step of a copy.
 const ROUNDS: usize = 4;
 const VALUE_SIZE: usize = 600_000;
-/// A step takes a tenth of a second.
-const RATE: &str = "6000000";
+/// A step takes a third of a second.
+const RATE: &str = "2000000";
+/// After its first step none goes on.
+const STILL: &str = "1";
+const FAST: &str = "1000000000";
 const RATE_KEY: &str = "replica.alter.log.dirs.io.max.bytes.per.second";
 
 #[test]
@@ -70,7 +73,7 @@ fn keeps_to(setting: &str, limit: usize) {
         let written = produce_all(&node.address, "m", PARTITIONS, |index| value(round, index));
         assert!(written.into_iter().all(|code| code == ErrorCode::NONE));
     }
-    assert_eq!(configure(&node.address, RATE_KEY, RATE), ErrorCode::NONE);
+    assert_eq!(configure(&node.address, RATE_KEY, STILL), ErrorCode::NONE);
     // From the last to the first: that is the order that they go in.
     let all = (0..PARTITIONS).rev();
     let mut order: Vec<i32> = all.filter(|index| segment(&site, "a", *index).exists()).collect();
@@ -81,6 +84,8 @@ fn keeps_to(setting: &str, limit: usize) {
     assert!(asked.into_iter().all(|code| code == ErrorCode::NONE));
     assert_eq!(moving(&node.address).len(), order.len(), "those that wait are told of, too");
     watch(&node, &order, limit);
+    // A few are left however long what follows takes.
+    assert_eq!(configure(&node.address, RATE_KEY, STILL), ErrorCode::NONE);
     // One that waits is taken back, and leaves nothing.
     let last = order.pop().unwrap();
     let taken_back = move_to(&node.address, &site.shown("a"), "m", &[last]);
@@ -94,6 +99,7 @@ fn keeps_to(setting: &str, limit: usize) {
     // Those that wait go on after a start.
     assert!(copy_count(&site) > limit, "{}", copy_count(&site));
     let node = serve(&site);
+    assert_eq!(configure(&node.address, RATE_KEY, FAST), ErrorCode::NONE);
     let begun = Instant::now();
     while !moving(&node.address).is_empty() {
         assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", moving(&node.address));
@@ -116,7 +122,7 @@ fn a_topic_that_is_deleted_takes_its_copies_with_it_begun_or_not() {
     node.run(&["topic", "create", "m", "-p", &PARTITIONS.to_string()]).well();
     let written = produce_all(&node.address, "m", PARTITIONS, |index| value(0, index));
     assert!(written.into_iter().all(|code| code == ErrorCode::NONE));
-    assert_eq!(configure(&node.address, RATE_KEY, "1000000"), ErrorCode::NONE);
+    assert_eq!(configure(&node.address, RATE_KEY, STILL), ErrorCode::NONE);
     let here: Vec<i32> =
         (0..PARTITIONS).filter(|index| segment(&site, "a", *index).exists()).collect();
     move_to(&node.address, &site.shown("b"), "m", &here);
@@ -160,7 +166,8 @@ fn of_many_copies_of_a_partition_that_a_start_finds_one_goes_on_and_none_stays()
     assert!(!site.path(&format!("a/m-{index}.{:032x}-future", 3)).exists());
 }
 
-/// Looks on until one has arrived: meanwhile as many are copied as may be, the first ones.
+/// Looks on until one has arrived, the first ones having come to a halt on the way: meanwhile as many are
+/// copied as may be, the first ones.
 fn watch(node: &Dev, order: &[i32], limit: usize) {
     let (start, mut looks) = (Instant::now(), 0);
     loop {
@@ -170,6 +177,9 @@ fn watch(node: &Dev, order: &[i32], limit: usize) {
         if arrived > 0 {
             assert!(looks > 5, "{looks} looks");
             return;
+        }
+        if looks == 6 {
+            assert_eq!(configure(&node.address, RATE_KEY, RATE), ErrorCode::NONE);
         }
         let is_begun = |index: &i32| moving.iter().any(|(known, size)| known == index && *size > 0);
         let begun: Vec<_> = (0..).zip(order).filter(|(_, index)| is_begun(index)).collect();

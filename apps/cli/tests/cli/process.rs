@@ -3,10 +3,13 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::TcpListener,
+    net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::mpsc::{self, RecvTimeoutError},
+    sync::{
+        atomic::{AtomicU8, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -14,7 +17,7 @@ use std::{
 use tempfile::TempDir;
 
 /// Nothing here takes longer, also on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a command printed and how it ended.
 #[derive(Debug)]
@@ -110,9 +113,11 @@ pub(crate) fn serve(site: &Site) -> Dev {
     Dev::greeted(child, "dohle serves ")
 }
 
-/// An address that nobody listens at.
+/// An address that nobody listens at, nor will: no other test uses this part of the loopback network.
 pub(crate) fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("there is a port");
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let host = Ipv4Addr::new(127, 0, 1, NEXT.fetch_add(1, Ordering::Relaxed));
+    let listener = TcpListener::bind((host, 0)).expect("there is a port");
     listener.local_addr().expect("it is bound").to_string()
 }
 

@@ -297,6 +297,26 @@ impl Producers {
         self.ended.retain(|_, marker| *marker >= offset);
     }
 
+    /// Whether any producer has a batch that others may come before.
+    pub(crate) fn have_batches(&self) -> bool {
+        self.states.values().any(|state| state.batches.count > 0)
+    }
+
+    /// Takes the batches of these producers that come before the only ones that a snapshot tells of.
+    /// `read` has read less of the log, and knows of no producer more than the log's end tells.
+    pub(crate) fn recall(&mut self, read: &Self) {
+        let place =
+            |batch: &ProducerBatch| (batch.last_sequence, batch.last_offset, batch.offset_delta);
+        for state in self.states.values_mut() {
+            let Some(read) = read.state(state.id).filter(|read| read.epoch == state.epoch) else {
+                continue;
+            };
+            if read.batches().last().map(place) == state.batches().last().map(place) {
+                state.batches = read.batches;
+            }
+        }
+    }
+
     /// Forgets producers that have not written for long, by the records' own times, and have no
     /// open transaction. Says how many.
     pub(crate) fn expire(&mut self, now: Timestamp, expiration_ms: i64) -> usize {

@@ -70,6 +70,38 @@ fn what_lies_before_the_recovery_point_is_not_read_again() {
     assert_eq!(index(&disk), index(&again));
 }
 
+/// A client that heard of none of its batches sends them again from the first one on. Of each producer a
+/// snapshot has the last one alone, and the others lie before it: in a segment that ended between them, or
+/// in one that was flushed since.
+#[test]
+fn after_two_crashes_the_last_five_batches_of_each_producer_are_known_again() {
+    for config in [small(), LogConfig::default()] {
+        let disk = disk();
+        let mut log = open_how(&disk, config.clone(), how(0)).unwrap();
+        let sent = |id| (0..6).map(move |sequence| records(1).by(id, 0, sequence).sized(200));
+        for (one, other) in sent(5).zip(sent(6)) {
+            one.append(&mut log).unwrap();
+            other.append(&mut log).unwrap();
+        }
+        drop(log);
+        let mut log = open_how(&disk, config.clone(), how(0)).unwrap();
+        log.flush().unwrap();
+        let flushed = log.recovery_point().0;
+        drop(log);
+        let mut log = open_how(&disk, config, how(flushed)).unwrap();
+        assert_eq!(log.log_end_offset(), Offset(12));
+        for id in [5, 6] {
+            for (sequence, batch) in (0..).zip(sent(id)).skip(1) {
+                let again = batch.append(&mut log);
+                let again = again.unwrap_or_else(|error| panic!("{sequence} of {id}: {error}"));
+                assert!(again.duplicate, "{sequence} of {id}");
+                assert_eq!(again.base_offset, Offset(2 * sequence + id - 5), "{sequence} of {id}");
+            }
+        }
+        assert_eq!(log.log_end_offset(), Offset(12));
+    }
+}
+
 #[test]
 fn a_log_that_ends_before_its_recovery_point_has_lost_something() {
     let (disk, flushed) = large();

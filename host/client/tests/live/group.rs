@@ -206,16 +206,18 @@ async fn offsets_can_be_committed_without_membership() {
 async fn a_static_member_keeps_its_partitions_over_a_restart() {
     let Some(client) = config() else { return };
     let (topic, group) = (topic(&client, "static", 2).await, unique("group"));
-    let config =
-        ConsumerConfig { group_instance_id: Some("one".into()), ..member_config(&client, &group) };
+    let config = ConsumerConfig {
+        group_instance_id: Some("one".into()),
+        // No session ends for it: nobody would wait for so long.
+        session_timeout: PATIENCE * 4,
+        ..member_config(&client, &group)
+    };
     let mut first = Consumer::new(config.clone()).unwrap();
     first.subscribe([topic.clone()]).await.unwrap();
     let before = settle(&mut first, 2).await;
     first.close().await;
     let mut again = Consumer::new(config).unwrap();
     again.subscribe([topic.clone()]).await.unwrap();
-    let started = tokio::time::Instant::now();
     assert_eq!(settle(&mut again, 2).await, before);
-    assert!(started.elapsed() < Duration::from_secs(5), "no session had to end for it");
     again.close().await;
 }

@@ -270,18 +270,18 @@ async fn without_an_offset_and_a_rule_the_application_is_told() {
 #[tokio::test]
 async fn a_topic_that_nobody_makes_is_reported_in_time() {
     let Some(client) = config() else { return };
-    let config = ProducerConfig {
-        max_block: Duration::from_millis(500),
-        ..ProducerConfig::new(client.clone())
-    };
-    let producer = Producer::new(config).unwrap();
     let record = ProducerRecord::new("not a name!", "x");
-    let error = producer.send(record).await.unwrap().await.unwrap_err();
+    let error = producer(&client).send(record).await.unwrap().await.unwrap_err();
     assert!(
         matches!(&error, ProduceError::Refused(refusal)
         if refusal.code == dohle_client::ErrorCode::INVALID_TOPIC_EXCEPTION),
         "{error}"
     );
+    let config = ProducerConfig {
+        max_block: Duration::from_millis(500),
+        ..ProducerConfig::new(client.clone())
+    };
+    let producer = Producer::new(config).unwrap();
     let missing = topic(&client, "few", 1).await;
     let record = ProducerRecord::new(missing, "x").with_partition(9);
     let error = producer.send(record).await.unwrap().await.unwrap_err();

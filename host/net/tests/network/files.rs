@@ -144,8 +144,13 @@ fn what_is_on_the_disk_only_is_read_before_it_is_sent() {
             assert_eq!(peer.ask(&Ask::Echo(b"counted")), b"counted");
             service.counters().cold_reads
         };
+        // A system that is short of memory may take it out again.
+        let is_kept = (0..10).any(|_| {
+            let before = reads();
+            reads() == before
+        });
+        assert!(is_kept, "it is in memory: {ranges:?}");
         let before = reads();
-        assert_eq!(reads(), before, "it is in memory: {ranges:?}");
         // The system may keep pages that it is at work on, whatever it is advised.
         let was_read = (0..10).any(|_| {
             evict(&evicted);

@@ -17,20 +17,40 @@ use dohle_net::{
     ConnectionContext, Counters, Frames, Handler, ListenerSpec, Options, Outcome, Part, Reply,
     Response, Server,
 };
+use tokio::sync::Semaphore;
 
-/// Nothing in these tests takes this long unless it is broken.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(8);
+/// Nothing in these tests takes this long unless it is broken, on a busy machine neither.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Most bytes that [`Ask::Bytes`] gets, whatever a mutated frame asks for.
 const BYTES_MAX: u32 = 4 * 1024 * 1024;
 
 /// What the handlers of a server have seen.
-#[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) handled: AtomicUsize,
     pub(crate) sessions: AtomicUsize,
     /// Futures that were dropped before they knew their outcome.
     pub(crate) abandoned: AtomicUsize,
+    /// How many answers may leave that wait for it.
+    gate: Semaphore,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self {
+            handled: AtomicUsize::new(0),
+            sessions: AtomicUsize::new(0),
+            abandoned: AtomicUsize::new(0),
+            gate: Semaphore::new(0),
+        }
+    }
+}
+
+impl Seen {
+    /// Lets so many answers leave that wait for it.
+    pub(crate) fn release(&self, answers: usize) {
+        self.gate.add_permits(answers);
+    }
 }
 
 /// What a frame may ask for. Anything else is answered by closing.
@@ -39,6 +59,8 @@ pub(crate) enum Ask<'a> {
     Echo(&'a [u8]),
     /// The same bytes, after so many milliseconds.
     After(u16, &'a [u8]),
+    /// The same bytes, once the test releases them.
+    Released(&'a [u8]),
     /// No answer.
     Silence,
     /// The same bytes, then the end.
@@ -134,6 +156,13 @@ impl Obedient {
                 std::thread::sleep(Duration::from_millis(frame.get_u16().into()));
                 Reply::Now(answer(&frame))
             }
+            b'g' => {
+                let seen = Arc::clone(&self.seen);
+                Reply::later(async move {
+                    seen.gate.acquire().await.expect("it is never closed").forget();
+                    Outcome::Response(answer(&frame))
+                })
+            }
             b'z' if frame.len() >= 2 => {
                 let time = Duration::from_millis(frame.get_u16().into());
                 Reply::later(async move {
@@ -198,6 +227,7 @@ impl Ask<'_> {
             Self::Together(bytes) => tagged(b't', bytes),
             Self::After(ms, bytes) => tagged(b'a', &[&ms.to_be_bytes(), *bytes].concat()),
             Self::LastAfter(ms, bytes) => tagged(b'z', &[&ms.to_be_bytes(), *bytes].concat()),
+            Self::Released(bytes) => tagged(b'g', bytes),
             Self::Silence => tagged(b's', &[]),
             Self::Last(bytes) => tagged(b'x', bytes),
             Self::Never => tagged(b'n', &[]),
@@ -224,8 +254,12 @@ impl Service {
     }
 
     pub(crate) fn with_file(options: Options, file: Option<File>) -> Self {
+        Self::at(local(), options, file)
+    }
+
+    pub(crate) fn at(address: SocketAddr, options: Options, file: Option<File>) -> Self {
         let seen = Arc::<Seen>::default();
-        let listener = ListenerSpec { name: "TEST".to_owned(), address: local() };
+        let listener = ListenerSpec { name: "TEST".to_owned(), address };
         let (file, sight) = (file.map(Arc::new), Arc::clone(&seen));
         let server = Server::start(options, vec![listener], move |_| Obedient {
             seen: Arc::clone(&sight),
@@ -238,6 +272,12 @@ impl Service {
 
     pub(crate) fn peer(&self) -> Peer {
         Peer::connect(self.address)
+    }
+
+    /// Waits until so many frames were handled, and holds that there are no more in a while.
+    pub(crate) fn handles_no_more_than(&self, count: usize) {
+        eventually("they are handled", || self.handled() >= count);
+        assert_eq!(self.settled(), count);
     }
 
     pub(crate) fn handled(&self) -> usize {
@@ -304,6 +344,14 @@ impl Peer {
     pub(crate) fn ask(&mut self, ask: &Ask<'_>) -> Vec<u8> {
         self.send(ask);
         self.receive()
+    }
+
+    /// Whether nothing has come from the server yet.
+    pub(crate) fn has_nothing(&self) -> bool {
+        self.stream.set_nonblocking(true).expect("a TCP socket");
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false).expect("a TCP socket");
+        peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
     /// Whether the next thing from the server is the end of the connection.

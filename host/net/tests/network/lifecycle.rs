@@ -12,7 +12,7 @@ use dohle_net::{
     ConnectionContext, Frames, Handler, ListenerSpec, Moves, Options, Reply, Server, StartError,
 };
 
-use crate::kit::{Ask, Service, eventually, local};
+use crate::kit::{Ask, PATIENCE, Service, eventually, local};
 
 struct Mute;
 
@@ -34,7 +34,8 @@ fn listener(name: &str, address: SocketAddr) -> ListenerSpec {
 fn a_taken_port_is_named_with_its_listener_and_leaves_nothing_bound() {
     let taken = std::net::TcpListener::bind(local()).expect("a free port");
     let taken = taken.local_addr().map(|address| (taken, address)).expect("bound");
-    let free = std::net::TcpListener::bind(local()).and_then(|socket| socket.local_addr());
+    // Where no other test can take it in between.
+    let free = std::net::TcpListener::bind("127.0.0.2:0").and_then(|socket| socket.local_addr());
     let free = free.expect("a free port");
 
     let listeners = vec![listener("INTERNAL", free), listener("EXTERNAL", taken.1)];
@@ -116,19 +117,23 @@ fn a_dual_stack_listener_gives_ipv4_peers_as_ipv4() {
 
 #[test]
 fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
-    let idle_max = Duration::from_millis(300);
+    // Long enough for who is busy to have a turn on a busy machine.
+    let idle_max = Duration::from_millis(1_500);
     let service = Service::start(Options { idle_max: Some(idle_max), ..Options::default() });
     let start = Instant::now();
     let (mut idle, mut busy, mut owed) = (service.peer(), service.peer(), service.peer());
-    owed.send(&Ask::After(700, b"worth waiting for"));
+    owed.send(&Ask::Released(b"worth waiting for"));
     let chatting = std::thread::spawn(move || {
-        while start.elapsed() < Duration::from_millis(900) {
+        while start.elapsed() < 2 * idle_max {
             assert_eq!(busy.ask(&Ask::Echo(b"here")), b"here");
-            sleep(Duration::from_millis(50));
+            sleep(Duration::from_millis(20));
         }
     });
     assert!(idle.is_closed());
-    assert!((idle_max..10 * idle_max).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert!((idle_max..PATIENCE).contains(&start.elapsed()), "{:?}", start.elapsed());
+    sleep((2 * idle_max).saturating_sub(start.elapsed()));
+    assert!(owed.has_nothing(), "it is not closed either");
+    service.seen.release(1);
     assert_eq!(owed.receive(), b"worth waiting for");
     chatting.join().expect("the busy one was served to the end");
     eventually("it is counted", || service.counters().connections_expired >= 1);
@@ -142,14 +147,19 @@ fn without_traffic_no_thread_wakes_up() {
     for peer in &mut peers {
         assert_eq!(peer.ask(&Ask::Echo(b"hello")), b"hello");
     }
-    sleep(Duration::from_millis(50));
-    let before = wake_ups("resting-");
-    assert_eq!(before.len(), 2, "both threads are found");
+    // Once they have come to rest, which on a busy machine may take a while.
+    let is_asleep = |told: &String| told.contains("S (sleeping)");
+    let mut before = Vec::new();
+    eventually("both threads sleep", || {
+        let former = std::mem::replace(&mut before, wake_ups("resting-"));
+        before.len() == 2 && before.iter().all(is_asleep) && before == former
+    });
     sleep(Duration::from_millis(500));
     assert_eq!(wake_ups("resting-"), before);
 }
 
-/// How often each thread of this process whose name starts so has gone to sleep, by the kernel.
+/// How often each thread of this process whose name starts so has gone to sleep, by the kernel, and what
+/// it does now.
 fn wake_ups(name: &str) -> Vec<String> {
     let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
     let status = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("status")).ok();
@@ -157,8 +167,9 @@ fn wake_ups(name: &str) -> Vec<String> {
         .filter_map(|task| status(task.ok()?))
         .filter(|status| status.starts_with(&format!("Name:\t{name}")))
         .filter_map(|status| {
-            let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches"))?;
-            Some(format!("{} {line}", status.lines().next()?))
+            let told = |name| status.lines().find(|line: &&str| line.starts_with(name));
+            let (state, count) = (told("State:")?, told("voluntary_ctxt_switches")?);
+            Some(format!("{} {state} {count}", status.lines().next()?))
         })
         .collect();
     found.sort();
@@ -172,24 +183,25 @@ fn shutting_down_sends_what_is_owed_and_nothing_else() {
     let (mut busy, mut idle, mut beside) = (service.peer(), service.peer(), service.peer());
     assert_eq!(idle.ask(&Ask::Echo(b"hello")), b"hello");
     assert_eq!(beside.ask(&Ask::Echo(b"hello")), b"hello");
-    busy.send(&Ask::After(600, b"owed"));
+    busy.send(&Ask::Released(b"owed"));
     busy.send(&Ask::Echo(b"too"));
     eventually("all are handled", || service.handled() == 4);
 
-    let start = Instant::now();
     let (address, seen, server) = (service.address, service.seen, service.server);
-    let stopping = std::thread::spawn(move || server.shutdown(Duration::from_secs(5)));
+    let stopping = std::thread::spawn(move || server.shutdown(2 * PATIENCE));
+    // These need not wait for the other one, nor does the listener.
     assert!(idle.is_closed() && beside.is_closed(), "nothing is owed here");
-    assert!(start.elapsed() < Duration::from_millis(590), "it need not wait for the others");
     eventually("the listener is closed", || TcpStream::connect(address).is_err());
-    assert!(start.elapsed() < Duration::from_millis(590), "it is closed before the end");
+    assert!(busy.has_nothing());
     busy.send(&Ask::Echo(b"too late"));
+    seen.release(1);
     assert_eq!(busy.receive(), b"owed");
     assert_eq!(busy.receive(), b"too");
     assert!(busy.is_closed());
     drop(busy);
+    let start = Instant::now();
     stopping.join().expect("no panic");
-    assert!(start.elapsed() < Duration::from_secs(4));
+    assert!(start.elapsed() < PATIENCE, "it waits for nobody any more");
     assert_eq!(seen.handled.load(SeqCst), 4, "no request was handled after the call");
     assert_eq!(seen.sessions.load(SeqCst), 0);
 }
@@ -201,15 +213,18 @@ fn shutting_down_does_not_wait_longer_than_its_grace() {
     peer.send(&Ask::Never);
     eventually("it is handled", || service.handled() == 1);
     let start = Instant::now();
-    service.server.shutdown(Duration::from_millis(100));
-    assert!((100..1_500).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+    let grace = Duration::from_millis(100);
+    service.server.shutdown(grace);
+    assert!((grace..PATIENCE).contains(&start.elapsed()), "{:?}", start.elapsed());
     assert!(peer.is_closed());
     assert_eq!(service.seen.abandoned.load(SeqCst), 1);
 }
 
 #[test]
 fn a_dropped_server_is_gone_at_once() {
-    let service = Service::start(Options { threads: 2, ..Options::default() });
+    // Where no other test can take the port in between.
+    let options = Options { threads: 2, ..Options::default() };
+    let service = Service::at("127.0.0.3:0".parse().expect("an address"), options, None);
     let mut peer = service.peer();
     assert_eq!(peer.ask(&Ask::Echo(b"hello")), b"hello");
     let address = service.address;

@@ -10,7 +10,7 @@ use std::{
 
 use dohle_net::{Moves, Options};
 
-use crate::kit::{Ask, Numbers, Peer, Service, eventually};
+use crate::kit::{Ask, Numbers, PATIENCE, Peer, Service, eventually};
 
 /// How many bursts of requests each peer sends.
 const BURSTS: usize = 60;
@@ -34,7 +34,7 @@ fn ask_until(peers: &mut [Peer], ask: &Ask<'_>, wanted: impl Fn(&[u8]) -> bool) 
         if wanted(&threads) {
             return;
         }
-        assert!(start.elapsed() < Duration::from_secs(30), "they stay on {threads:?}");
+        assert!(start.elapsed() < PATIENCE, "they stay on {threads:?}");
         sleep(Duration::from_millis(1));
     }
 }
@@ -124,8 +124,8 @@ fn a_server_whose_connections_move_stops() {
             sleep(Duration::from_millis(10));
             let (seen, counters) = (service.seen, service.server.counters().to_vec());
             let began = Instant::now();
-            service.server.shutdown(Duration::from_secs(5));
-            assert!(began.elapsed() < Duration::from_secs(4), "it waits for nobody");
+            service.server.shutdown(2 * PATIENCE);
+            assert!(began.elapsed() < PATIENCE, "it waits for nobody");
             assert_eq!(seen.sessions.load(SeqCst), 0);
             let open: u64 = counters.iter().map(|thread| thread.read().connections()).sum();
             assert_eq!(open, 0);

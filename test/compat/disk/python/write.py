@@ -12,7 +12,7 @@ import zlib
 import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient, NewTopic
 
-SECONDS = 30
+SECONDS = 60
 # Where old records' timestamps begin: 2023.
 OLD = 1_700_000_000_000
 

@@ -22,7 +22,8 @@ use crate::{
 };
 
 const ONE_AT_A_TIME: &str = "num.replica.alter.log.dirs.threads=1\n";
-const SOON: Duration = Duration::from_secs(20);
+/// On a busy machine with a slow disk, too.
+const SOON: Duration = Duration::from_secs(60);
 
 fn site(settings: &str, partitions: i32, config: &LogConfig) -> (Kit, Worker) {
     let files = OpenFiles::within(1_000, 100, 2);
@@ -56,6 +57,20 @@ fn turn_until(worker: &mut Worker, is_over: impl Fn() -> bool) {
     let start = Instant::now();
     while !is_over() {
         assert!(start.elapsed() < SOON, "it does not come");
+        turn(worker);
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The same where the controller takes all: behind the pause after its last refusal there is none, however
+/// long all of it takes.
+fn without_pause(worker: &mut Worker, is_over: impl Fn() -> bool) {
+    let (start, mut is_resting) = (Instant::now(), true);
+    while !is_over() {
+        assert!(start.elapsed() < SOON, "it does not come");
+        let may_ask = worker.may_ask();
+        assert!(is_resting || may_ask, "there is no pause when it takes them");
+        is_resting &= !may_ask;
         turn(worker);
         thread::sleep(Duration::from_millis(1));
     }
@@ -128,10 +143,10 @@ fn many_that_the_controller_refuses_are_asked_about_a_few_at_a_time_and_after_ne
     refused.iter().for_each(|partition| request(&kit, partition));
     turn_until(&mut worker, || count() == MOVES as usize);
     let start = Instant::now();
-    turn_until(&mut worker, || start.elapsed() > RETRY * 5 / 2);
+    turn_until(&mut worker, || count() == MOVES as usize + 3);
     let again = asked.lock().unwrap()[MOVES as usize..].to_vec();
-    assert!(again.iter().copied().eq(0..again.len() as i32), "in turn: {again:?}");
-    assert!((1..=3).contains(&again.len()), "one in each second: {again:?}");
+    assert_eq!(again, [0, 1, 2], "in turn");
+    assert!(start.elapsed() > RETRY * 2, "one in each second: {:?}", start.elapsed());
     while !worker.copies.is_empty() {
         turn(&mut worker);
     }
@@ -141,10 +156,8 @@ fn many_that_the_controller_refuses_are_asked_about_a_few_at_a_time_and_after_ne
     turn_until(&mut worker, || count() > before);
     assert_eq!(asked.lock().unwrap()[before], MOVES, "it has not been asked about");
     is_refusing.store(false, Ordering::Release);
-    let start = Instant::now();
     let has_moved = |partition: &Arc<Partition>| partition.directory() == Uuid(8);
-    turn_until(&mut worker, || kit.partitions.iter().all(has_moved));
-    assert!(start.elapsed() < RETRY * 3, "there is no pause when it takes them");
+    without_pause(&mut worker, || kit.partitions.iter().all(has_moved));
 }
 
 #[test]
@@ -161,20 +174,18 @@ fn many_new_ones_are_asked_about_a_few_at_a_time_while_the_controller_refuses() 
     kit.partitions.iter().for_each(write);
     kit.partitions.iter().for_each(|partition| request(&kit, partition));
     let start = Instant::now();
-    turn_until(&mut worker, || start.elapsed() > RETRY * 5 / 2);
-    let first = asked.lock().unwrap().clone();
-    assert!(first.iter().copied().eq(0..first.len() as i32), "in turn: {first:?}");
-    assert!((1..=3).contains(&first.len()), "one in each second: {first:?}");
+    let count = || asked.lock().unwrap().len();
+    turn_until(&mut worker, || count() == 3);
+    assert_eq!(*asked.lock().unwrap(), [0, 1, 2], "in turn");
+    assert!(start.elapsed() > RETRY * 2, "one in each second: {:?}", start.elapsed());
     let is_copied = |partition: &Arc<Partition>| {
         let (topic, index) = partition.key();
         kit.broker.moves.of(topic, index).is_some_and(|(_, progress)| progress.end == Offset(1))
     };
     turn_until(&mut worker, || kit.partitions.iter().all(is_copied));
     is_refusing.store(false, Ordering::Release);
-    let start = Instant::now();
     let has_moved = |partition: &Arc<Partition>| partition.directory() == Uuid(8);
-    turn_until(&mut worker, || kit.partitions.iter().all(has_moved));
-    assert!(start.elapsed() < RETRY * 5, "there is no pause when it takes them");
+    without_pause(&mut worker, || kit.partitions.iter().all(has_moved));
 }
 
 /// Nothing else rings.

@@ -14,12 +14,12 @@ use crate::{kit::kit, open_files::OpenFiles};
 fn at_once(items: usize, threads: usize) -> usize {
     let (acting, changed) = (Mutex::new((0, 0)), Condvar::new());
     // Who acts stays until all threads that there may be act, or too many do.
+    let end = Instant::now() + Duration::from_secs(20);
     let act = |_| {
         let mut state = acting.lock().unwrap();
         state.0 += 1;
         state.1 = state.0.max(state.1);
         changed.notify_all();
-        let end = Instant::now() + Duration::from_millis(300);
         while state.1 < 2 * threads.min(items) && Instant::now() < end {
             state = changed.wait_timeout(state, Duration::from_millis(10)).unwrap().0;
         }
