@@ -161,7 +161,7 @@ impl LogDir {
         clean_stop::remove(&disk, &path)?;
         let volume = VolumeSync::open(&path)?;
         let volume_id = volume_id(&path)?;
-        let way = WriteAhead::new(upkeep, alarm, volume, &wal);
+        let way = WriteAhead::new(upkeep, alarm, volume, &wal, wal.handover(&disk)?);
         let preparer = wal.preparer(&disk)?;
         let writer = WriterThread::start(Arc::clone(&way), wal, preparer)
             .map_err(|error| LogDirError::Thread { path: path.clone(), error })?;

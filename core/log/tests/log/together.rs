@@ -126,7 +126,7 @@ impl Node {
         }
         let cache = wal.cache_trust();
         cache.give().map_err(say)?;
-        wal.handover().take().map_err(say)?;
+        wal.handover(disk).map_err(say)?.take().map_err(say)?;
         told.values.extend(read_values(&mut log));
         told.log_start = log.log_start_offset();
         let epoch = log.latest_epoch().0.max(EPOCH.0);
