@@ -16,6 +16,7 @@ mod how;
 mod producers;
 mod room;
 
+mod told;
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use dohle_base::{Offset, Timestamp, TopicId};
@@ -432,10 +433,14 @@ impl<D: Disk> Log<D> {
             let segment = self.active();
             let (path, position) = (self.dir.file(segment.base, FileKind::Log), segment.size);
             let reason = DamageReason::Lost { durable, end: self.log_end };
-            return Err(Corruption::new(&path, position.into(), reason).into());
+            let synced_to = Some(self.synced_by(how));
+            let lost = Corruption { synced_to, ..Corruption::new(&path, position.into(), reason) };
+            return Err(lost.into());
         }
         if self.log_end < how.log_start {
-            // The files were removed from outside, or lost with an unsynced directory.
+            self.check_start(how)?;
+            // The files were removed from outside, or lost with an unsynced directory, or a power cut
+            // has taken the end of a log of which all that is left had been deleted.
             self.restart_at(how.log_start, now)?;
         }
         let first = self.segments.first().map_or(self.log_end, |segment| segment.base);

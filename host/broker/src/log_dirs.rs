@@ -292,6 +292,16 @@ impl LogDir {
         topic_id: TopicId,
         index: PartitionId,
         rule: CommitRule,
+    /// Up to where a partition's log had come, if less may be left of it.
+    fn reached(&self, (topic, index): (TopicId, PartitionId), rule: CommitRule) -> Offset {
+        if self.left.lost_cache == Some(true) && rule == CommitRule::Written {
+            // Its end may be gone, and nothing tells how much: its start is believed, as Kafka does.
+            return Offset(i64::MAX);
+        }
+        let unflushed = self.unflushed.read().unwrap_or_else(PoisonError::into_inner);
+        unflushed.as_ref().map_or(Offset::ZERO, |unflushed| unflushed.reached(topic, index))
+    }
+
     ) -> OpenLog {
         let known = self.known(topic, index);
         let on_damage = match (self.left.lost_cache, rule) {
@@ -318,6 +328,7 @@ impl LogDir {
 
     /// Whether this program is known to have been the last one to write to its logs.
     pub(crate) fn was_ours(&self) -> bool {
+            reached: self.reached((topic_id, index), rule),
         self.left.lost_cache.is_some()
     }
 

@@ -104,6 +104,32 @@ pub fn read_offsets<D: Disk>(
 }
 
 /// Replaces what the log directory `dir` remembers.
+/// Where in the file the entry of a partition begins; 0 if it has none.
+///
+/// # Errors
+/// The disk failed.
+pub fn position_of<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    kind: OffsetKind,
+    (topic, partition): (&str, PartitionId),
+) -> Result<u64, IoError> {
+    let bytes = read_file(disk, &dir.join(kind.file_name()), FILE_SIZE_MAX)?.unwrap_or_default();
+    let mut position = 0;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let fields = std::str::from_utf8(line).unwrap_or_default().split_ascii_whitespace();
+        let is_wanted = |(index, field): (usize, &str)| match index {
+            0 => field == topic,
+            _ => field.parse() == Ok(partition.0),
+        };
+        if fields.clone().count() == 3 && fields.enumerate().take(2).all(is_wanted) {
+            return Ok(position);
+        }
+        position += line.len() as u64;
+    }
+    Ok(0)
+}
+
 ///
 /// # Errors
 /// The file still says what it said.

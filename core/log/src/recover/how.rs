@@ -28,6 +28,9 @@ pub struct OpenLog {
     pub synced: Option<Synced>,
     /// Where it starts, by the checkpoint; 0 if there is none.
     pub log_start: Offset,
+    /// Up to where it had come, if less may be left of it: by the write-ahead log; the greatest offset if
+    /// nothing tells how much is gone. A start behind all that is known was never one.
+    pub reached: Offset,
     /// Up to where it has been cleaned, by the checkpoint; 0 if it never was.
     pub cleaned_to: Offset,
     /// What to do about damage that is not a torn tail.
@@ -49,6 +52,7 @@ impl Default for OpenLog {
             log_start: Offset::ZERO,
             cleaned_to: Offset::ZERO,
             on_damage: OnDamage::Refuse,
+            reached: Offset::ZERO,
             topic_id: None,
             distrust_cache: false,
         }

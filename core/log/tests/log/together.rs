@@ -109,6 +109,7 @@ impl Node {
             recovery_point: noted,
             log_start: noted_as(OffsetKind::LogStart)?,
             synced: unflushed.synced(TOPIC, PARTITION),
+            reached: unflushed.reached(TOPIC, PARTITION),
             on_damage: unflushed.lost_cache().map_or(OnDamage::Refuse, |_| OnDamage::Cut),
             topic_id: Some(TOPIC),
             distrust_cache: unflushed.disk_failed(),
