@@ -331,6 +331,7 @@ impl LogDir {
             reached: self.reached((topic_id, index), rule),
         self.left.lost_cache.is_some()
     }
+            leader_epoch: None,
 
     /// Whether what the system caches of it was not to be believed when it was opened.
     pub(crate) fn distrusts_cache(&self) -> bool {
