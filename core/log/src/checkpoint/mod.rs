@@ -12,6 +12,7 @@
 //! entries. What a damaged file means is for the caller to decide: recovery points and log starts
 //! count as 0, high watermarks take the directory offline.
 
+pub mod mark;
 #[cfg(test)]
 mod tests;
 
@@ -103,7 +104,6 @@ pub fn read_offsets<D: Disk>(
     Ok(offsets)
 }
 
-/// Replaces what the log directory `dir` remembers.
 /// Where in the file the entry of a partition begins; 0 if it has none.
 ///
 /// # Errors
@@ -130,6 +130,7 @@ pub fn position_of<D: Disk>(
     Ok(0)
 }
 
+/// Replaces what the log directory `dir` remembers.
 ///
 /// # Errors
 /// The file still says what it said.
@@ -139,11 +140,24 @@ pub fn write_offsets<D: Disk>(
     kind: OffsetKind,
     offsets: &PartitionOffsets,
 ) -> Result<(), IoError> {
+    replace_file(disk, &dir.join(kind.file_name()), offsets_text(offsets).as_bytes())
+}
+
+fn offsets_text(offsets: &PartitionOffsets) -> String {
     let mut text = head(offsets.len());
     for ((topic, partition), offset) in offsets {
         line(&mut text, format_args!("{topic} {partition} {offset}"));
     }
-    replace_file(disk, &dir.join(kind.file_name()), text.as_bytes())
+    text
+}
+
+/// Whether the file is there and has not one byte: nobody leaves it so.
+///
+/// # Errors
+/// The disk failed.
+pub fn is_blank<D: Disk>(disk: &D, dir: &Path, kind: OffsetKind) -> Result<bool, IoError> {
+    let bytes = read_file(disk, &dir.join(kind.file_name()), FILE_SIZE_MAX)?;
+    Ok(bytes.is_some_and(|bytes| bytes.is_empty()))
 }
 
 /// Reads at which offsets the epochs of the partition in `dir` begin. A missing file has no
