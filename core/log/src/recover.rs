@@ -411,7 +411,9 @@ impl<D: Disk> Log<D> {
             segment.note(&head, config);
             expected = head.last.next();
             match epochs::of_batch(&head, how).filter(|epoch| *epoch > self.epochs.latest()) {
-                Some(epoch) => drop(self.epochs.assign(EpochStart { epoch, start: head.base })),
+                Some(epoch) => {
+                    self.epochs.assign(EpochStart { epoch, start: head.base });
+                }
                 None => check.batch(&head, &self.epochs, &mut self.recovery),
             }
             if head.base < self.producers.end() {

@@ -224,7 +224,9 @@ fn a_partition_that_has_moved_is_served_when_the_disk_fails_that_it_came_from() 
     {
         // What is appended is pending, or taken by a round.
         let mut rounds = way.rounds();
-        node.partitions.iter().for_each(|partition| drop(append(partition)));
+        for partition in &node.partitions {
+            append(partition);
+        }
         {
             let _state = moved.state();
             moved.move_to(Arc::new(other));
