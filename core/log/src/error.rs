@@ -61,7 +61,7 @@ impl From<Corruption> for LogError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{} is damaged at {position}: {reason}{}{}",
-    path.display(), behind(valid_at.as_ref()), synced(*synced_to)
+    path.display(), behind(valid_at.as_ref()), synced(synced_to.as_ref())
 )]
 pub struct Corruption {
     /// The file.
@@ -73,7 +73,16 @@ pub struct Corruption {
     /// Where valid data follows, if it does: then the damage is not the torn end of a log.
     pub valid_at: Option<Place>,
     /// Up to which offset the log had been synced, if that is behind the damage: neither is it then.
-    pub synced_to: Option<Offset>,
+    pub synced_to: Option<ToldSynced>,
+}
+
+/// Up to where a log had been synced, by a file beside it: if that lies, the log is sound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToldSynced {
+    /// All before this offset was.
+    pub end: Offset,
+    /// The file that says so.
+    pub told_by: PathBuf,
 }
 
 /// A place in a file.
@@ -91,8 +100,10 @@ fn behind(place: Option<&Place>) -> String {
     })
 }
 
-fn synced(offset: Option<Offset>) -> String {
-    offset.map_or(String::new(), |offset| format!("; all before offset {offset} had been synced"))
+fn synced(told: Option<&ToldSynced>) -> String {
+    told.map_or(String::new(), |ToldSynced { end, told_by }| {
+        format!("; all before offset {end} had been synced, says {}", told_by.display())
+    })
 }
 
 impl Corruption {
@@ -147,6 +158,16 @@ pub enum DamageReason {
     Lost {
         /// Up to where it was durable, by the checkpoint or the write-ahead log.
         durable: Offset,
+        /// Where it ends.
+        end: Offset,
+    },
+    /// A log with batches ends before where it is said to start, and was never known to go so far.
+    #[error(
+        "the log is said to start at offset {start}, and ends at {end}: write where it starts, or take the line away and correct the count"
+    )]
+    StartBehindEnd {
+        /// Where it is said to start.
+        start: Offset,
         /// Where it ends.
         end: Offset,
     },

@@ -64,7 +64,9 @@ pub use config::{CompressionPolicy, LogConfig};
 pub use deleted::UnlinkPlan;
 pub use disk::{Disk, DiskFile, IoError};
 pub use epoch_cache::{EpochCache, EpochEnd, EpochStart};
-pub use error::{AppendError, Corruption, DamageReason, LogError, Place, ProducerError, ReadError};
+pub use error::{
+    AppendError, Corruption, DamageReason, LogError, Place, ProducerError, ReadError, ToldSynced,
+};
 pub use flush::{FlushPlan, Flushed};
 pub use log::Log;
 pub use lookup::TimestampOffset;

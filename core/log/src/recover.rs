@@ -12,10 +12,12 @@
 //! Source: interop facts A.9; the second rule is ours, Kafka cuts.
 
 mod damage;
+mod epochs;
 mod how;
 mod producers;
 mod recall;
 mod room;
+mod told;
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
@@ -24,7 +26,7 @@ use dohle_records::Entry;
 
 pub use self::how::{Cut, OnDamage, OpenLog, Recovery, Synced};
 use crate::{
-    checkpoint::{self, SideFileError},
+    checkpoint::SideFileError,
     config::LogConfig,
     deleted::Deleted,
     disk::{Disk, DiskFile},
@@ -47,6 +49,8 @@ enum Opened<D: Disk> {
     Log(Box<Log<D>>),
     /// The segment of this base has to be split first.
     Overlong(Offset),
+    /// The file of epochs is not to be believed.
+    WrongEpochs(SideFileError),
 }
 
 impl<D: Disk> Log<D> {
@@ -66,10 +70,13 @@ impl<D: Disk> Log<D> {
         if how.distrust_cache {
             dir.turn_to_disk()?;
         }
+        let mut wrong_epochs = None;
         loop {
-            match Self::open_loaded(dir.clone(), Arc::clone(&config), how, now)? {
+            let wrong_before = wrong_epochs.clone();
+            match Self::open_loaded(dir.clone(), Arc::clone(&config), how, wrong_before, now)? {
                 Opened::Log(log) => return Ok(*log),
                 Opened::Overlong(base) => split::split(&dir, base)?,
+                Opened::WrongEpochs(wrong) => wrong_epochs = Some(wrong),
             }
         }
     }
@@ -78,6 +85,7 @@ impl<D: Disk> Log<D> {
         dir: Dir<D>,
         config: Arc<LogConfig>,
         how: OpenLog,
+        wrong_epochs: Option<SideFileError>,
         now: Timestamp,
     ) -> Result<Opened<D>, LogError> {
         let found = load::load_or_make(&dir, now)?;
@@ -105,18 +113,17 @@ impl<D: Disk> Log<D> {
             how.clean = false;
         }
         let mut recovery = Recovery::default();
-        let epochs = match checkpoint::read_epochs(&dir.disk, dir.path()) {
-            Ok(entries) => {
-                let epochs = EpochCache::from_entries(entries);
+        let epochs = match wrong_epochs.map_or_else(|| epochs::read(&dir, &how), |e| Ok(Err(e)))? {
+            Ok(epochs) => {
                 recovery.told_epoch = Some(epochs.latest());
                 epochs
             }
             // The batches tell the epochs, too: read them all.
-            Err(SideFileError::Malformed { .. }) => {
+            Err(wrong) => {
                 (how.clean, read_from) = (false, Offset::ZERO);
+                recovery.wrong_epochs = Some(wrong);
                 EpochCache::default()
             }
-            Err(SideFileError::Io(error)) => return Err(error.into()),
         };
         let Found { segments, snapshots, unindexed, mut names_changed, .. } = found;
         let is_new_segment = segments.last().is_some_and(|last| last.base >= how.recovery_point);
@@ -148,7 +155,13 @@ impl<D: Disk> Log<D> {
             as_closed: how.clean && unindexed.is_empty(),
             recovery,
         };
-        if let Some(base) = log.open_segments(&how, read_from, &unindexed, now)? {
+        let overlong = log.open_segments(&how, read_from, &unindexed, now)?;
+        if log.recovery.told_epoch.is_some()
+            && let Some(wrong) = log.recovery.wrong_epochs.take()
+        {
+            return Ok(Opened::WrongEpochs(wrong));
+        }
+        if let Some(base) = overlong {
             return Ok(Opened::Overlong(base));
         }
         if let Some(last) =
@@ -199,7 +212,7 @@ impl<D: Disk> Log<D> {
         let last = self.segments.len() - 1;
         let mut scan_from = if how.clean { self.segments.len() } else { self.floor(read_from) };
         if scan_from > last {
-            match self.open_last(unindexed)? {
+            match self.open_last(how, unindexed)? {
                 Some(end) => self.log_end = end,
                 None => scan_from = last,
             }
@@ -253,7 +266,12 @@ impl<D: Disk> Log<D> {
     }
 
     /// Opens the last segment after a clean stop and finds its end; `None` if it must be scanned.
-    fn open_last(&mut self, unindexed: &BTreeSet<Offset>) -> Result<Option<Offset>, LogError> {
+    fn open_last(
+        &mut self,
+        how: &OpenLog,
+        unindexed: &BTreeSet<Offset>,
+    ) -> Result<Option<Offset>, LogError> {
+        let check = epochs::Check { dir: &self.dir, how };
         let (dir, config) = (&self.dir, &self.config);
         let segment = self.segments.last_mut().expect("checked by the caller");
         if unindexed.contains(&segment.base) {
@@ -272,6 +290,7 @@ impl<D: Disk> Log<D> {
         if let Some(entry) = entry {
             match scan.next() {
                 Ok(Some(head)) if (base..=entry.offset).contains(&head.base) => {
+                    check.batch(&head, &self.epochs, &mut self.recovery);
                     end = head.last.next();
                 }
                 Err(LogError::Io(error)) => return Err(error.into()),
@@ -281,7 +300,10 @@ impl<D: Disk> Log<D> {
         }
         loop {
             match scan.next() {
-                Ok(Some(head)) if head.base >= end => end = head.last.next(),
+                Ok(Some(head)) if head.base >= end => {
+                    check.batch(&head, &self.epochs, &mut self.recovery);
+                    end = head.last.next();
+                }
                 Ok(None) => return Ok(Some(end)),
                 Err(LogError::Io(error)) => return Err(error.into()),
                 // Not what a clean stop leaves.
@@ -307,8 +329,12 @@ impl<D: Disk> Log<D> {
                 self.write_snapshot_if_room()?;
             }
             let expected = if index == first { start } else { base };
-            let (end, damage) = self.scan_segment(index, expected)?;
+            let (end, damage) = self.scan_segment(index, expected, how)?;
             self.log_end = end;
+            if self.recovery.told_epoch.is_some() && self.recovery.wrong_epochs.is_some() {
+                // It is read anew before anything is cut.
+                return Ok(None);
+            }
             let damage = match damage {
                 None => self.gap_behind(index, end, how)?,
                 damage => damage,
@@ -354,9 +380,11 @@ impl<D: Disk> Log<D> {
         &mut self,
         index: usize,
         mut expected: Offset,
+        how: &OpenLog,
     ) -> Result<(Offset, Option<(u64, DamageReason)>), LogError> {
         let Some(segment) = self.segments.get_mut(index) else { unreachable!("checked by caller") };
         let (dir, config) = (&self.dir, &self.config);
+        let check = epochs::Check { dir, how };
         let base = segment.base;
         let file = segment.file(dir)?.clone();
         let size = file.size()?;
@@ -383,8 +411,11 @@ impl<D: Disk> Log<D> {
             };
             segment.note(&head, config);
             expected = head.last.next();
-            if head.leader_epoch > self.epochs.latest() {
-                self.epochs.assign(EpochStart { epoch: head.leader_epoch, start: head.base });
+            match epochs::of_batch(&head, how).filter(|epoch| *epoch > self.epochs.latest()) {
+                Some(epoch) => {
+                    self.epochs.assign(EpochStart { epoch, start: head.base });
+                }
+                None => check.batch(&head, &self.epochs, &mut self.recovery),
             }
             if head.base < self.producers.end() {
                 continue;
@@ -433,10 +464,14 @@ impl<D: Disk> Log<D> {
             let segment = self.active();
             let (path, position) = (self.dir.file(segment.base, FileKind::Log), segment.size);
             let reason = DamageReason::Lost { durable, end: self.log_end };
-            return Err(Corruption::new(&path, position.into(), reason).into());
+            let synced_to = Some(self.synced_by(how));
+            let lost = Corruption { synced_to, ..Corruption::new(&path, position.into(), reason) };
+            return Err(lost.into());
         }
         if self.log_end < how.log_start {
-            // The files were removed from outside, or lost with an unsynced directory.
+            self.check_start(how)?;
+            // The files were removed from outside, or lost with an unsynced directory, or a power cut
+            // has taken the end of a log of which all that is left had been deleted.
             self.restart_at(how.log_start, now)?;
         }
         let first = self.segments.first().map_or(self.log_end, |segment| segment.base);

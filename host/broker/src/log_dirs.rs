@@ -14,6 +14,7 @@ mod log_starts;
 mod offline;
 #[cfg(test)]
 mod tests;
+mod whose;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -119,6 +120,8 @@ struct HowItWasLeft {
     /// The broker epoch of the clean stop; −1 if it was none.
     broker_epoch: i64,
     recovery_points: PartitionOffsets,
+    /// Whether they could be read.
+    knows_recovery_points: bool,
     log_starts: PartitionOffsets,
     cleaned_to: PartitionOffsets,
     /// Whether what was not synced may be gone in any order; `None` if nobody knows.
@@ -145,13 +148,16 @@ impl LogDir {
         let (left_clean, boot, salt) = (stop.is_some(), boot_id()?, random()?);
         let how = OpenWal { capacity: WAL_CAPACITY, left_clean, boot, salt };
         let (wal, unflushed) = Wal::open(&disk, &path, how)?;
+        let is_ours = left_clean || whose::are_marked(&disk, &path);
+        let recovery_points = recovery_points(&disk, &path);
         let left = HowItWasLeft {
             is_clean: stop.is_some(),
             broker_epoch: stop.and_then(|stop| stop.broker_epoch).unwrap_or(-1),
-            recovery_points: offsets(&disk, &path, OffsetKind::RecoveryPoint),
+            knows_recovery_points: recovery_points.is_some(),
+            recovery_points: recovery_points.unwrap_or_default(),
             log_starts: offsets(&disk, &path, OffsetKind::LogStart),
             cleaned_to: offsets(&disk, &path, OffsetKind::CleanerPoint),
-            lost_cache: unflushed.lost_cache(),
+            lost_cache: unflushed.lost_cache().filter(|_| is_ours),
             disk_failed: unflushed.disk_failed(),
         };
         if left.disk_failed {
@@ -161,7 +167,7 @@ impl LogDir {
         clean_stop::remove(&disk, &path)?;
         let volume = VolumeSync::open(&path)?;
         let volume_id = volume_id(&path)?;
-        let way = WriteAhead::new(upkeep, alarm, volume, &wal);
+        let way = WriteAhead::new(upkeep, alarm, volume, &wal, wal.handover(&disk)?);
         let preparer = wal.preparer(&disk)?;
         let writer = WriterThread::start(Arc::clone(&way), wal, preparer)
             .map_err(|error| LogDirError::Thread { path: path.clone(), error })?;
@@ -172,6 +178,7 @@ impl LogDir {
             recovery_points: left.recovery_points.clone(),
             log_starts: left.log_starts.clone(),
             cleaned_to: left.cleaned_to.clone(),
+            are_marked: false,
         };
         let (unsynced, noted) = (Mutex::default(), Mutex::new(noted));
         Ok(Self {
@@ -238,7 +245,7 @@ impl LogDir {
             warn!("the next start reads all of the disk again: {error}");
             self.judge(&error);
         } else {
-            self.take_over();
+            self.take_over(partitions);
         }
         self.unflushed.write().unwrap_or_else(PoisonError::into_inner).take();
     }
@@ -285,6 +292,16 @@ impl LogDir {
         unsynced.push(Arc::clone(partition));
     }
 
+    /// Up to where a partition's log had come, if less may be left of it.
+    fn reached(&self, (topic, index): (TopicId, PartitionId), rule: CommitRule) -> Offset {
+        if self.left.lost_cache == Some(true) && rule == CommitRule::Written {
+            // Its end may be gone, and nothing tells how much: its start is believed, as Kafka does.
+            return Offset(i64::MAX);
+        }
+        let unflushed = self.unflushed.read().unwrap_or_else(PoisonError::into_inner);
+        unflushed.as_ref().map_or(Offset::ZERO, |unflushed| unflushed.reached(topic, index))
+    }
+
     /// What is known of a partition's log before it is opened.
     pub fn how_to_open(
         &self,
@@ -295,6 +312,8 @@ impl LogDir {
     ) -> OpenLog {
         let known = self.known(topic, index);
         let on_damage = match (self.left.lost_cache, rule) {
+            // Nobody knows what of it was flushed, and is in no frame any more.
+            _ if !self.left.knows_recovery_points => OnDamage::Refuse,
             // Kafka left it, or may have: what its recovery points do not cover may have been acknowledged.
             (None, _) => OnDamage::Refuse,
             // What was acknowledged behind the recovery point is in the write-ahead log.
@@ -309,8 +328,10 @@ impl LogDir {
             recovery_point: known.recovery_point,
             synced: self.synced(topic_id, index),
             log_start: known.log_start,
+            reached: self.reached((topic_id, index), rule),
             cleaned_to: known.cleaned_to,
             on_damage,
+            leader_epoch: None,
             topic_id: Some(topic_id),
             distrust_cache: self.left.disk_failed,
         }
@@ -411,7 +432,7 @@ impl LogDir {
         let write = |kind, offsets: &PartitionOffsets| {
             checkpoint::write_offsets(&self.disk, &self.path, kind, offsets)
         };
-        write(OffsetKind::HighWatermark, &high_watermarks)?;
+        self.write_marked(&high_watermarks)?;
         write(OffsetKind::RecoveryPoint, &recovery_points)?;
         self.noted().recovery_points = recovery_points;
         write(OffsetKind::LogStart, &log_starts)?;
@@ -512,12 +533,14 @@ impl LogDir {
         };
         let write =
             |kind, offsets| checkpoint::write_offsets(&self.disk, &self.path, kind, &offsets);
-        write(OffsetKind::HighWatermark, all(|closed| Some(closed.high_watermark)))?;
+        let high_watermarks = all(|closed| Some(closed.high_watermark));
         write(OffsetKind::RecoveryPoint, all(|closed| Some(closed.end)))?;
         write(OffsetKind::LogStart, all(|closed| closed.log_start))?;
         write(OffsetKind::CleanerPoint, all(|closed| closed.cleaned_to))?;
-        let Some(epoch) = clean_in_epoch else { return Ok(()) };
+        let Some(epoch) = clean_in_epoch else { return self.write_marked(&high_watermarks) };
         self.way.leave()?;
+        // From now on they are whoever's.
+        write(OffsetKind::HighWatermark, high_watermarks)?;
         clean_stop::write(&self.disk, &self.path, epoch)
     }
 }
@@ -528,6 +551,8 @@ struct Noted {
     recovery_points: PartitionOffsets,
     log_starts: PartitionOffsets,
     cleaned_to: PartitionOffsets,
+    /// Whether this process has marked the high watermarks as its own.
+    are_marked: bool,
 }
 
 impl Noted {
@@ -573,6 +598,23 @@ fn close_log(partition: &Partition) -> Result<Option<Closed>, dohle_log::LogErro
     let end = log.close()?;
     let high_watermark = standing.high_watermark;
     Ok(Some(Closed { end, high_watermark, log_start, cleaned_to }))
+}
+
+/// What the checkpoint says; `None` if it is damaged: then logs are read from their start, and nothing is cut
+/// off at damage, for it may lie in what had been flushed.
+fn recovery_points(disk: &OsDisk, path: &Path) -> Option<PartitionOffsets> {
+    let kind = OffsetKind::RecoveryPoint;
+    let damage = match checkpoint::read_offsets(disk, path, kind) {
+        Ok(points) if !points.is_empty() => return Some(points),
+        Ok(points) => match checkpoint::is_blank(disk, path, kind) {
+            Ok(false) => return Some(points),
+            Ok(true) => format!("{} is empty", path.join(kind.file_name()).display()),
+            Err(error) => error.to_string(),
+        },
+        Err(error) => error.to_string(),
+    };
+    warn!("passed over, logs are read from their start and not cut off at damage: {damage}");
+    None
 }
 
 /// A damaged checkpoint of these kinds counts as empty: the logs are then read from their start.

@@ -70,6 +70,8 @@ pub(crate) struct Move {
     may_be_named: AtomicBool,
     /// Whether it was told that the controller does not take its directory.
     is_refused: AtomicBool,
+    /// Whether the copy has the partition's name, though it is not the partition.
+    is_in_place: AtomicBool,
 }
 
 /// How far a copy is.
@@ -115,6 +117,20 @@ impl Move {
 
     fn may_be_named(&self) -> bool {
         self.may_be_named.load(Ordering::Acquire)
+    }
+
+    /// Where the partition will lie.
+    fn place(&self) -> PathBuf {
+        let dir = PartitionDir::current(self.partition.topic(), self.partition.index());
+        self.target.path.join(dir.name(Uuid::ZERO))
+    }
+
+    /// Where the copy lies.
+    fn copy(&self) -> PathBuf {
+        match self.is_in_place.load(Ordering::Acquire) {
+            true => self.place(),
+            false => self.path.clone(),
+        }
     }
 
     /// Something is copied from now on, and nobody cleans the partition; `false` if somebody does at this
@@ -269,6 +285,7 @@ impl State {
             is_assigned: AtomicBool::new(false),
             may_be_named: AtomicBool::new(false),
             is_refused: AtomicBool::new(false),
+            is_in_place: AtomicBool::new(false),
         })
     }
 

@@ -199,6 +199,17 @@ impl Partition {
         }
     }
 
+    /// The same, unless its appends go another way to the disk by now.
+    pub(crate) fn take_offline_from(&self, way: &WriteAhead) {
+        let mut state = self.state();
+        // A move changes it under the lock of the state.
+        if self.goes(way)
+            && let State::Led(mut leader) = std::mem::replace(&mut *state, State::Offline)
+        {
+            leader.interrupt();
+        }
+    }
+
     /// Something in it may not be durable: it is to be flushed soon.
     pub(crate) fn unflushed(self: &Arc<Self>) {
         self.dir.load().write_ahead().unflushed(self);

@@ -12,6 +12,7 @@
 //! entries. What a damaged file means is for the caller to decide: recovery points and log starts
 //! count as 0, high watermarks take the directory offline.
 
+pub mod mark;
 #[cfg(test)]
 mod tests;
 
@@ -103,6 +104,32 @@ pub fn read_offsets<D: Disk>(
     Ok(offsets)
 }
 
+/// Where in the file the entry of a partition begins; 0 if it has none.
+///
+/// # Errors
+/// The disk failed.
+pub fn position_of<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    kind: OffsetKind,
+    (topic, partition): (&str, PartitionId),
+) -> Result<u64, IoError> {
+    let bytes = read_file(disk, &dir.join(kind.file_name()), FILE_SIZE_MAX)?.unwrap_or_default();
+    let mut position = 0;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let fields = std::str::from_utf8(line).unwrap_or_default().split_ascii_whitespace();
+        let is_wanted = |(index, field): (usize, &str)| match index {
+            0 => field == topic,
+            _ => field.parse() == Ok(partition.0),
+        };
+        if fields.clone().count() == 3 && fields.enumerate().take(2).all(is_wanted) {
+            return Ok(position);
+        }
+        position += line.len() as u64;
+    }
+    Ok(0)
+}
+
 /// Replaces what the log directory `dir` remembers.
 ///
 /// # Errors
@@ -113,11 +140,24 @@ pub fn write_offsets<D: Disk>(
     kind: OffsetKind,
     offsets: &PartitionOffsets,
 ) -> Result<(), IoError> {
+    replace_file(disk, &dir.join(kind.file_name()), offsets_text(offsets).as_bytes())
+}
+
+fn offsets_text(offsets: &PartitionOffsets) -> String {
     let mut text = head(offsets.len());
     for ((topic, partition), offset) in offsets {
         line(&mut text, format_args!("{topic} {partition} {offset}"));
     }
-    replace_file(disk, &dir.join(kind.file_name()), text.as_bytes())
+    text
+}
+
+/// Whether the file is there and has not one byte: nobody leaves it so.
+///
+/// # Errors
+/// The disk failed.
+pub fn is_blank<D: Disk>(disk: &D, dir: &Path, kind: OffsetKind) -> Result<bool, IoError> {
+    let bytes = read_file(disk, &dir.join(kind.file_name()), FILE_SIZE_MAX)?;
+    Ok(bytes.is_some_and(|bytes| bytes.is_empty()))
 }
 
 /// Reads at which offsets the epochs of the partition in `dir` begin. A missing file has no

@@ -75,3 +75,34 @@ fn bytes_that_are_not_text_are_malformed() {
     let error = read_epochs(&disk, Path::new(DIR)).unwrap_err();
     assert!(matches!(error, SideFileError::Malformed { line: 1, .. }));
 }
+
+#[test]
+fn high_watermarks_that_are_marked_say_the_same() {
+    let (disk, dir) = (SimDisk::new(), Path::new(DIR));
+    disk.plant(Path::new("/logs/.lock"), b"");
+    assert_eq!(mark::is_there(&disk, dir), Ok(false), "there are none");
+    for count in [0, 1, 10] {
+        let key = |index| (Str::from("t"), PartitionId(index));
+        let offsets: PartitionOffsets =
+            (0..count).map(|index| (key(index), Offset(i64::from(index)))).collect();
+        mark::write(&disk, dir, &offsets).unwrap();
+        assert_eq!(mark::is_there(&disk, dir), Ok(true));
+        assert_eq!(read_offsets(&disk, dir, OffsetKind::HighWatermark), Ok(offsets.clone()));
+        let path = dir.join(OffsetKind::HighWatermark.file_name());
+        assert!(disk.peek(&path).unwrap().starts_with(format!("0\n0{count}\n").as_bytes()));
+        // As Kafka writes them, and this program where it leaves the directory to whoever comes.
+        write_offsets(&disk, dir, OffsetKind::HighWatermark, &offsets).unwrap();
+        assert_eq!(mark::is_there(&disk, dir), Ok(false));
+    }
+}
+
+#[test]
+fn the_place_of_an_entry_is_told() {
+    let (disk, dir, kind) = (SimDisk::new(), Path::new(DIR), OffsetKind::LogStart);
+    disk.plant(&dir.join(kind.file_name()), b"0\n3\nt 1 5\nt  0 17\nu 0 3\n");
+    let position = |topic, index| position_of(&disk, dir, kind, (topic, PartitionId(index)));
+    assert_eq!(
+        [("t", 1), ("t", 0), ("u", 0), ("u", 1)].map(|(topic, index)| position(topic, index)),
+        [Ok(4), Ok(10), Ok(18), Ok(0)]
+    );
+}

@@ -67,8 +67,8 @@ impl<D: Disk> Log<D> {
             _ => self.find_behind(index, position)?,
         };
         // What lies before the log's start is needed no more.
-        let needed = self.log_end.max(self.log_start);
-        let synced_to = Some(self.synced_to(how)).filter(|synced| *synced > needed);
+        let needed = self.log_end.max(self.believed_start(how));
+        let synced_to = Some(self.synced_by(how)).filter(|synced| synced.end > needed);
         if synced_to.is_some() || (valid_at.is_some() && how.on_damage == OnDamage::Refuse) {
             return Err(Corruption { path, position, reason, valid_at, synced_to }.into());
         }
@@ -82,12 +82,6 @@ impl<D: Disk> Log<D> {
         self.remove_segments_from(index + 1)?;
         self.recovery.cut = Some(Cut { path, position, size, reason });
         Ok(())
-    }
-
-    /// Up to where the batches were synced, by all that is known.
-    pub(super) fn synced_to(&self, how: &OpenLog) -> Offset {
-        let noted = how.synced.filter(|synced| synced.epoch >= self.epochs.latest());
-        noted.map_or(how.recovery_point, |synced| synced.end.max(how.recovery_point))
     }
 
     /// A valid batch behind what the log ends with so far, in the same segment or a later one.

@@ -4,7 +4,7 @@ use std::{ops::Range, path::PathBuf};
 
 use dohle_base::{LeaderEpoch, Offset, TopicId};
 
-use crate::error::DamageReason;
+use crate::{checkpoint::SideFileError, error::DamageReason};
 
 /// Up to where the batches of a log were synced, as somebody knew who led it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,10 +28,15 @@ pub struct OpenLog {
     pub synced: Option<Synced>,
     /// Where it starts, by the checkpoint; 0 if there is none.
     pub log_start: Offset,
+    /// Up to where it had come, if less may be left of it: by the write-ahead log; the greatest offset if
+    /// nothing tells how much is gone. A start behind all that is known was never one.
+    pub reached: Offset,
     /// Up to where it has been cleaned, by the checkpoint; 0 if it never was.
     pub cleaned_to: Offset,
     /// What to do about damage that is not a torn tail.
     pub on_damage: OnDamage,
+    /// The newest epoch in which it may have been led; `None` if nobody knows. A later one is none.
+    pub leader_epoch: Option<LeaderEpoch>,
     /// The topic that the directory must belong to; its `partition.metadata` is written in time.
     pub topic_id: Option<TopicId>,
     /// Whether a sync may have failed since the machine started: then what the system caches of the log
@@ -47,8 +52,10 @@ impl Default for OpenLog {
             recovery_point: Offset::ZERO,
             synced: None,
             log_start: Offset::ZERO,
+            reached: Offset::ZERO,
             cleaned_to: Offset::ZERO,
             on_damage: OnDamage::Refuse,
+            leader_epoch: None,
             topic_id: None,
             distrust_cache: false,
         }
@@ -79,8 +86,10 @@ pub struct Recovery {
     /// the cleaner leaves such gaps, and so does a power cut. See [`crate::Log::cut_at_loss`].
     pub gaps: Vec<Range<Offset>>,
     /// The newest leader epoch that the file of epochs told before the batches were read; `None` if it
-    /// could not be read.
+    /// was not believed.
     pub told_epoch: Option<LeaderEpoch>,
+    /// Why the file of epochs was not believed, and made anew from the batches, if so.
+    pub wrong_epochs: Option<SideFileError>,
 }
 
 /// Where a log was cut when it was opened.

@@ -27,7 +27,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io::{ErrorKind, IoSlice},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use dohle_base::{Rng, Timestamp};
@@ -70,12 +73,17 @@ pub struct SimFile {
     writable: bool,
     /// Which start of the disk the handle is of; useless after the next.
     start: u64,
+    /// How many of the file's failed syncs it has been told of, or that came before it: each who has opened
+    /// the file is told once.
+    told: Arc<AtomicU64>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct State {
     names: Names,
     files: BTreeMap<u64, Content>,
+    /// How many syncs of a file have failed.
+    failed_syncs: BTreeMap<u64, u64>,
     starts: u64,
     changes: u64,
     opens: u64,
@@ -272,7 +280,8 @@ impl Disk for SimDisk {
         };
         let (path, writable) = (path.to_owned(), mode != OpenMode::Read);
         state.opens += 1;
-        Ok(SimFile { disk: self.clone(), path, inode, writable, start: state.starts })
+        let told = Arc::new(AtomicU64::new(state.failed_syncs_of(inode)));
+        Ok(SimFile { disk: self.clone(), path, inode, writable, start: state.starts, told })
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<(), IoError> {
@@ -347,6 +356,10 @@ impl SimFile {
 }
 
 impl State {
+    fn failed_syncs_of(&self, inode: u64) -> u64 {
+        self.failed_syncs.get(&inode).copied().unwrap_or(0)
+    }
+
     fn file(&mut self, inode: u64) -> &mut Content {
         self.files.get_mut(&inode).expect("looked up when the call began, under the same lock")
     }
@@ -441,10 +454,17 @@ impl DiskFile for SimFile {
             let changed = state.change(Operation::Sync, &self.path);
             match &changed {
                 Ok(()) => state.file(inode).sync(),
-                Err(error) if error.errno.is_some() => state.file(inode).forget(),
+                Err(error) if error.errno.is_some() => {
+                    state.file(inode).forget();
+                    *state.failed_syncs.entry(inode).or_default() += 1;
+                }
                 Err(_) => {}
             }
-            changed
+            let failed = state.failed_syncs_of(inode);
+            match self.told.swap(failed, Ordering::Relaxed) < failed {
+                true => changed.and_then(|()| Err(io_error(Operation::Sync, &self.path))),
+                false => changed,
+            }
         })
     }
 

@@ -74,8 +74,8 @@ impl<F: DiskFile> Blocks<F> {
         Ok(())
     }
 
-    /// Says durably whether another process may write to the logs from now on.
-    pub(super) fn set_left(&self, is_left: bool) -> Result<(), IoError> {
+    /// Says durably whether another process may write to the logs from now on, by a handle of the caller's.
+    pub(super) fn set_left(&self, is_left: bool, file: &F) -> Result<(), IoError> {
         {
             let mut state = self.state();
             if state.newest().is_left == is_left {
@@ -83,15 +83,19 @@ impl<F: DiskFile> Blocks<F> {
             }
             state.is_left = is_left;
             let tail = state.newest().tail;
-            state.write(&self.file, tail)?;
+            state.write(file, tail)?;
         }
-        self.sync()
+        self.sync_by(file)
     }
 
     /// Makes durable what was written to the file.
     pub(super) fn sync(&self) -> Result<(), IoError> {
+        self.sync_by(&self.file)
+    }
+
+    fn sync_by(&self, file: &F) -> Result<(), IoError> {
         let written = self.state().written.clone();
-        self.file.sync()?;
+        file.sync()?;
         let Some(synced) = written else { return Ok(()) };
         let mut state = self.state();
         // Another may have been written meanwhile, in the same place.

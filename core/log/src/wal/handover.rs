@@ -15,12 +15,15 @@ use crate::disk::{DiskFile, IoError};
 /// Says in a write-ahead log whose the logs of its directory are.
 #[derive(Debug)]
 pub struct Handover<F> {
+    /// Opened anew: an error of a sync is told once to each who has opened the file, and a round that is
+    /// under way must hear of one, too.
+    file: F,
     blocks: Arc<Blocks<F>>,
 }
 
 impl<F: DiskFile> Handover<F> {
-    pub(super) fn new(blocks: Arc<Blocks<F>>) -> Self {
-        Self { blocks }
+    pub(super) fn new(file: F, blocks: Arc<Blocks<F>>) -> Self {
+        Self { file, blocks }
     }
 
     /// All logs are open, and from now on only this process writes to them. Durable when it returns.
@@ -28,7 +31,7 @@ impl<F: DiskFile> Handover<F> {
     /// # Errors
     /// The next process takes them for another one's.
     pub fn take(&self) -> Result<(), IoError> {
-        self.blocks.set_left(false)
+        self.blocks.set_left(false, &self.file)
     }
 
     /// All logs are closed, and anybody may write to them. Durable when it returns.
@@ -36,6 +39,6 @@ impl<F: DiskFile> Handover<F> {
     /// # Errors
     /// The directory must not be left clean.
     pub fn leave(&self) -> Result<(), IoError> {
-        self.blocks.set_left(true)
+        self.blocks.set_left(true, &self.file)
     }
 }

@@ -303,8 +303,12 @@ impl<F: DiskFile> Wal<F> {
     }
 
     /// What says whose the logs are.
-    pub fn handover(&self) -> Handover<F> {
-        Handover::new(Arc::clone(&self.blocks))
+    ///
+    /// # Errors
+    /// The file cannot be opened once more.
+    pub fn handover<D: Disk<File = F>>(&self, disk: &D) -> Result<Handover<F>, IoError> {
+        let file = disk.open(self.file.path(), OpenMode::Write)?;
+        Ok(Handover::new(file, Arc::clone(&self.blocks)))
     }
 
     /// The position behind the last frame.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io::IoSlice};
 
-use dohle_base::{PartitionId, TopicId};
+use dohle_base::{Offset, PartitionId, TopicId};
 
 use super::{
     WalDamage, WalError,
@@ -97,6 +97,12 @@ impl<F: DiskFile> Unflushed<F> {
     /// [`crate::OpenLog`].
     pub fn synced(&self, topic: TopicId, partition: PartitionId) -> Option<Synced> {
         self.held.get(&(topic, partition))?.synced
+    }
+
+    /// Up to where a partition's log had come, by what the frames hold and tell: for
+    /// [`crate::OpenLog`].
+    pub fn reached(&self, topic: TopicId, partition: PartitionId) -> Offset {
+        self.held.get(&(topic, partition)).map_or(Offset::ZERO, |held| held.next)
     }
 
     /// What a partition may lack: runs of batches, each to be given to [`crate::Log::redo`].

@@ -83,7 +83,7 @@ fn another_run_of_the_machine_is_told_apart() {
         let (wal, unflushed) = open(boot);
         assert!(!unflushed.disk_failed());
         wal.cache_trust().give().unwrap();
-        wal.handover().take().unwrap();
+        wal.handover(&disk).unwrap().take().unwrap();
         unflushed.lost_cache()
     };
     assert_eq!([lost(1), lost(1), lost(2), lost(2)], [None, Some(false), Some(true), Some(false)]);
@@ -291,7 +291,7 @@ fn a_power_cut_after_any_call_loses_nothing_that_was_synced() {
 fn a_disk_that_has_failed_is_not_believed_before_all_is_read_from_it() {
     let disk = disk();
     let (mut wal, _) = open(&disk).unwrap();
-    wal.handover().take().unwrap();
+    wal.handover(&disk).unwrap().take().unwrap();
     wal.append(&mut frame(key(1, 0), b"durable")).unwrap();
     wal.sync().unwrap();
     wal.append(&mut frame(key(1, 0), b"cached")).unwrap();

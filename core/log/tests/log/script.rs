@@ -301,6 +301,15 @@ impl<D: Disk> Player<'_, D> {
 
 /// Opens the log as the files of its directory say.
 pub(crate) fn start<D: Disk>(disk: &D, on_damage: OnDamage) -> Result<Log<D>, LogError> {
+    start_in(disk, on_damage, None)
+}
+
+/// The same where it is known in which epoch the partition is led.
+pub(crate) fn start_in<D: Disk>(
+    disk: &D,
+    on_damage: OnDamage,
+    leader_epoch: Option<LeaderEpoch>,
+) -> Result<Log<D>, LogError> {
     let root = Path::new(ROOT);
     let of = |kind| {
         let offsets = checkpoint::read_offsets(disk, root, kind)?;
@@ -312,6 +321,7 @@ pub(crate) fn start<D: Disk>(disk: &D, on_damage: OnDamage) -> Result<Log<D>, Lo
         log_start: of(OffsetKind::LogStart)?,
         cleaned_to: of(OffsetKind::CleanerPoint)?,
         on_damage,
+        leader_epoch,
         topic_id: Some(TOPIC),
         ..OpenLog::default()
     };
@@ -333,7 +343,7 @@ fn checkpoint<D: Disk>(disk: &D, kind: OffsetKind, offset: Offset) -> Result<(),
     Ok(checkpoint::write_offsets(disk, Path::new(ROOT), kind, &offsets)?)
 }
 
-fn key() -> (Str, PartitionId) {
+pub(crate) fn key() -> (Str, PartitionId) {
     ("t".into(), PartitionId(0))
 }
 

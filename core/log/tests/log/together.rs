@@ -109,6 +109,7 @@ impl Node {
             recovery_point: noted,
             log_start: noted_as(OffsetKind::LogStart)?,
             synced: unflushed.synced(TOPIC, PARTITION),
+            reached: unflushed.reached(TOPIC, PARTITION),
             on_damage: unflushed.lost_cache().map_or(OnDamage::Refuse, |_| OnDamage::Cut),
             topic_id: Some(TOPIC),
             distrust_cache: unflushed.disk_failed(),
@@ -126,7 +127,7 @@ impl Node {
         }
         let cache = wal.cache_trust();
         cache.give().map_err(say)?;
-        wal.handover().take().map_err(say)?;
+        wal.handover(disk).map_err(say)?.take().map_err(say)?;
         told.values.extend(read_values(&mut log));
         told.log_start = log.log_start_offset();
         let epoch = log.latest_epoch().0.max(EPOCH.0);

@@ -2,7 +2,7 @@
 
 use dohle_base::{LeaderEpoch, Offset, Timestamp};
 use dohle_log::{
-    Log, LogConfig, OpenLog, Origin, ReadError, ReadRange,
+    DamageReason, Log, LogConfig, LogError, OpenLog, Origin, ReadError, ReadRange, Synced,
     sim::{Faults, SimDisk},
 };
 
@@ -154,10 +154,35 @@ fn a_log_that_ends_before_its_start_is_started_anew() {
     let (disk, mut log) = filled();
     log.flush().unwrap();
     drop(log);
-    let how = OpenLog { log_start: Offset(100), clean: true, ..OpenLog::default() };
-    let mut log = open_how(&disk, small(), how).unwrap();
-    assert_eq!((log.log_start_offset(), log.log_end_offset()), (Offset(100), Offset(100)));
-    records(1).by(5, 0, 0).append(&mut log).unwrap_or_else(|error| panic!("{error}"));
+    let how = OpenLog { log_start: Offset(100), ..OpenLog::default() };
+    // The log had come as far as that: by the recovery point, by what was noted of syncs, or by frames; or
+    // nobody knows how much of it is gone.
+    let synced = |end| Some(Synced { end: Offset(end), epoch: LeaderEpoch(1) });
+    let known = [
+        OpenLog { clean: true, recovery_point: Offset(100), ..how },
+        OpenLog { recovery_point: Offset(100), ..how },
+        OpenLog { synced: synced(100), ..how },
+        OpenLog { reached: Offset(100), ..how },
+        OpenLog { reached: Offset(i64::MAX), ..how },
+    ];
+    for how in known {
+        let disk = disk.fork();
+        let mut log = open_how(&disk, small(), how).unwrap();
+        assert_eq!((log.log_start_offset(), log.log_end_offset()), (Offset(100), Offset(100)));
+        records(1).by(5, 0, 0).append(&mut log).unwrap_or_else(|error| panic!("{error}"));
+    }
+    let unknown = [
+        how,
+        OpenLog { clean: true, recovery_point: Offset(60), ..how },
+        OpenLog { recovery_point: Offset(60), synced: synced(99), reached: Offset(99), ..how },
+    ];
+    for how in unknown {
+        let error = open_how(&disk, small(), how).unwrap_err();
+        let LogError::Corrupt(corruption) = error else { panic!("{error}") };
+        let reason = DamageReason::StartBehindEnd { start: Offset(100), end: Offset(60) };
+        assert_eq!(corruption.reason, reason);
+        assert!(corruption.path.ends_with("log-start-offset-checkpoint"));
+    }
 }
 
 #[test]

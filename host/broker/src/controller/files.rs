@@ -146,6 +146,8 @@ impl<D: Disk> MetadataFiles<D> {
         // system caches: the node ends when a sync of it fails, and no file would say so to the next.
         let how = OpenLog {
             log_start: oldest.unwrap_or(Offset::ZERO),
+            // A snapshot of another node may reach further than the log.
+            reached: Offset(i64::MAX),
             distrust_cache: true,
             ..OpenLog::default()
         };

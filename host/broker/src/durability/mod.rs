@@ -145,6 +145,7 @@ impl WriteAhead {
         alarm: Alarm,
         volume: VolumeSync,
         wal: &Wal<OsFile>,
+        handover: Handover<OsFile>,
     ) -> Arc<Self> {
         let pending = Pending { synced: wal.end(), ..Pending::default() };
         Arc::new_cyclic(|me| Self {
@@ -160,7 +161,7 @@ impl WriteAhead {
             has_failed: AtomicBool::new(false),
             is_stuck: AtomicBool::new(false),
             kept: Kept::new(wal.cache_trust()),
-            handover: wal.handover(),
+            handover,
         })
     }
 

@@ -272,8 +272,9 @@ impl Rounds {
         }
     }
 
-    /// Nothing of the directory is acknowledged any more; whoever waits is told.
-    fn fail(&mut self, way: &WriteAhead, error: &IoError) {
+    /// Nothing of the directory is acknowledged any more; whoever waits is told. But not at a partition that
+    /// has moved since it came: all that it had is on the other disk.
+    pub(super) fn fail(&mut self, way: &WriteAhead, error: &IoError) {
         way.fail(error);
         let mut pending = way.pending();
         pending.is_running = false;
@@ -284,6 +285,6 @@ impl Rounds {
         let touched = touched.into_iter().chain(self.taken.touched.drain(..));
         partitions.extend(touched.map(|(partition, _)| partition));
         partitions.append(&mut self.taken.unframed);
-        partitions.iter().for_each(|partition| partition.take_offline());
+        partitions.iter().for_each(|partition| partition.take_offline_from(way));
     }
 }

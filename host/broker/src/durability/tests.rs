@@ -211,6 +211,34 @@ fn nothing_is_forgotten_between_threads() {
     assert!(dir.path.join(".kafka_cleanshutdown").exists());
 }
 
+/// What it had is on the other disk.
+#[test]
+fn a_partition_that_has_moved_is_served_when_the_disk_fails_that_it_came_from() {
+    let node = node(2);
+    let [moved, stays] = &node.partitions[..] else { unreachable!() };
+    let (way, path) = (node.dir.write_ahead(), node.dir.path.with_file_name("other"));
+    std::fs::create_dir(&path).unwrap();
+    let (upkeep, _inbox) = Upkeep::new();
+    let files = Arc::new(OpenFiles::within(1_000, 100, 2));
+    let other = LogDir::open(Uuid(8), path, OsDisk, upkeep, Alarm::default(), files).unwrap();
+    {
+        // What is appended is pending, or taken by a round.
+        let mut rounds = way.rounds();
+        for partition in &node.partitions {
+            append(partition);
+        }
+        {
+            let _state = moved.state();
+            moved.move_to(Arc::new(other));
+        }
+        let error = std::io::Error::from_raw_os_error(5);
+        let error = IoError::new(dohle_log::disk::Operation::Sync, &node.dir.path, &error);
+        rounds.as_mut().unwrap().fail(way, &error);
+    }
+    assert!(moved.is_led());
+    assert!(!stays.is_led());
+}
+
 /// The log of a node's directory from now on, of which the first frame must fit into so little.
 fn shrink_write_ahead_log(node: &Node) {
     let path = node.dir.path.join("small");

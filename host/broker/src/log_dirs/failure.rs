@@ -25,6 +25,10 @@ use crate::fatal::Fatal;
 /// `EAGAIN`, `ENOMEM`, `ENFILE`, `EMFILE`.
 const SHORTAGES: [i32; 5] = [4, 11, 12, 23, 24];
 
+/// What it says of a name that cannot be given, or of what was asked: the disk is sound. Source: errno(3):
+/// `EEXIST`, `EXDEV`, `ENOTDIR`, `EINVAL`, `EMLINK`, `ENAMETOOLONG`, `ENOTEMPTY`, `ELOOP`.
+const MISTAKES: [i32; 8] = [17, 18, 20, 22, 31, 36, 39, 40];
+
 /// `ENFILE`, `EMFILE`: what fails for them has not been begun.
 const HANDLES: [i32; 2] = [23, 24];
 
@@ -89,6 +93,6 @@ impl LogDir {
             // Whatever the system was short of: it says so once only.
             return true;
         }
-        error.errno.is_some_and(|errno| !SHORTAGES.contains(&errno))
+        error.errno.is_some_and(|errno| !SHORTAGES.contains(&errno) && !MISTAKES.contains(&errno))
     }
 }

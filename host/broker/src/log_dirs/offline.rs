@@ -5,13 +5,14 @@ mod tests;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard, PoisonError},
 };
 
 use dohle_log::{IoError, offline};
 use tracing::warn;
 
 use super::LogDir;
+use crate::partition::Partition;
 
 /// Notes that are yet to be written.
 #[derive(Debug, Default)]
@@ -40,8 +41,16 @@ impl LogDir {
 
     /// All logs are open, or are noted to be offline where damage in them must not be cut off, and hold durably what they had: from now on only this
     /// process writes to them. Until the last note is there the next start is to open them as this one did.
-    pub(super) fn take_over(&self) {
+    pub(super) fn take_over(&self, partitions: &[Arc<Partition>]) {
         self.notes().are_logs_open = true;
+        if !self.has_failed()
+            && let Err(error) = self.mark(partitions)
+        {
+            warn!(
+                "until checkpoints can be written the next start takes the logs for another process's: {error}"
+            );
+            self.judge(&error);
+        }
         self.write_notes();
     }
 
@@ -58,8 +67,11 @@ impl LogDir {
         }));
         if !notes.missing.is_empty() {
             self.upkeep().changed();
-        } else if notes.are_logs_open {
+        } else if notes.are_logs_open && self.noted().are_marked {
             self.judged(self.way.take_over());
+        } else if notes.are_logs_open {
+            // The next flush marks them.
+            self.upkeep().changed();
         }
     }
 

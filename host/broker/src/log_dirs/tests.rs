@@ -3,8 +3,10 @@
 use std::fs;
 
 use dohle_base::ErrorCode;
-use dohle_log::disk::Operation;
+use dohle_log::{checkpoint::mark, disk::Operation};
 use dohle_os::DirLock;
+
+use tempfile::TempDir;
 
 use super::*;
 use crate::durability::tests::{Node, append, is_committed_soon, node};
@@ -61,4 +63,109 @@ fn what_is_noted_of_a_partition_stays_noted_when_it_goes_offline() {
     node.dir.forget(gone.topic(), gone.index());
     node.dir.write_checkpoints(&node.partitions).unwrap();
     assert_eq!(noted(), [Some(Offset(0)), None]);
+}
+
+/// A partition with a record, in a directory whose logs are this program's; flushed.
+fn taken_over() -> Node {
+    let node = node(1);
+    node.dir.logs_are_open(&node.partitions);
+    assert!(is_committed_soon(&node.partitions[0], append(&node.partitions[0])));
+    node.dir.flush(&node.partitions);
+    node
+}
+
+/// The directory as the process leaves it that is killed now.
+fn killed(node: &Node) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(&node.dir.path).unwrap().map(Result::unwrap) {
+        if entry.path().is_file() {
+            fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+        }
+    }
+    copy
+}
+
+/// How the next process opens a log in it, and whether it takes it for its own.
+fn opens(dir: &Path) -> (OnDamage, bool) {
+    let (upkeep, _) = Upkeep::new();
+    let files = Arc::new(OpenFiles::within(1_000, 100, 2));
+    let dir = LogDir::open(Uuid(7), dir.to_owned(), OsDisk, upkeep, Alarm::default(), files);
+    let (dir, topic) = (dir.unwrap(), TopicId(Uuid(1)));
+    let how = dir.how_to_open(&"t".into(), topic, PartitionId(0), CommitRule::Synced);
+    (how.on_damage, dir.was_ours())
+}
+
+/// Nobody knows then what had been flushed: what lies behind damage may have been acknowledged, and in
+/// no frame any more.
+#[test]
+fn nothing_is_cut_off_where_recovery_points_cannot_be_read() {
+    let node = taken_over();
+    let recovery_points = OffsetKind::RecoveryPoint.file_name();
+    assert_eq!(opens(killed(&node).path()), (OnDamage::Cut, true));
+    for damaged in ["", "rubbish", "0\n2\nt 0 1\n", "0\n1\nt 0 x\n"] {
+        let left = killed(&node);
+        fs::write(left.path().join(recovery_points), damaged).unwrap();
+        assert_eq!(opens(left.path()), (OnDamage::Refuse, true), "{damaged:?}");
+    }
+    // One that says of no partition anything, as before the first flush of any, or is not there yet.
+    let left = killed(&node);
+    fs::write(left.path().join(recovery_points), "0\n0\n").unwrap();
+    assert_eq!(opens(left.path()), (OnDamage::Cut, true));
+    let left = killed(&node);
+    fs::remove_file(left.path().join(recovery_points)).unwrap();
+    assert_eq!(opens(left.path()), (OnDamage::Cut, true));
+}
+
+/// Kafka writes the high watermarks before it serves anything.
+#[test]
+fn what_kafka_wrote_behind_a_killed_process_is_not_ours() {
+    let node = taken_over();
+    let left = killed(&node);
+    let path = left.path().join(OffsetKind::HighWatermark.file_name());
+    let ours = fs::read_to_string(&path).unwrap();
+    assert_eq!(ours, "0\n01\nt 0 1\n");
+    fs::write(&path, "0\n1\nt 0 1\n").unwrap();
+    assert_eq!(opens(left.path()), (OnDamage::Refuse, false));
+    // Nor does it become ours by a start that is killed before all logs are open.
+    assert_eq!(opens(left.path()), (OnDamage::Refuse, false));
+    // Nor does ours become another's by one.
+    let left = killed(&node);
+    assert_eq!([(); 2].map(|()| opens(left.path())), [(OnDamage::Cut, true); 2]);
+}
+
+/// From where its logs are taken over until they are left, and whatever cannot be written.
+#[test]
+fn a_directory_is_ours_whenever_this_process_is_killed() {
+    let node = node(1);
+    assert!(!opens(killed(&node).path()).1, "the logs are not open yet");
+    let obstacle = node.dir.path.join("replication-offset-checkpoint.tmp");
+    // It cannot be written.
+    std::os::unix::fs::symlink("/dev/full", &obstacle).unwrap();
+    node.dir.logs_are_open(&node.partitions);
+    assert!(!node.dir.has_failed() && !opens(killed(&node).path()).1, "nothing tells that it is");
+    fs::remove_file(&obstacle).unwrap();
+    node.dir.flush(&node.partitions);
+    assert!(opens(killed(&node).path()).1);
+    let node = taken_over();
+    assert!(opens(killed(&node).path()).1);
+    node.dir.write_checkpoints(&node.partitions).unwrap();
+    assert!(opens(killed(&node).path()).1);
+    // What is not left clean is nobody else's either.
+    node.partitions[0].take_offline();
+    node.dir.close(&node.partitions, 1, 2);
+    assert!(!node.dir.path.join(".kafka_cleanshutdown").exists());
+    assert!(opens(killed(&node).path()).1);
+}
+
+#[test]
+fn what_is_left_clean_is_as_kafka_writes_it() {
+    let node = taken_over();
+    node.dir.close(&node.partitions, 1, 2);
+    assert!(node.dir.path.join(".kafka_cleanshutdown").exists());
+    assert!(!mark::is_there(&OsDisk, &node.dir.path).unwrap());
+    assert_eq!(opens(killed(&node).path()), (OnDamage::Cut, true));
+    // Somebody came, and was killed.
+    let left = killed(&node);
+    fs::remove_file(left.path().join(".kafka_cleanshutdown")).unwrap();
+    assert_eq!(opens(left.path()), (OnDamage::Refuse, false));
 }

@@ -123,6 +123,8 @@ impl Copy {
     ) -> Result<Self, MoveError> {
         let how = OpenLog {
             log_start,
+            // It starts where the partition does, which it may have to catch up with.
+            reached: Offset(i64::MAX),
             on_damage: OnDamage::Cut,
             topic_id: Some(moving.partition.topic_id()),
             distrust_cache: moving.target.distrusts_cache(),

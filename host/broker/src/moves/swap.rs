@@ -3,11 +3,14 @@
 //! What is acknowledged before is on the disk in both directories; what is acknowledged after only in
 //! the new one. The lock of the partition is held for one sync and one rename.
 
-use std::sync::Arc;
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
 
 use dohle_base::{ErrorCode, Offset, Timestamp, Uuid};
 use dohle_controller::{Reply, Request};
-use dohle_log::{Disk, PartitionDir};
+use dohle_log::{Disk, IoError};
 use dohle_os::OsDisk;
 use dohle_protocol::api::assign_replicas_to_dirs_request::{
     AssignReplicasToDirsRequest, DirectoryData, PartitionData, TopicData,
@@ -128,15 +131,22 @@ fn put_in_place(
         copy.log.begin_leader_epoch(leader.epoch())?;
     }
     copy.make_durable()?;
-    let partition = &moving.partition;
-    let name = PartitionDir::current(partition.topic(), partition.index()).name(Uuid::ZERO);
-    let path = moving.target.path.join(name);
-    let disk = moving.target.disk();
-    disk.rename(&moving.path, &path).map_err(MoveError::TargetIo)?;
-    disk.sync_dir(&moving.target.path).map_err(MoveError::TargetIo)?;
+    let path = moving.place();
+    if let Err((error, is_in_place)) = rename(moving.target.disk(), &moving.path, &path) {
+        moving.is_in_place.store(is_in_place, Ordering::Release);
+        return Err(MoveError::TargetIo(error));
+    }
     copy.log.take_place_of(leader.log(), path);
     drop(leader.replace_log(copy.log));
     Ok(())
+}
+
+/// Gives a directory another name, durably. If that fails it has the old one, as far as that can be: with the
+/// new one it would be in the way of the next move there. Else the error comes with `true`.
+fn rename<D: Disk>(disk: &D, from: &Path, to: &Path) -> Result<(), (IoError, bool)> {
+    disk.rename(from, to).map_err(|error| (error, false))?;
+    let synced = to.parent().map_or(Ok(()), |dir| disk.sync_dir(dir));
+    synced.map_err(|error| (error, disk.rename(to, from).is_err()))
 }
 
 /// The old directory is scheduled for removal.
@@ -157,3 +167,6 @@ fn clear(broker: &Broker, old: &Arc<LogDir>, partition: &Partition, now: Timesta
         old.judge(&error);
     }
 }
+
+#[cfg(test)]
+mod tests;

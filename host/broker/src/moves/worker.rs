@@ -293,14 +293,13 @@ impl Worker {
         let is_taken_back = self.take_back(moving);
         if !moving.target.has_failed() {
             let (unique, due) = (self.broker.random_id(), self.broker.clock.wall());
-            let (target, partition) = (&moving.target, &moving.partition);
+            let (target, partition, path) = (&moving.target, &moving.partition, moving.copy());
             let signed = match is_taken_back {
                 true => Ok(()),
-                false => sign(target, &moving.path, partition.topic_id()),
+                false => sign(target, &path, partition.topic_id()),
             };
-            let deleted = signed.and_then(|()| {
-                partition_dirs::delete_copy(target, &moving.path, partition, unique, due)
-            });
+            let deleted = signed
+                .and_then(|()| partition_dirs::delete_copy(target, &path, partition, unique, due));
             match deleted {
                 Ok(deleted) if is_taken_back => self.broker.retention.remove(deleted),
                 Ok(kept) => {

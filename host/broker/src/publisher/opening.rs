@@ -156,11 +156,15 @@ impl Opening {
             return Err(OpenError::OtherVolume { path, dir: dir.path.clone() });
         }
         let mut how = dir.how_to_open(&topic.name, topic.id, *index, *rule);
+        how.leader_epoch = Some(self.partition.leader_epoch);
         let was_offline = offline::is_noted(dir.disk(), &path)?;
         if was_offline {
             how.on_damage = OnDamage::Refuse;
         }
         let mut log = Log::open(*dir.disk(), path.clone(), Arc::clone(config), how, now)?;
+        if let Some(wrong) = &log.recovery().wrong_epochs {
+            warn!(topic = %topic.name, %index, "passed over, epochs are read from the batches: {wrong}");
+        }
         if let Some(cut) = &log.recovery().cut {
             warn!(
                 topic = %topic.name, %index, file = %cut.path.display(), position = cut.position,

@@ -18,24 +18,40 @@ pub(super) fn remove_expired(broker: &Broker, stops: impl Fn() -> bool) -> Optio
         if stops() {
             break;
         }
-        let dir = partition.log_dir();
-        if remove_expired_of(&partition, &dir, broker.clock.wall()) {
-            dir.upkeep().changed();
-        }
+        let now = broker.clock.wall();
+        // One that moves meanwhile is looked at where it lies then.
+        while let Removed::HasMoved = remove_expired_of(&partition, &partition.log_dir(), now) {}
         let due = partition.with_leader(|leader| leader.log().next_unlink());
         next = next.into_iter().chain(due.ok().flatten()).min();
     }
     next
 }
 
-/// Says whether anything was removed.
-fn remove_expired_of(partition: &Arc<Partition>, dir: &LogDir, now: Timestamp) -> bool {
+/// What came of a partition.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Removed {
+    Done,
+    /// It lies in another directory, whose checkpoints may be written.
+    HasMoved,
+}
+
+/// Removes what is to go from a partition that lies in `dir`.
+pub(super) fn remove_expired_of(
+    partition: &Arc<Partition>,
+    dir: &LogDir,
+    now: Timestamp,
+) -> Removed {
     // A checkpoint that says nothing of a log's start relies on the names of its segments, so none
     // is written before they are durable.
     let _quiet = dir.hold_checkpoints();
-    let mut removed = Vec::new();
+    let (mut removed, mut has_moved) = (Vec::new(), false);
     loop {
-        match partition.with_leader(|leader| remove_first(leader, now)) {
+        let first = partition.with_leader(|leader| {
+            // Its directory changes under the same lock.
+            has_moved = !partition.goes(dir.write_ahead());
+            if has_moved { Ok(None) } else { remove_first(leader, now) }
+        });
+        match first {
             Ok(Ok(Some(expired))) => removed.push(expired),
             Ok(Ok(None)) => break,
             Ok(Err(error)) => {
@@ -44,10 +60,14 @@ fn remove_expired_of(partition: &Arc<Partition>, dir: &LogDir, now: Timestamp) -
                 break;
             }
             // It is led no longer, or offline.
-            Err(_) => return false,
+            Err(_) => return Removed::Done,
         }
     }
-    let (Some(first), Some(last)) = (removed.first(), removed.last()) else { return false };
+    if has_moved {
+        // What was removed before it did is not in the copy's names either.
+        return Removed::HasMoved;
+    }
+    let (Some(first), Some(last)) = (removed.first(), removed.last()) else { return Removed::Done };
     info!(
         %partition, segments = removed.len(), from = %first.base, to = %last.end,
         "old records removed: {}", last.reason
@@ -57,7 +77,8 @@ fn remove_expired_of(partition: &Arc<Partition>, dir: &LogDir, now: Timestamp) -
         error!(%partition, "{error}");
         dir.judge(&error);
     }
-    true
+    dir.upkeep().changed();
+    Removed::Done
 }
 
 fn remove_first(leader: &mut Leader<OsDisk>, now: Timestamp) -> Result<Option<Expired>, LogError> {

@@ -1,13 +1,15 @@
-//! Who has not written for long is forgotten, and partitions where nobody is so old are not locked for it.
+//! Who has not written for long is forgotten, and partitions where nobody is so old are not locked for it. Of a
+//! partition that moves meanwhile nothing is removed as if it had not.
 
 use std::{sync::mpsc, thread, time::Duration};
 
-use dohle_base::{ProducerEpoch, ProducerId, Timestamp};
+use dohle_base::{Offset, ProducerEpoch, ProducerId, Timestamp};
 use dohle_log::{LogConfig, Origin};
 use dohle_records::{BatchBuilder, BatchSpec, NewRecord, Producer};
 
 use super::check;
 use crate::{
+    durability::tests::is_committed_soon,
     kit::{Kit, kit},
     open_files::OpenFiles,
     partition::Partition,
@@ -69,4 +71,31 @@ fn where_nobody_is_so_old_the_state_is_not_locked() {
     drop(held);
     check.join().unwrap();
     assert_eq!(is_done, Ok(()));
+}
+
+/// Who writes the checkpoints of the other directory does not wait for the names of its segments.
+#[test]
+fn of_a_partition_that_has_moved_nothing_is_removed_under_the_checkpoints_of_where_it_was() {
+    let config = LogConfig {
+        segment_bytes_max: 100,
+        retention_bytes_max: Some(100),
+        ..LogConfig::default()
+    };
+    let kit = kit("", OpenFiles::within(1_000, 100, 2), 1, &config);
+    for id in 1..=4 {
+        write(&kit, 0, id, 0);
+    }
+    let ([partition], dirs) = (&kit.partitions[..], &kit.broker.log_dirs) else { unreachable!() };
+    assert!(is_committed_soon(partition, Offset(4)));
+    let segments = || partition.with_leader(|leader| leader.log().segment_count()).unwrap();
+    let (before, now) = (segments(), kit.broker.clock.wall());
+    // As if it had moved once its directory was looked up.
+    {
+        let _state = partition.state();
+        partition.move_to(std::sync::Arc::clone(&dirs[1]));
+    }
+    assert_eq!(check::remove_expired_of(partition, &dirs[0], now), check::Removed::HasMoved);
+    assert_eq!(segments(), before);
+    assert_eq!(check::remove_expired_of(partition, &dirs[1], now), check::Removed::Done);
+    assert!(segments() < before);
 }

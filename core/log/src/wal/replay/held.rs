@@ -23,7 +23,7 @@ pub(super) struct Held {
     pub(super) spans: Vec<Span>,
     pub(super) synced: Option<Synced>,
     /// The offset behind the last batch that is in a frame, or was synced.
-    next: Offset,
+    pub(super) next: Offset,
 }
 
 impl Held {

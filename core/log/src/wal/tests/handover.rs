@@ -19,7 +19,7 @@ fn logs_are_ours_from_where_all_are_open_up_to_a_clean_stop() {
     assert!(!are_ours(&disk, false), "the first start did not come to open all logs");
     drop(wal);
     let mut wal = open(&disk).unwrap().0;
-    wal.handover().take().unwrap();
+    wal.handover(&disk).unwrap().take().unwrap();
     assert!(are_ours(&disk, false));
     wal = open(&disk).unwrap().0;
     assert!(wal.append(&mut frame(key(1, 0), b"one")).unwrap());
@@ -27,16 +27,30 @@ fn logs_are_ours_from_where_all_are_open_up_to_a_clean_stop() {
     wal.release(wal.end()).unwrap();
     assert!(are_ours(&disk, false));
     let wal = open(&disk).unwrap().0;
-    wal.handover().leave().unwrap();
+    wal.handover(&disk).unwrap().leave().unwrap();
     assert!(are_ours(&disk, true), "nobody came");
     assert!(!are_ours(&disk, false), "somebody came, and was killed");
+}
+
+/// The system tells each who has opened the file of it, once: a round that is under way must not take what it
+/// wrote for synced since somebody else was told.
+#[test]
+fn a_sync_that_failed_for_the_handover_fails_for_the_next_round_too() {
+    let disk = disk();
+    let mut wal = open(&disk).unwrap().0;
+    let handover = wal.handover(&disk).unwrap();
+    assert!(wal.append(&mut frame(key(1, 0), b"one")).unwrap());
+    // A block is written, and then the sync fails.
+    disk.set_faults(Faults { io_error_at: Some(disk.changes() + 2), ..Faults::default() });
+    assert!(handover.take().unwrap_err().is_of_sync());
+    assert!(wal.sync().unwrap_err().is_of_sync());
 }
 
 #[test]
 fn a_file_of_the_version_before_is_ours() {
     let disk = disk();
     let wal = open(&disk).unwrap().0;
-    wal.handover().leave().unwrap();
+    wal.handover(&disk).unwrap().leave().unwrap();
     let path = Path::new(DIR).join(FILE_NAME);
     for place in [0, ALIGN as usize] {
         let mut file = disk.peek(&path).unwrap();

@@ -93,7 +93,8 @@ fn it_is_told_with_all_that_is_known() {
     let error = check(&disk, config(), &told).unwrap_err();
     let file = format!("{DIR}/00000000000000000000.log is damaged at {size}: checksum");
     assert!(error.starts_with(&file), "{error}");
-    assert!(error.ends_with("; all before offset 3 had been synced"), "{error}");
+    let told_by = format!("; all before offset 3 had been synced, says {LOGS}/dohle.wal");
+    assert!(error.ends_with(&told_by), "{error}");
     // Nor is it forgotten by the next start.
     assert_eq!(check(&disk, config(), &told).unwrap_err(), error);
     // Another process has led since: it made of the log what is there.

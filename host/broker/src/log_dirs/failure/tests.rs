@@ -40,7 +40,8 @@ fn rings(alarm: &Alarm) -> bool {
 
 #[test]
 fn only_the_disks_own_errors_count() {
-    // EIO, EROFS, EACCES, EISDIR; ENOSPC, EDQUOT; EMFILE, ENFILE, ENOMEM, EINTR, EAGAIN; ENOENT
+    // EIO, EROFS, EACCES, EISDIR; ENOSPC, EDQUOT; EMFILE, ENFILE, ENOMEM, EINTR, EAGAIN; ENOENT; EEXIST, EXDEV,
+    // ENOTDIR, EINVAL, EMLINK, ENAMETOOLONG, ENOTEMPTY, ELOOP
     let table = [
         (system(5), true),
         (system(30), true),
@@ -54,6 +55,15 @@ fn only_the_disks_own_errors_count() {
         (system(4), false),
         (system(11), false),
         (system(2), false),
+        (of(Operation::Open, 17), false),
+        (of(Operation::Rename, 18), false),
+        (of(Operation::Open, 20), false),
+        (system(22), false),
+        (of(Operation::Rename, 31), false),
+        (of(Operation::Open, 36), false),
+        (of(Operation::Rename, 39), false),
+        (of(Operation::Open, 40), false),
+        (of(Operation::Sync, 22), true),
         // Whatever it was short of, what was to be synced may be lost.
         (of(Operation::Sync, 28), true),
         (of(Operation::SyncDir, 28), true),

@@ -33,7 +33,7 @@ fn with_missing_note() -> (Node, [std::path::PathBuf; 2]) {
 fn logs_are_taken_over_once_the_last_note_is_written() {
     let (node, [partition, obstacle]) = with_missing_note();
     assert!(is_left(&node));
-    node.dir.take_over();
+    node.dir.take_over(&node.partitions);
     node.dir.flush(&node.partitions);
     assert!(is_left(&node), "a later start would not know");
     fs::remove_dir(&obstacle).unwrap();
@@ -45,7 +45,7 @@ fn logs_are_taken_over_once_the_last_note_is_written() {
 #[test]
 fn a_note_is_not_written_for_another_partition_of_the_name() {
     let (node, [partition, obstacle]) = with_missing_note();
-    node.dir.take_over();
+    node.dir.take_over(&node.partitions);
     node.dir.drop_note(&partition);
     fs::remove_dir(&obstacle).unwrap();
     node.dir.flush(&node.partitions);
@@ -58,6 +58,6 @@ fn nothing_is_taken_over_of_a_directory_that_has_failed() {
     let node = node(1);
     let error = IoError::new(Operation::Sync, &node.dir.path, &io::Error::other("gone"));
     node.dir.write_ahead().fail(&error);
-    node.dir.take_over();
+    node.dir.take_over(&node.partitions);
     assert!(is_left(&node));
 }

@@ -1,0 +1,51 @@
+//! Whether another process has written to a directory since this program was killed on it.
+//!
+//! ```text
+//! marked high watermarks ─▶ the write-ahead log: taken over  …  the write-ahead log: left ─▶ Kafka's bytes
+//! ```
+//!
+//! So they are marked wherever the process ends while the logs are taken over, and where they are not
+//! then, somebody else has written them (`dohle_log::checkpoint::mark`).
+
+use std::{path::Path, sync::Arc};
+
+use dohle_log::{
+    IoError,
+    checkpoint::{PartitionOffsets, mark},
+};
+use dohle_os::OsDisk;
+use tracing::warn;
+
+use super::LogDir;
+use crate::partition::Partition;
+
+/// Whether nobody else wrote to a directory that was not left clean.
+pub(super) fn are_marked(disk: &OsDisk, path: &Path) -> bool {
+    mark::is_there(disk, path).unwrap_or_else(|error| {
+        warn!("its logs are taken for another process's: {error}");
+        false
+    })
+}
+
+impl LogDir {
+    /// Writes the high watermarks, marked, if that was not done yet.
+    pub(super) fn mark(&self, partitions: &[Arc<Partition>]) -> Result<(), IoError> {
+        let _quiet = self.hold_checkpoints();
+        if self.noted().are_marked {
+            return Ok(());
+        }
+        let here = partitions.iter().filter(|partition| partition.directory() == self.id);
+        let high_watermarks = here.filter_map(|partition| {
+            let standing = partition.with_leader(|leader| leader.standing()).ok()?;
+            Some(((partition.topic().clone(), partition.index()), standing.high_watermark))
+        });
+        self.write_marked(&high_watermarks.collect())
+    }
+
+    /// For who holds the checkpoints.
+    pub(super) fn write_marked(&self, high_watermarks: &PartitionOffsets) -> Result<(), IoError> {
+        mark::write(&self.disk, &self.path, high_watermarks)?;
+        self.noted().are_marked = true;
+        Ok(())
+    }
+}
