@@ -215,7 +215,7 @@ impl Opening {
     }
 
     /// What the write-ahead log has for this partition must stay. That it has something does not say that nobody
-    /// else wrote since: frames from before a clean stop are found, too.
+    /// else wrote since: versions before left frames behind at a clean stop.
     fn keep_frames(&self) {
         if self.dir.redo(self.topic.id, self.index, |_| ()).is_some() {
             warn!(topic = %self.topic.name, index = %self.index, "kept in the write-ahead log");
