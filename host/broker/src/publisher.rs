@@ -162,9 +162,11 @@ impl Publisher {
         let found = match place {
             Place::In(dir) => return Some(opening(dir)),
             Place::Chosen(dir) => opening(dir),
-            Place::Withheld(dir) => {
+            Place::Withheld(dirs) => {
                 let withheld = Some(Withheld::DirIsMissing);
-                return Some(Opening { withheld, ..opening(dir) });
+                let opening = Opening { withheld, ..opening(dirs.first().cloned()?) };
+                opening.withhold_in(&dirs);
+                return Some(opening);
             }
             Place::Several(dirs) => self.settle_rivals(opening(dirs.first().cloned()?), dirs),
             // The metadata says that nobody leads it.
@@ -180,8 +182,8 @@ impl Publisher {
         let now = self.broker.clock.wall();
         let assigned = opening.partition.directory(self.broker.node_id);
         let mut reached = Vec::new();
-        for dir in rivals {
-            opening.dir = dir;
+        for dir in &rivals {
+            opening.dir = Arc::clone(dir);
             match opening.open(now) {
                 Ok((log, _)) => {
                     let reach = (log.latest_epoch(), log.log_end_offset());
@@ -194,8 +196,10 @@ impl Publisher {
                 Err(error) => {
                     warn!(dir = %opening.dir.path.display(), "lies in several directories: {error}");
                     error.judge(&opening.dir);
+                    opening.note_offline(&error);
                     // All of them stay as they are. Another attempt might succeed, and serve the wrong one.
                     opening.withheld = Some(Withheld::RivalIsUnread);
+                    opening.withhold_in(&rivals);
                     return opening;
                 }
             }
@@ -308,9 +312,11 @@ impl Publisher {
         }
     }
 
-    /// Says which log directory the partition was in.
-    fn delete_partition(&mut self, topic: &Topic, index: PartitionId) -> Option<Uuid> {
-        let partition = self.broker.partitions.remove(topic.id, index)?;
+    /// Says which log directories the partition was in.
+    fn delete_partition(&mut self, topic: &Topic, index: PartitionId) -> Vec<Uuid> {
+        let Some(partition) = self.broker.partitions.remove(topic.id, index) else {
+            return Vec::new();
+        };
         if topic.name == CONSUMER_OFFSETS {
             self.broker.coordinator.resigned(index);
         }
@@ -323,12 +329,16 @@ impl Publisher {
         // Its files may be cleaned at this moment, which ends now that it is led no more.
         drop(partition.cleaning());
         self.broker.moves.cancel(topic.id, index);
-        let dir = partition.log_dir();
-        dir.write_ahead().let_frames_go(partition.key());
-        // A flush that has begun writes to its files by name: they may be another topic's next.
-        drop(dir.write_ahead().alone());
-        self.clear_away(&dir, &topic.name, index);
-        Some(dir.id)
+        let shown = partition.log_dir();
+        let lies_in = |dir: &&Arc<LogDir>| dir.id == shown.id || dir.withholds(&topic.name, index);
+        let dirs: Vec<_> = self.broker.log_dirs.iter().filter(lies_in).cloned().collect();
+        for dir in &dirs {
+            dir.write_ahead().let_frames_go(partition.key());
+            // A flush that has begun writes to its files by name: they may be another topic's next.
+            drop(dir.write_ahead().alone());
+            self.clear_away(dir, &topic.name, index);
+        }
+        dirs.iter().map(|dir| dir.id).collect()
     }
 
     /// At start: what in the log directories is no partition of this node's is taken out of the way.

@@ -152,3 +152,73 @@ fn frames_that_are_kept_for_a_partition_go_when_it_is_deleted() {
     assert_eq!(node.stop("TERM"), Some(0));
     assert!(is_clean(), "nobody needs its frames");
 }
+
+/// A partition that lies in two directories, for the rename to `-delete` did not reach the disk. The one that
+/// has all of it lacks what is in a frame; the other one has damage in what was synced.
+fn with_unread_rival() -> (Site, Vec<u8>) {
+    let site = Site::formatted("");
+    let node = serve(&site);
+    make_in(&site, &node, "a", "t");
+    assert_eq!(produce(&node.address, "t", b"one"), ErrorCode::NONE);
+    copy(&site.path("a/t-0"), &site.path("stale"));
+    move_and_wait(&site, &node, "b", "t");
+    assert_eq!(produce(&node.address, "t", b"two"), ErrorCode::NONE);
+    node.stop("KILL");
+    copy(&site.path("stale"), &site.path("a/t-0"));
+    let old = fs::read(site.path("a/t-0").join(SEGMENT)).unwrap();
+    let mut damaged = old.clone();
+    damaged[70] ^= 1;
+    fs::write(site.path("a/t-0").join(SEGMENT), &damaged).unwrap();
+    fs::write(site.path("b/t-0").join(SEGMENT), &old).unwrap();
+    for dir in ["a", "b"] {
+        // As the first flush leaves it.
+        let owner = site.path(&format!("{dir}/t-0/partition.metadata"));
+        fs::write(&owner, fs::read_to_string(&owner).unwrap().trim_end()).unwrap();
+        fs::write(site.path(dir).join(RECOVERY_POINTS), "0\n1\nt 0 1\n").unwrap();
+    }
+    (site, old)
+}
+
+const SEGMENT: &str = "00000000000000000000.log";
+const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+
+#[test]
+fn all_directories_of_a_partition_stay_as_they_are_while_one_of_them_cannot_be_read() {
+    let (site, old) = with_unread_rival();
+    for end in ["TERM", "KILL", "TERM"] {
+        let node = serve(&site);
+        assert_eq!(produce(&node.address, "t", b"beside"), ErrorCode::KAFKA_STORAGE_ERROR);
+        assert_eq!(fetch(&node.address, "t"), ErrorCode::KAFKA_STORAGE_ERROR);
+        node.stop(end);
+        for dir in ["a", "b"] {
+            assert!(!site.path(dir).join(".kafka_cleanshutdown").exists(), "{dir} after {end}");
+            let points = fs::read_to_string(site.path(dir).join(RECOVERY_POINTS)).unwrap();
+            assert!(points.contains("t 0 1\n"), "{dir} after {end}: {points}");
+        }
+        let noted = fs::read_to_string(site.path("a/t-0/dohle.offline")).unwrap();
+        assert!(noted.contains("checksum"), "{noted}");
+    }
+    fs::write(site.path("a/t-0").join(SEGMENT), old).unwrap();
+    let node = serve(&site);
+    assert_eq!(
+        read_all(&node, "t"),
+        "one\ntwo\n",
+        "the frame of the one that was not read was kept"
+    );
+    assert!(!site.path("a/t-0").exists(), "what is left behind is removed");
+    assert_eq!(node.stop("TERM"), Some(0));
+    assert!(["a", "b"].iter().all(|dir| site.path(dir).join(".kafka_cleanshutdown").exists()));
+}
+
+#[test]
+fn a_partition_that_lies_in_several_directories_is_deleted_in_all_of_them() {
+    let (site, _) = with_unread_rival();
+    let node = serve(&site);
+    assert_eq!(fetch(&node.address, "t"), ErrorCode::KAFKA_STORAGE_ERROR);
+    node.run(&["topic", "delete", "t"]).well();
+    node.run(&["topic", "create", "t"]).well();
+    assert_eq!(produce(&node.address, "t", b"new"), ErrorCode::NONE);
+    assert_eq!(read_all(&node, "t"), "new\n");
+    assert_eq!(node.stop("TERM"), Some(0));
+    assert!(["a", "b"].iter().all(|dir| site.path(dir).join(".kafka_cleanshutdown").exists()));
+}

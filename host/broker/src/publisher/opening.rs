@@ -121,7 +121,7 @@ impl Opening {
             error!(topic = %self.topic.name, index = %self.index, "partition offline: {error}");
             error.judge(&self.dir);
             self.note_offline(&error);
-            self.keep_frames();
+            self.keep_frames(&self.dir);
             (State::Offline, false)
         });
         let Self { topic, index, dir, rule, cleaner, .. } = self;
@@ -194,9 +194,11 @@ impl Opening {
 
     /// No later start may take damage for a torn end: not what was refused, nor what is in a log that another
     /// process wrote and that was not opened for whatever reason.
-    fn note_offline(&self, error: &OpenError) {
+    pub(super) fn note_offline(&self, error: &OpenError) {
         let (path, why) = (self.path(), error.to_string());
         match error {
+            // That of the one that is unread was noted.
+            OpenError::Rival { .. } => {}
             // That volume's troubles are not the directory's.
             OpenError::OtherVolume { .. } if !self.dir.was_ours() => {
                 if let Err(error) = offline::note(self.dir.disk(), &path, &why) {
@@ -209,18 +211,35 @@ impl Opening {
         }
     }
 
+    /// It is not opened, nor in the other directories that it lies in: what they have of it stays as it is.
+    pub(super) fn withhold_in(&self, dirs: &[Arc<LogDir>]) {
+        for dir in dirs.iter().filter(|dir| dir.id != self.dir.id) {
+            dir.withhold(&self.topic.name, self.index);
+            if !dir.was_ours() {
+                let path = self.path_in(dir);
+                let why = OpenError::Rival { path: path.clone() }.to_string();
+                dir.note_offline(&path, &why);
+            }
+            self.keep_frames(dir);
+        }
+    }
+
     fn path(&self) -> PathBuf {
-        let dir = PartitionDir::current(&self.topic.name, self.index);
-        self.dir.path.join(dir.name(Uuid::ZERO))
+        self.path_in(&self.dir)
+    }
+
+    fn path_in(&self, dir: &LogDir) -> PathBuf {
+        let name = PartitionDir::current(&self.topic.name, self.index).name(Uuid::ZERO);
+        dir.path.join(name)
     }
 
     /// What the write-ahead log has for this partition must stay. That it has something does not say that nobody
     /// else wrote since: versions before left frames behind at a clean stop.
-    fn keep_frames(&self) {
-        if self.dir.redo(self.topic.id, self.index, |_| ()).is_some() {
+    fn keep_frames(&self, dir: &LogDir) {
+        if dir.redo(self.topic.id, self.index, |_| ()).is_some() {
             warn!(topic = %self.topic.name, index = %self.index, "kept in the write-ahead log");
             let name = format_args!("{}-{}", self.topic.name, self.index);
-            self.dir.write_ahead().keep_frames((self.topic.id, self.index), &name);
+            dir.write_ahead().keep_frames((self.topic.id, self.index), &name);
         }
     }
 }
