@@ -14,7 +14,7 @@ use dohle_log::{LogConfig, PartitionDir};
 use dohle_metadata::{ConfigResource, MetadataDelta, MetadataImage, Topic, TopicDelta};
 use tracing::{error, info, warn};
 
-use self::opening::{Opening, Withheld};
+use self::opening::{Opened, Opening, Withheld};
 use crate::{
     Broker,
     log_dirs::LogDir,
@@ -185,7 +185,7 @@ impl Publisher {
         for dir in &rivals {
             opening.dir = Arc::clone(dir);
             match opening.open(now) {
-                Ok((log, _)) => {
+                Ok(Opened { log, .. }) => {
                     let reach = (log.latest_epoch(), log.log_end_offset());
                     reached.push((
                         reach,

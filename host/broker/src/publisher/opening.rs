@@ -98,6 +98,15 @@ pub(super) struct Opening {
     pub(super) withheld: Option<Withheld>,
 }
 
+/// A log that was opened.
+pub(super) struct Opened {
+    pub(super) log: Log<OsDisk>,
+    /// Up to where it is known to be durable.
+    synced: Offset,
+    /// Whether it is noted in its directory that it is not open.
+    was_offline: bool,
+}
+
 /// Why a log is not opened though it is there: another directory may have more of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Withheld {
@@ -109,21 +118,22 @@ pub(super) enum Withheld {
 
 impl Opening {
     fn run(self, node_id: BrokerId, now: Timestamp) -> Arc<Partition> {
-        let opened = self.open(now).and_then(|(log, synced)| {
+        let opened = self.open(now).and_then(|Opened { log, synced, was_offline }| {
             if self.partition.leader != node_id {
-                return Ok((State::NotLed, false));
+                return Ok((State::NotLed, false, false));
             }
             let lacks_sync = synced < log.log_end_offset();
             let leader = Leader::new(log, self.partition.leader_epoch, self.rule, synced)?;
-            Ok((State::Led(Box::new(leader)), lacks_sync))
+            Ok((State::Led(Box::new(leader)), lacks_sync, was_offline))
         });
-        let (state, lacks_sync) = opened.unwrap_or_else(|error| {
+        let (state, lacks_sync, was_offline) = opened.unwrap_or_else(|error| {
             error!(topic = %self.topic.name, index = %self.index, "partition offline: {error}");
             error.judge(&self.dir);
             self.note_offline(&error);
             self.keep_frames(&self.dir);
-            (State::Offline, false)
+            (State::Offline, false, false)
         });
+        let path = self.path();
         let Self { topic, index, dir, rule, cleaner, .. } = self;
         let is_redone = dir.redo(topic.id, index, |_| ()).is_some();
         let partition = Partition::new(&topic, index, dir, state, cleaner);
@@ -136,6 +146,9 @@ impl Opening {
         if lacks_sync || is_redone {
             partition.unflushed();
         }
+        if was_offline {
+            partition.log_dir().drop_note_once_durable(&partition, path);
+        }
         // What counts when it is written is shown already: nobody has to wait for its sync.
         if lacks_sync && rule == CommitRule::Synced {
             partition.log_dir().sync_when_open(&partition);
@@ -143,8 +156,8 @@ impl Opening {
         partition
     }
 
-    /// Opens the log, and says up to where it is known to be durable.
-    pub(super) fn open(&self, now: Timestamp) -> Result<(Log<OsDisk>, Offset), OpenError> {
+    /// Opens the log.
+    pub(super) fn open(&self, now: Timestamp) -> Result<Opened, OpenError> {
         let Self { topic, index, dir, config, rule, .. } = self;
         let path = self.path();
         match self.withheld {
@@ -184,12 +197,7 @@ impl Opening {
         });
         // What is behind that was written and perhaps not synced, and nobody was told of it.
         redone.unwrap_or(Ok(()))?;
-        if was_offline && let Err(error) = offline::forget(dir.disk(), &path) {
-            // It is open all the same; the next start refuses damage that it might cut off.
-            warn!(topic = %topic.name, %index, "noted to be offline, and is not: {error}");
-            dir.judge(&error);
-        }
-        Ok((log, synced))
+        Ok(Opened { log, synced, was_offline })
     }
 
     /// No later start may take damage for a torn end: not what was refused, nor what is in a log that another
