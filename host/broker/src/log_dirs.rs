@@ -84,7 +84,7 @@ impl LogDirError {
 }
 
 /// A partition, as checkpoints name it.
-type Key = (Str, PartitionId);
+pub(crate) type Key = (Str, PartitionId);
 
 /// One log directory.
 #[derive(Debug)]

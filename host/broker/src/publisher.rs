@@ -6,7 +6,10 @@
 
 mod opening;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use dohle_base::{PartitionId, Rng, Str, Timestamp, TopicId, Uuid};
 use dohle_config::{Resource, TopicConfig};
@@ -17,7 +20,7 @@ use tracing::{error, info, warn};
 use self::opening::{Opened, Opening, Withheld};
 use crate::{
     Broker,
-    log_dirs::LogDir,
+    log_dirs::{Key, LogDir},
     metadata::Published,
     partition::{Partition, State},
     partition_dirs::{self, FutureDir, Leftovers},
@@ -294,20 +297,20 @@ impl Publisher {
     }
 
     fn delete(&mut self, topics: &[Arc<Topic>]) {
-        let mut dirs = BTreeSet::new();
+        let mut gone: BTreeMap<Uuid, BTreeSet<Key>> = BTreeMap::new();
         for topic in topics {
             for index in topic.partitions.keys() {
-                dirs.extend(self.delete_partition(topic, *index));
+                for dir in self.delete_partition(topic, *index) {
+                    gone.entry(dir).or_default().insert((topic.name.clone(), *index));
+                }
             }
             info!(topic = %topic.name, id = %topic.id, "topic deleted");
         }
         // A topic that is made again must not be taken for the one that these still tell of.
         let partitions = self.broker.partitions.all();
-        let dirs = self.broker.log_dirs.iter().filter(|dir| dirs.contains(&dir.id));
-        for dir in dirs.filter(|dir| !dir.has_failed()) {
-            if let Err(error) = dir.write_checkpoints(&partitions) {
-                error!("checkpoints not written: {error}");
-                dir.judge(&error);
+        for dir in self.broker.log_dirs.iter().filter(|dir| !dir.has_failed()) {
+            if let Some(gone) = gone.get(&dir.id) {
+                write_forgotten(dir, &partitions, gone);
             }
         }
     }
@@ -423,14 +426,18 @@ impl Publisher {
     fn forget_others(&self) {
         let partitions = self.broker.partitions.all();
         for dir in &self.broker.log_dirs {
-            if !dir.forget_others(&partitions) {
-                continue;
-            }
-            if let Err(error) = dir.write_checkpoints(&partitions) {
-                error!("checkpoints not written: {error}");
-                dir.judge(&error);
+            let gone = dir.forget_others(&partitions);
+            if !gone.is_empty() {
+                write_forgotten(dir, &partitions, &gone);
             }
         }
+    }
+}
+
+fn write_forgotten(dir: &LogDir, partitions: &[Arc<Partition>], gone: &BTreeSet<Key>) {
+    if let Err(error) = dir.write_forgotten(partitions, gone) {
+        error!("checkpoints still tell of partitions that are gone: {error}");
+        dir.judge(&error);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Log directories that cannot be used, and what is served of partitions that may lie there.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::fs::symlink, path::Path, process::Command};
 
 use dohle_base::ErrorCode;
 
@@ -221,4 +221,37 @@ fn a_partition_that_lies_in_several_directories_is_deleted_in_all_of_them() {
     assert_eq!(read_all(&node, "t"), "new\n");
     assert_eq!(node.stop("TERM"), Some(0));
     assert!(["a", "b"].iter().all(|dir| site.path(dir).join(".kafka_cleanshutdown").exists()));
+}
+
+/// As on a full disk: the one from before stays, and tells of more than the new topic has.
+#[test]
+fn a_topic_that_is_made_again_is_served_though_no_checkpoint_could_be_written() {
+    let site = Site::formatted("");
+    let node = serve(&site);
+    make_in(&site, &node, "a", "t");
+    for value in [b"one", b"two"] {
+        assert_eq!(produce(&node.address, "t", value), ErrorCode::NONE);
+    }
+    assert_eq!(node.stop("TERM"), Some(0));
+    let points = fs::read_to_string(site.path("a").join(RECOVERY_POINTS)).unwrap();
+    assert!(points.contains("t 0 2\n"), "{points}");
+    let node = serve(&site);
+    let obstacle = site.path("a").join(format!("{RECOVERY_POINTS}.tmp"));
+    symlink("missing/x", &obstacle).unwrap();
+    node.run(&["topic", "delete", "t"]).well();
+    make_in(&site, &node, "a", "t");
+    assert_eq!(produce(&node.address, "t", b"new"), ErrorCode::NONE);
+    node.stop("KILL");
+    // As after a flush that found room for the side files alone, and the delay of a deletion.
+    let owner = site.path("a/t-0/partition.metadata");
+    fs::write(&owner, fs::read_to_string(&owner).unwrap().trim_end()).unwrap();
+    for entry in fs::read_dir(site.path("a")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.to_string_lossy().ends_with("-delete") {
+            fs::remove_dir_all(path).unwrap();
+        }
+    }
+    fs::remove_file(&obstacle).unwrap();
+    let node = serve(&site);
+    assert_eq!(read_all(&node, "t"), "new\n");
 }

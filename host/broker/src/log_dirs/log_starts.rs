@@ -17,6 +17,7 @@ use dohle_log::{
 };
 use dohle_os::OsDisk;
 use dohle_replication::Leader;
+use tracing::warn;
 
 use super::{Key, LogDir, key_of};
 use crate::{durability::sync_segments, partition::Partition};
@@ -108,17 +109,38 @@ impl LogDir {
         self.forgotten().insert(key);
     }
 
-    /// Forgets the partitions that are not among these; says whether there were any.
-    pub(crate) fn forget_others(&self, partitions: &[Arc<Partition>]) -> bool {
+    /// Writes down that partitions were forgotten, before any is made of their names: that would be taken for
+    /// what is left of a longer one. Where no checkpoint can be written theirs are struck out.
+    ///
+    /// # Errors
+    /// A checkpoint may still tell of them.
+    pub(crate) fn write_forgotten(
+        &self,
+        partitions: &[Arc<Partition>],
+        forgotten: &BTreeSet<Key>,
+    ) -> Result<(), IoError> {
+        let Err(error) = self.write_checkpoints(partitions) else { return Ok(()) };
+        self.judge(&error);
+        if self.has_failed() {
+            return Err(error);
+        }
+        warn!("checkpoints not written, partitions that are gone are struck out: {error}");
+        let _quiet = self.hold_checkpoints();
+        OffsetKind::ALL
+            .into_iter()
+            .try_for_each(|kind| checkpoint::strike_out(&self.disk, &self.path, kind, forgotten))
+    }
+
+    /// Forgets the partitions that are not among these; says which those are.
+    pub(crate) fn forget_others(&self, partitions: &[Arc<Partition>]) -> BTreeSet<Key> {
         let here = partitions.iter().filter(|partition| partition.directory() == self.id);
         let here = here.map(|partition| key_of(partition));
         let here: BTreeSet<_> = here.chain(self.withheld()).collect();
         let told = self.left.log_starts.keys().chain(self.left.recovery_points.keys());
         let gone: BTreeSet<_> = told.filter(|key| !here.contains(key)).cloned().collect();
-        let are_any = !gone.is_empty();
         gone.iter().for_each(|key| self.noted().forget(key));
-        self.forgotten().extend(gone);
-        are_any
+        self.forgotten().extend(gone.iter().cloned());
+        gone
     }
 
     pub(super) fn is_forgotten(&self, key: &Key) -> bool {
