@@ -15,6 +15,7 @@ mod offline;
 #[cfg(test)]
 mod tests;
 mod whose;
+mod withheld;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -83,6 +84,9 @@ impl LogDirError {
     }
 }
 
+/// A partition, as checkpoints name it.
+pub(crate) type Key = (Str, PartitionId);
+
 /// One log directory.
 #[derive(Debug)]
 pub struct LogDir {
@@ -104,7 +108,9 @@ pub struct LogDir {
     /// Of logs that were not opened.
     notes: Mutex<offline::Notes>,
     /// Of which partitions that says nothing any more.
-    forgotten: Mutex<BTreeSet<(Str, PartitionId)>>,
+    forgotten: Mutex<BTreeSet<Key>>,
+    /// Partitions that lie here besides those that are shown here.
+    withheld: Mutex<BTreeSet<Key>>,
     /// What is written down of partitions.
     noted: Mutex<Noted>,
     /// Held while checkpoints are written, or must not be.
@@ -194,6 +200,7 @@ impl LogDir {
             unsynced,
             notes: Mutex::default(),
             forgotten,
+            withheld: Mutex::default(),
             noted,
             checkpoints,
             lock,
@@ -364,13 +371,12 @@ impl LogDir {
 
     /// Up to where a start after a crash would take a partition's log for durable.
     pub(crate) fn noted_recovery_point(&self, partition: &Partition) -> Offset {
-        self.noted_of(partition).recovery_point
+        self.noted_of(&key_of(partition)).recovery_point
     }
 
     /// What the checkpoints say of a partition now.
-    fn noted_of(&self, partition: &Partition) -> Known {
-        let key = (partition.topic().clone(), partition.index());
-        let of = |offsets: &PartitionOffsets| offsets.get(&key).copied().unwrap_or(Offset::ZERO);
+    fn noted_of(&self, key: &Key) -> Known {
+        let of = |offsets: &PartitionOffsets| offsets.get(key).copied().unwrap_or(Offset::ZERO);
         let noted = self.noted();
         Known {
             recovery_point: of(&noted.recovery_points),
@@ -404,8 +410,10 @@ impl LogDir {
         let mut recovery_points = PartitionOffsets::new();
         let mut log_starts = PartitionOffsets::new();
         let mut cleaned_to = PartitionOffsets::new();
+        // What was known of a partition that is not served stays known.
+        let mut unserved = self.withheld();
         for partition in partitions.iter().filter(|partition| partition.directory() == self.id) {
-            let key = || (partition.topic().clone(), partition.index());
+            let key = || key_of(partition);
             let noted = partition.with_leader(|leader| {
                 let standing = leader.standing();
                 high_watermarks.insert(key(), standing.high_watermark);
@@ -418,15 +426,17 @@ impl LogDir {
                 }
             });
             if noted.is_err() {
-                // What was known of a partition that is offline stays known.
-                let known = self.noted_of(partition);
-                recovery_points.insert(key(), known.recovery_point);
-                if known.log_start > Offset::ZERO {
-                    log_starts.insert(key(), known.log_start);
-                }
-                if known.cleaned_to > Offset::ZERO {
-                    cleaned_to.insert(key(), known.cleaned_to);
-                }
+                unserved.push(key());
+            }
+        }
+        for key in unserved {
+            let known = self.noted_of(&key);
+            recovery_points.insert(key.clone(), known.recovery_point);
+            if known.log_start > Offset::ZERO {
+                log_starts.insert(key.clone(), known.log_start);
+            }
+            if known.cleaned_to > Offset::ZERO {
+                cleaned_to.insert(key, known.cleaned_to);
             }
         }
         let write = |kind, offsets: &PartitionOffsets| {
@@ -485,8 +495,12 @@ impl LogDir {
                 None
             });
             is_clean &= closed.is_some();
-            let closed = closed.unwrap_or_else(|| self.as_it_was(partition));
-            ends.insert((partition.topic().clone(), partition.index()), closed);
+            let closed = closed.unwrap_or_else(|| self.as_it_was(&key_of(partition)));
+            ends.insert(key_of(partition), closed);
+        }
+        for key in self.withheld() {
+            is_clean = false;
+            ends.insert(key.clone(), self.as_it_was(&key));
         }
         if !is_clean {
             warn!(
@@ -512,8 +526,8 @@ impl LogDir {
     }
 
     /// What the checkpoints said of a partition, which they go on saying.
-    fn as_it_was(&self, partition: &Partition) -> Closed {
-        let known = self.noted_of(partition);
+    fn as_it_was(&self, key: &Key) -> Closed {
+        let known = self.noted_of(key);
         Closed {
             end: known.recovery_point,
             high_watermark: known.recovery_point,
@@ -525,7 +539,7 @@ impl LogDir {
     /// Writes the checkpoints, and that the directory is left clean, if it is.
     fn write_final(
         &self,
-        ends: &BTreeMap<(Str, PartitionId), Closed>,
+        ends: &BTreeMap<Key, Closed>,
         clean_in_epoch: Option<i64>,
     ) -> Result<(), IoError> {
         let all = |of: fn(&Closed) -> Option<Offset>| -> PartitionOffsets {
@@ -556,7 +570,7 @@ struct Noted {
 }
 
 impl Noted {
-    fn forget(&mut self, key: &(Str, PartitionId)) {
+    fn forget(&mut self, key: &Key) {
         for offsets in [&mut self.recovery_points, &mut self.log_starts, &mut self.cleaned_to] {
             offsets.remove(key);
         }
@@ -578,6 +592,10 @@ struct Closed {
     log_start: Option<Offset>,
     /// Up to where it was cleaned, if it was.
     cleaned_to: Option<Offset>,
+}
+
+fn key_of(partition: &Partition) -> Key {
+    (partition.topic().clone(), partition.index())
 }
 
 fn close_log(partition: &Partition) -> Result<Option<Closed>, dohle_log::LogError> {

@@ -53,7 +53,7 @@ pub(crate) enum Place {
     /// It lies in several: the move of it was cut short.
     Several(Vec<Arc<LogDir>>),
     /// Something of it lies there, and perhaps more in a directory that has failed: it is to be kept as it is.
-    Withheld(Arc<LogDir>),
+    Withheld(Vec<Arc<LogDir>>),
     /// Its directory has failed, or may be one that has.
     Offline,
 }
@@ -97,8 +97,8 @@ impl Placement {
             online().filter(|dir| dir.path.join(&name).is_dir()).cloned().collect();
         let own = online().find(|dir| dir.id == assigned).cloned();
         if may_be_elsewhere && is_named && !present.iter().any(|dir| dir.id == assigned) {
-            if let Some(found) = present.pop() {
-                return Place::Withheld(found);
+            if !present.is_empty() {
+                return Place::Withheld(present);
             }
             // Whatever frames there are: they may be of a former stay, and only the first part of it.
             if own.as_ref().is_some_and(|own| has_copy(own, topic.id, &current)) {

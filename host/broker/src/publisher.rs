@@ -6,7 +6,10 @@
 
 mod opening;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use dohle_base::{PartitionId, Rng, Str, Timestamp, TopicId, Uuid};
 use dohle_config::{Resource, TopicConfig};
@@ -14,10 +17,10 @@ use dohle_log::{LogConfig, PartitionDir};
 use dohle_metadata::{ConfigResource, MetadataDelta, MetadataImage, Topic, TopicDelta};
 use tracing::{error, info, warn};
 
-use self::opening::{Opening, Withheld};
+use self::opening::{Opened, Opening, Withheld};
 use crate::{
     Broker,
-    log_dirs::LogDir,
+    log_dirs::{Key, LogDir},
     metadata::Published,
     partition::{Partition, State},
     partition_dirs::{self, FutureDir, Leftovers},
@@ -162,9 +165,11 @@ impl Publisher {
         let found = match place {
             Place::In(dir) => return Some(opening(dir)),
             Place::Chosen(dir) => opening(dir),
-            Place::Withheld(dir) => {
+            Place::Withheld(dirs) => {
                 let withheld = Some(Withheld::DirIsMissing);
-                return Some(Opening { withheld, ..opening(dir) });
+                let opening = Opening { withheld, ..opening(dirs.first().cloned()?) };
+                opening.withhold_in(&dirs);
+                return Some(opening);
             }
             Place::Several(dirs) => self.settle_rivals(opening(dirs.first().cloned()?), dirs),
             // The metadata says that nobody leads it.
@@ -180,10 +185,10 @@ impl Publisher {
         let now = self.broker.clock.wall();
         let assigned = opening.partition.directory(self.broker.node_id);
         let mut reached = Vec::new();
-        for dir in rivals {
-            opening.dir = dir;
+        for dir in &rivals {
+            opening.dir = Arc::clone(dir);
             match opening.open(now) {
-                Ok((log, _)) => {
+                Ok(Opened { log, .. }) => {
                     let reach = (log.latest_epoch(), log.log_end_offset());
                     reached.push((
                         reach,
@@ -194,8 +199,10 @@ impl Publisher {
                 Err(error) => {
                     warn!(dir = %opening.dir.path.display(), "lies in several directories: {error}");
                     error.judge(&opening.dir);
+                    opening.note_offline(&error);
                     // All of them stay as they are. Another attempt might succeed, and serve the wrong one.
                     opening.withheld = Some(Withheld::RivalIsUnread);
+                    opening.withhold_in(&rivals);
                     return opening;
                 }
             }
@@ -290,27 +297,29 @@ impl Publisher {
     }
 
     fn delete(&mut self, topics: &[Arc<Topic>]) {
-        let mut dirs = BTreeSet::new();
+        let mut gone: BTreeMap<Uuid, BTreeSet<Key>> = BTreeMap::new();
         for topic in topics {
             for index in topic.partitions.keys() {
-                dirs.extend(self.delete_partition(topic, *index));
+                for dir in self.delete_partition(topic, *index) {
+                    gone.entry(dir).or_default().insert((topic.name.clone(), *index));
+                }
             }
             info!(topic = %topic.name, id = %topic.id, "topic deleted");
         }
         // A topic that is made again must not be taken for the one that these still tell of.
         let partitions = self.broker.partitions.all();
-        let dirs = self.broker.log_dirs.iter().filter(|dir| dirs.contains(&dir.id));
-        for dir in dirs.filter(|dir| !dir.has_failed()) {
-            if let Err(error) = dir.write_checkpoints(&partitions) {
-                error!("checkpoints not written: {error}");
-                dir.judge(&error);
+        for dir in self.broker.log_dirs.iter().filter(|dir| !dir.has_failed()) {
+            if let Some(gone) = gone.get(&dir.id) {
+                write_forgotten(dir, &partitions, gone);
             }
         }
     }
 
-    /// Says which log directory the partition was in.
-    fn delete_partition(&mut self, topic: &Topic, index: PartitionId) -> Option<Uuid> {
-        let partition = self.broker.partitions.remove(topic.id, index)?;
+    /// Says which log directories the partition was in.
+    fn delete_partition(&mut self, topic: &Topic, index: PartitionId) -> Vec<Uuid> {
+        let Some(partition) = self.broker.partitions.remove(topic.id, index) else {
+            return Vec::new();
+        };
         if topic.name == CONSUMER_OFFSETS {
             self.broker.coordinator.resigned(index);
         }
@@ -323,12 +332,16 @@ impl Publisher {
         // Its files may be cleaned at this moment, which ends now that it is led no more.
         drop(partition.cleaning());
         self.broker.moves.cancel(topic.id, index);
-        let dir = partition.log_dir();
-        dir.write_ahead().let_frames_go(partition.key());
-        // A flush that has begun writes to its files by name: they may be another topic's next.
-        drop(dir.write_ahead().alone());
-        self.clear_away(&dir, &topic.name, index);
-        Some(dir.id)
+        let shown = partition.log_dir();
+        let lies_in = |dir: &&Arc<LogDir>| dir.id == shown.id || dir.withholds(&topic.name, index);
+        let dirs: Vec<_> = self.broker.log_dirs.iter().filter(lies_in).cloned().collect();
+        for dir in &dirs {
+            dir.write_ahead().let_frames_go(partition.key());
+            // A flush that has begun writes to its files by name: they may be another topic's next.
+            drop(dir.write_ahead().alone());
+            self.clear_away(dir, &topic.name, index);
+        }
+        dirs.iter().map(|dir| dir.id).collect()
     }
 
     /// At start: what in the log directories is no partition of this node's is taken out of the way.
@@ -413,14 +426,18 @@ impl Publisher {
     fn forget_others(&self) {
         let partitions = self.broker.partitions.all();
         for dir in &self.broker.log_dirs {
-            if !dir.forget_others(&partitions) {
-                continue;
-            }
-            if let Err(error) = dir.write_checkpoints(&partitions) {
-                error!("checkpoints not written: {error}");
-                dir.judge(&error);
+            let gone = dir.forget_others(&partitions);
+            if !gone.is_empty() {
+                write_forgotten(dir, &partitions, &gone);
             }
         }
+    }
+}
+
+fn write_forgotten(dir: &LogDir, partitions: &[Arc<Partition>], gone: &BTreeSet<Key>) {
+    if let Err(error) = dir.write_forgotten(partitions, gone) {
+        error!("checkpoints still tell of partitions that are gone: {error}");
+        dir.judge(&error);
     }
 }
 

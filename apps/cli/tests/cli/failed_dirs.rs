@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    os::unix::fs::symlink,
     path::Path,
     process::Command,
     thread,
@@ -158,4 +159,107 @@ fn frames_that_are_kept_for_a_partition_go_when_it_is_deleted() {
     node.run(&["topic", "delete", "broken"]).well();
     assert_eq!(node.stop("TERM"), Some(0));
     assert!(is_clean(), "nobody needs its frames");
+}
+
+/// A partition that lies in two directories, for the rename to `-delete` did not reach the disk. The one that
+/// has all of it lacks what is in a frame; the other one has damage in what was synced.
+fn with_unread_rival() -> (Site, Vec<u8>) {
+    let site = Site::formatted("");
+    let node = serve(&site);
+    make_in(&site, &node, "a", "t");
+    assert_eq!(produce(&node.address, "t", b"one"), ErrorCode::NONE);
+    copy(&site.path("a/t-0"), &site.path("stale"));
+    move_and_wait(&site, &node, "b", "t");
+    assert_eq!(produce(&node.address, "t", b"two"), ErrorCode::NONE);
+    node.stop("KILL");
+    copy(&site.path("stale"), &site.path("a/t-0"));
+    let old = fs::read(site.path("a/t-0").join(SEGMENT)).unwrap();
+    let mut damaged = old.clone();
+    damaged[70] ^= 1;
+    fs::write(site.path("a/t-0").join(SEGMENT), &damaged).unwrap();
+    fs::write(site.path("b/t-0").join(SEGMENT), &old).unwrap();
+    for dir in ["a", "b"] {
+        // As the first flush leaves it.
+        let owner = site.path(&format!("{dir}/t-0/partition.metadata"));
+        fs::write(&owner, fs::read_to_string(&owner).unwrap().trim_end()).unwrap();
+        fs::write(site.path(dir).join(RECOVERY_POINTS), "0\n1\nt 0 1\n").unwrap();
+    }
+    (site, old)
+}
+
+const SEGMENT: &str = "00000000000000000000.log";
+const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
+
+#[test]
+fn all_directories_of_a_partition_stay_as_they_are_while_one_of_them_cannot_be_read() {
+    let (site, old) = with_unread_rival();
+    for end in ["TERM", "KILL", "TERM"] {
+        let node = serve(&site);
+        assert_eq!(produce(&node.address, "t", b"beside"), ErrorCode::KAFKA_STORAGE_ERROR);
+        assert_eq!(fetch(&node.address, "t"), ErrorCode::KAFKA_STORAGE_ERROR);
+        node.stop(end);
+        for dir in ["a", "b"] {
+            assert!(!site.path(dir).join(".kafka_cleanshutdown").exists(), "{dir} after {end}");
+            let points = fs::read_to_string(site.path(dir).join(RECOVERY_POINTS)).unwrap();
+            assert!(points.contains("t 0 1\n"), "{dir} after {end}: {points}");
+        }
+        let noted = fs::read_to_string(site.path("a/t-0/dohle.offline")).unwrap();
+        assert!(noted.contains("checksum"), "{noted}");
+    }
+    fs::write(site.path("a/t-0").join(SEGMENT), old).unwrap();
+    let node = serve(&site);
+    assert_eq!(
+        read_all(&node, "t"),
+        "one\ntwo\n",
+        "the frame of the one that was not read was kept"
+    );
+    assert!(!site.path("a/t-0").exists(), "what is left behind is removed");
+    assert_eq!(node.stop("TERM"), Some(0));
+    assert!(["a", "b"].iter().all(|dir| site.path(dir).join(".kafka_cleanshutdown").exists()));
+}
+
+#[test]
+fn a_partition_that_lies_in_several_directories_is_deleted_in_all_of_them() {
+    let (site, _) = with_unread_rival();
+    let node = serve(&site);
+    assert_eq!(fetch(&node.address, "t"), ErrorCode::KAFKA_STORAGE_ERROR);
+    node.run(&["topic", "delete", "t"]).well();
+    node.run(&["topic", "create", "t"]).well();
+    assert_eq!(produce(&node.address, "t", b"new"), ErrorCode::NONE);
+    assert_eq!(read_all(&node, "t"), "new\n");
+    assert_eq!(node.stop("TERM"), Some(0));
+    assert!(["a", "b"].iter().all(|dir| site.path(dir).join(".kafka_cleanshutdown").exists()));
+}
+
+/// As on a full disk: the one from before stays, and tells of more than the new topic has.
+#[test]
+fn a_topic_that_is_made_again_is_served_though_no_checkpoint_could_be_written() {
+    let site = Site::formatted("");
+    let node = serve(&site);
+    make_in(&site, &node, "a", "t");
+    for value in [b"one", b"two"] {
+        assert_eq!(produce(&node.address, "t", value), ErrorCode::NONE);
+    }
+    assert_eq!(node.stop("TERM"), Some(0));
+    let points = fs::read_to_string(site.path("a").join(RECOVERY_POINTS)).unwrap();
+    assert!(points.contains("t 0 2\n"), "{points}");
+    let node = serve(&site);
+    let obstacle = site.path("a").join(format!("{RECOVERY_POINTS}.tmp"));
+    symlink("missing/x", &obstacle).unwrap();
+    node.run(&["topic", "delete", "t"]).well();
+    make_in(&site, &node, "a", "t");
+    assert_eq!(produce(&node.address, "t", b"new"), ErrorCode::NONE);
+    node.stop("KILL");
+    // As after a flush that found room for the side files alone, and the delay of a deletion.
+    let owner = site.path("a/t-0/partition.metadata");
+    fs::write(&owner, fs::read_to_string(&owner).unwrap().trim_end()).unwrap();
+    for entry in fs::read_dir(site.path("a")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.to_string_lossy().ends_with("-delete") {
+            fs::remove_dir_all(path).unwrap();
+        }
+    }
+    fs::remove_file(&obstacle).unwrap();
+    let node = serve(&site);
+    assert_eq!(read_all(&node, "t"), "new\n");
 }

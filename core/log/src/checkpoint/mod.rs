@@ -8,7 +8,9 @@
 //! topic 1 7
 //! ```
 //!
-//! They are replaced as a whole: a reader finds the old file or the new one. An empty file has no
+//! They are replaced as a whole: a reader finds the old file or the new one. Where there is no room for a new
+//! one, what must not be believed any more is struck out of the old one: a digit that becomes 0 takes none, and
+//! whichever of an entry's digits a power cut leaves, it says less than before. An empty file has no
 //! entries. What a damaged file means is for the caller to decide: recovery points and log starts
 //! count as 0, high watermarks take the directory offline.
 
@@ -17,15 +19,17 @@ pub mod mark;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write,
+    io::IoSlice,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
 use dohle_base::{LeaderEpoch, Offset, PartitionId, Str};
 
 use crate::{
-    disk::{Disk, IoError, read_file, replace_file},
+    disk::{Disk, DiskFile, IoError, OpenMode, read_file, replace_file},
     epoch_cache::EpochStart,
 };
 
@@ -71,6 +75,10 @@ pub enum SideFileError {
 }
 
 impl OffsetKind {
+    /// All of them.
+    pub const ALL: [Self; 4] =
+        [Self::RecoveryPoint, Self::LogStart, Self::HighWatermark, Self::CleanerPoint];
+
     /// The name of the file in the log directory.
     pub fn file_name(self) -> &'static str {
         match self {
@@ -158,6 +166,49 @@ fn offsets_text(offsets: &PartitionOffsets) -> String {
 pub fn is_blank<D: Disk>(disk: &D, dir: &Path, kind: OffsetKind) -> Result<bool, IoError> {
     let bytes = read_file(disk, &dir.join(kind.file_name()), FILE_SIZE_MAX)?;
     Ok(bytes.is_some_and(|bytes| bytes.is_empty()))
+}
+
+/// Makes the offsets that the log directory `dir` remembers for these partitions 0, where they stand. Durable
+/// when it returns. For when there is no room to replace the file.
+///
+/// # Errors
+/// `Io`; it may say so of some of them.
+pub fn strike_out<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    kind: OffsetKind,
+    partitions: &BTreeSet<(Str, PartitionId)>,
+) -> Result<(), IoError> {
+    let path = dir.join(kind.file_name());
+    let Some(bytes) = read_file(disk, &path, FILE_SIZE_MAX)? else { return Ok(()) };
+    let file = disk.open(&path, OpenMode::Write)?;
+    for Range { start, end } in places_of(&bytes, partitions) {
+        let zeros = vec![b'0'; end - start];
+        file.write_all_at(&[IoSlice::new(&zeros)], start as u64)?;
+    }
+    file.sync()
+}
+
+/// Where the offsets of these partitions stand in a checkpoint. One that is no number has no place.
+fn places_of(bytes: &[u8], partitions: &BTreeSet<(Str, PartitionId)>) -> Vec<Range<usize>> {
+    let mut start = 0;
+    let mut places = Vec::new();
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        if let Some(place) = place_in(line, partitions) {
+            places.push(start + place.start..start + place.end);
+        }
+        start += line.len();
+    }
+    places
+}
+
+fn place_in(line: &[u8], partitions: &BTreeSet<(Str, PartitionId)>) -> Option<Range<usize>> {
+    let line = std::str::from_utf8(line).ok()?.trim_end();
+    let (entry, offset) = line.rsplit_once(' ')?;
+    let (topic, partition) = entry.split_once(' ')?;
+    let key = (Str::from(topic), PartitionId(partition.parse().ok()?));
+    let is_number = offset.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && partitions.contains(&key)).then_some(line.len() - offset.len()..line.len())
 }
 
 /// Reads at which offsets the epochs of the partition in `dir` begin. A missing file has no

@@ -1,7 +1,7 @@
 //! Checkpoints are read and written as Kafka does, and damage in them is named.
 
 use super::*;
-use crate::sim::SimDisk;
+use crate::sim::{Faults, SimDisk};
 
 const DIR: &str = "/logs";
 
@@ -105,4 +105,51 @@ fn the_place_of_an_entry_is_told() {
         [("t", 1), ("t", 0), ("u", 0), ("u", 1)].map(|(topic, index)| position(topic, index)),
         [Ok(4), Ok(10), Ok(18), Ok(0)]
     );
+}
+
+#[test]
+fn offsets_are_struck_out_without_room_and_said_to_be_less_at_any_time() {
+    let kind = OffsetKind::RecoveryPoint;
+    let path = Path::new(DIR).join(kind.file_name());
+    let text = b"0\n4\na 1 4217\na 11 5\naa 1 6\nb 0 1234567890123456789\n";
+    let key = |topic: &str, index| (Str::from(topic), PartitionId(index));
+    let gone = BTreeSet::from([key("a", 1), key("b", 0), key("c", 0)]);
+    let planted = || {
+        let disk = SimDisk::new();
+        disk.plant(&path, text);
+        disk.set_faults(Faults { bytes_free: Some(0), ..Faults::default() });
+        disk
+    };
+    let disk = planted();
+    let before = read_offsets(&disk, Path::new(DIR), kind).unwrap();
+    assert!(write_offsets(&disk, Path::new(DIR), kind, &before).unwrap_err().is_full());
+    strike_out(&disk, Path::new(DIR), kind, &gone).unwrap();
+    disk.restart(0);
+    let struck = b"0\n4\na 1 0000\na 11 5\naa 1 6\nb 0 0000000000000000000\n";
+    assert_eq!(disk.peek(&path).unwrap(), struck);
+    // Two writes, and a sync that does not come.
+    for seed in 0..60 {
+        let disk = planted();
+        disk.set_faults(Faults { power_after: Some(seed % 3), ..Faults::default() });
+        strike_out(&disk, Path::new(DIR), kind, &gone).unwrap_err();
+        disk.restart(seed);
+        for (key, offset) in read_offsets(&disk, Path::new(DIR), kind).unwrap() {
+            let was = before[&key];
+            assert!(if gone.contains(&key) { offset <= was } else { offset == was }, "{key:?}");
+        }
+    }
+}
+
+#[test]
+fn nothing_is_struck_out_of_what_is_no_checkpoint() {
+    let kind = OffsetKind::LogStart;
+    let gone = BTreeSet::from([(Str::from("a"), PartitionId(1))]);
+    strike_out(&SimDisk::new(), Path::new(DIR), kind, &gone).unwrap();
+    for text in [&b""[..], b"a 1", b"a 1 ", b"a 1 -1\n", b"a x 1\n\xff 1 1\n", b"\n\n 1 1"] {
+        let disk = SimDisk::new();
+        let path = Path::new(DIR).join(kind.file_name());
+        disk.plant(&path, text);
+        strike_out(&disk, Path::new(DIR), kind, &gone).unwrap();
+        assert_eq!(disk.peek(&path).unwrap(), text);
+    }
 }

@@ -74,15 +74,16 @@ impl<F: DiskFile> Blocks<F> {
         Ok(())
     }
 
-    /// Says durably whether another process may write to the logs from now on, by a handle of the caller's.
-    pub(super) fn set_left(&self, is_left: bool, file: &F) -> Result<(), IoError> {
+    /// Says durably whether another process may write to the logs from now on, and that no frame before
+    /// `tail` is needed, by a handle of the caller's.
+    pub(super) fn set_left(&self, is_left: bool, tail: u64, file: &F) -> Result<(), IoError> {
         {
             let mut state = self.state();
-            if state.newest().is_left == is_left {
+            let tail = tail.max(state.newest().tail);
+            if (state.newest().is_left, state.newest().tail) == (is_left, tail) {
                 return Ok(());
             }
             state.is_left = is_left;
-            let tail = state.newest().tail;
             state.write(file, tail)?;
         }
         self.sync_by(file)

@@ -5,7 +5,8 @@
 //! stop of ours, and killed, what it left must not be cut. Nothing in the logs tells them apart. So
 //! the write-ahead log says from a clean stop on that the logs are left, and until all logs are open again, or
 //! those that are not say so themselves ([`crate::offline`]);
-//! `.kafka_cleanshutdown`, which whoever starts removes, tells whether anybody came.
+//! `.kafka_cleanshutdown`, which whoever starts removes, tells whether anybody came. Who did not come back to it
+//! finds no frame from before: what they have was in the logs, and is whatever was made of it since.
 
 use std::sync::Arc;
 
@@ -31,14 +32,15 @@ impl<F: DiskFile> Handover<F> {
     /// # Errors
     /// The next process takes them for another one's.
     pub fn take(&self) -> Result<(), IoError> {
-        self.blocks.set_left(false, &self.file)
+        self.blocks.set_left(false, 0, &self.file)
     }
 
-    /// All logs are closed, and anybody may write to them. Durable when it returns.
+    /// All logs are closed and hold durably what the frames before `end` have, which is that of the last
+    /// one, and anybody may write to them. Durable when it returns.
     ///
     /// # Errors
     /// The directory must not be left clean.
-    pub fn leave(&self) -> Result<(), IoError> {
-        self.blocks.set_left(true, &self.file)
+    pub fn leave(&self, end: u64) -> Result<(), IoError> {
+        self.blocks.set_left(true, end, &self.file)
     }
 }

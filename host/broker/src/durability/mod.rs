@@ -267,9 +267,10 @@ impl WriteAhead {
         self.handover.take()
     }
 
-    /// All logs are closed: another process may write to them.
+    /// All logs are closed and need no frame: another process may write to them.
     pub(crate) fn leave(&self) -> Result<(), IoError> {
-        self.handover.leave()
+        let end = self.pending().synced;
+        self.handover.leave(end)
     }
 
     /// A partition lies in another directory now: what is to be done for it is done there. Under the

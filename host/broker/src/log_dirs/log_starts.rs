@@ -17,8 +17,9 @@ use dohle_log::{
 };
 use dohle_os::OsDisk;
 use dohle_replication::Leader;
+use tracing::warn;
 
-use super::LogDir;
+use super::{Key, LogDir, key_of};
 use crate::{durability::sync_segments, partition::Partition};
 
 impl LogDir {
@@ -71,14 +72,14 @@ impl LogDir {
     pub(crate) fn write_log_starts_with(
         &self,
         partitions: &[Arc<Partition>],
-        coming: Option<((Str, PartitionId), Offset)>,
+        coming: Option<(Key, Offset)>,
     ) -> Result<(), IoError> {
         let here = partitions.iter().filter(|partition| partition.directory() == self.id);
-        let starts = here.filter_map(|partition| {
-            let key = (partition.topic().clone(), partition.index());
-            Some((key, self.log_start_to_note(partition)?))
-        });
-        let starts: PartitionOffsets = starts.chain(coming).collect();
+        let starts = here
+            .filter_map(|partition| Some((key_of(partition), self.log_start_to_note(partition)?)));
+        let withheld = self.withheld().into_iter();
+        let withheld = withheld.filter_map(|key| Some((key.clone(), self.noted_log_start(&key)?)));
+        let starts: PartitionOffsets = starts.chain(withheld).chain(coming).collect();
         checkpoint::write_offsets(&self.disk, &self.path, OffsetKind::LogStart, &starts)?;
         self.noted().log_starts = starts;
         Ok(())
@@ -91,37 +92,62 @@ impl LogDir {
             Some(start).filter(|start| *start > leader.log().first_base_offset())
         });
         // What was known of a partition that is offline stays known.
-        noted.unwrap_or_else(|_| {
-            Some(self.noted_of(partition).log_start).filter(|start| *start > Offset::ZERO)
-        })
+        noted.unwrap_or_else(|_| self.noted_log_start(&key_of(partition)))
+    }
+
+    /// What is noted of that.
+    fn noted_log_start(&self, key: &Key) -> Option<Offset> {
+        Some(self.noted_of(key).log_start).filter(|start| *start > Offset::ZERO)
     }
 
     /// What the checkpoints told of a partition at start counts no more: it was deleted. One that is
     /// made again under its name must not be taken for it.
     pub(crate) fn forget(&self, topic: &Str, index: PartitionId) {
         let key = (topic.clone(), index);
+        self.withhold_no_more(&key);
         self.noted().forget(&key);
         self.forgotten().insert(key);
     }
 
-    /// Forgets the partitions that are not among these; says whether there were any.
-    pub(crate) fn forget_others(&self, partitions: &[Arc<Partition>]) -> bool {
-        let here = partitions.iter().filter(|partition| partition.directory() == self.id);
-        let here: BTreeSet<_> =
-            here.map(|partition| (partition.topic().clone(), partition.index())).collect();
-        let told = self.left.log_starts.keys().chain(self.left.recovery_points.keys());
-        let gone: BTreeSet<_> = told.filter(|key| !here.contains(key)).cloned().collect();
-        let are_any = !gone.is_empty();
-        gone.iter().for_each(|key| self.noted().forget(key));
-        self.forgotten().extend(gone);
-        are_any
+    /// Writes down that partitions were forgotten, before any is made of their names: that would be taken for
+    /// what is left of a longer one. Where no checkpoint can be written theirs are struck out.
+    ///
+    /// # Errors
+    /// A checkpoint may still tell of them.
+    pub(crate) fn write_forgotten(
+        &self,
+        partitions: &[Arc<Partition>],
+        forgotten: &BTreeSet<Key>,
+    ) -> Result<(), IoError> {
+        let Err(error) = self.write_checkpoints(partitions) else { return Ok(()) };
+        self.judge(&error);
+        if self.has_failed() {
+            return Err(error);
+        }
+        warn!("checkpoints not written, partitions that are gone are struck out: {error}");
+        let _quiet = self.hold_checkpoints();
+        OffsetKind::ALL
+            .into_iter()
+            .try_for_each(|kind| checkpoint::strike_out(&self.disk, &self.path, kind, forgotten))
     }
 
-    pub(super) fn is_forgotten(&self, key: &(Str, PartitionId)) -> bool {
+    /// Forgets the partitions that are not among these; says which those are.
+    pub(crate) fn forget_others(&self, partitions: &[Arc<Partition>]) -> BTreeSet<Key> {
+        let here = partitions.iter().filter(|partition| partition.directory() == self.id);
+        let here = here.map(|partition| key_of(partition));
+        let here: BTreeSet<_> = here.chain(self.withheld()).collect();
+        let told = self.left.log_starts.keys().chain(self.left.recovery_points.keys());
+        let gone: BTreeSet<_> = told.filter(|key| !here.contains(key)).cloned().collect();
+        gone.iter().for_each(|key| self.noted().forget(key));
+        self.forgotten().extend(gone.iter().cloned());
+        gone
+    }
+
+    pub(super) fn is_forgotten(&self, key: &Key) -> bool {
         self.forgotten().contains(key)
     }
 
-    fn forgotten(&self) -> MutexGuard<'_, BTreeSet<(Str, PartitionId)>> {
+    fn forgotten(&self) -> MutexGuard<'_, BTreeSet<Key>> {
         self.forgotten.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,21 +5,41 @@ mod tests;
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard, PoisonError, Weak},
 };
 
+use dohle_base::Offset;
 use dohle_log::{IoError, offline};
 use tracing::warn;
 
 use super::LogDir;
 use crate::partition::Partition;
 
-/// Notes that are yet to be written.
+/// Notes that are yet to be written, or to be removed.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     /// Directories, and why their logs were not opened.
     missing: Vec<(PathBuf, String)>,
+    outdated: Vec<Outdated>,
     are_logs_open: bool,
+}
+
+/// The note of a log that is open by now.
+#[derive(Debug)]
+struct Outdated {
+    partition: Weak<Partition>,
+    /// Its directory.
+    path: PathBuf,
+    /// Where it ended when it was opened: what comes behind that is in frames.
+    end: Offset,
+}
+
+impl Outdated {
+    /// Whether all that was there is durable; `None` if it is not open any more.
+    fn is_durable(&self) -> Option<bool> {
+        let partition = self.partition.upgrade()?;
+        partition.with_leader(|leader| leader.log().recovery_point() >= self.end).ok()
+    }
 }
 
 impl LogDir {
@@ -39,6 +59,14 @@ impl LogDir {
         }
     }
 
+    /// The log in a directory that is noted to be offline was opened. The note goes once all that the log had
+    /// is durable: until then a power cut may leave damage in it that is not to be cut off.
+    pub(crate) fn drop_note_once_durable(&self, partition: &Arc<Partition>, path: PathBuf) {
+        let Ok(end) = partition.with_leader(|leader| leader.log().log_end_offset()) else { return };
+        self.notes().outdated.push(Outdated { partition: Arc::downgrade(partition), path, end });
+        self.upkeep().changed();
+    }
+
     /// All logs are open, or are noted to be offline where damage in them must not be cut off, and hold durably what they had: from now on only this
     /// process writes to them. Until the last note is there the next start is to open them as this one did.
     pub(super) fn take_over(&self, partitions: &[Arc<Partition>]) {
@@ -54,7 +82,8 @@ impl LogDir {
         self.write_notes();
     }
 
-    /// Writes the notes that could not be written, and takes the logs over with the last one.
+    /// Writes the notes that could not be written, takes the logs over with the last one, and removes those that
+    /// are not needed any more.
     pub(super) fn write_notes(&self) {
         if self.has_failed() {
             // Nothing in it is durable for sure: the next start is to look at all of it as this one did.
@@ -73,11 +102,35 @@ impl LogDir {
             // The next flush marks them.
             self.upkeep().changed();
         }
+        self.remove_outdated(&mut notes.outdated);
+    }
+
+    fn remove_outdated(&self, notes: &mut Vec<Outdated>) {
+        notes.retain(|note| match note.is_durable() {
+            Some(false) => true,
+            // It stays for the next start.
+            None => false,
+            Some(true) => {
+                if let Err(error) = offline::forget(&self.disk, &note.path)
+                    && !error.is_not_found()
+                {
+                    // It is open all the same; the next start refuses damage that it might cut off.
+                    warn!(dir = %note.path.display(), "noted to be offline, and is not: {error}");
+                    self.judge(&error);
+                }
+                false
+            }
+        });
+        if !notes.is_empty() {
+            self.upkeep().changed();
+        }
     }
 
     /// The directory of a partition is gone, or is another one's.
     pub(crate) fn drop_note(&self, partition: &Path) {
-        self.notes().missing.retain(|(path, _)| path != partition);
+        let mut notes = self.notes();
+        notes.missing.retain(|(path, _)| path != partition);
+        notes.outdated.retain(|note| note.path != partition);
     }
 
     fn judged(&self, taken: Result<(), IoError>) {

@@ -57,7 +57,7 @@ fn place(kit: &Kit, assigned: Uuid, is_new: bool) -> Placed {
     match placement.place(&kit.broker, &topic, PartitionId(0), &known, is_new) {
         Place::In(dir) => ("in", Some(dir.id)),
         Place::Chosen(dir) => ("chosen", Some(dir.id)),
-        Place::Withheld(dir) => ("withheld", Some(dir.id)),
+        Place::Withheld(dirs) => ("withheld", dirs.first().map(|dir| dir.id)),
         Place::Several(_) => ("several", None),
         Place::Offline => ("offline", None),
     }

@@ -98,6 +98,15 @@ pub(super) struct Opening {
     pub(super) withheld: Option<Withheld>,
 }
 
+/// A log that was opened.
+pub(super) struct Opened {
+    pub(super) log: Log<OsDisk>,
+    /// Up to where it is known to be durable.
+    synced: Offset,
+    /// Whether it is noted in its directory that it is not open.
+    was_offline: bool,
+}
+
 /// Why a log is not opened though it is there: another directory may have more of it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Withheld {
@@ -109,21 +118,22 @@ pub(super) enum Withheld {
 
 impl Opening {
     fn run(self, node_id: BrokerId, now: Timestamp) -> Arc<Partition> {
-        let opened = self.open(now).and_then(|(log, synced)| {
+        let opened = self.open(now).and_then(|Opened { log, synced, was_offline }| {
             if self.partition.leader != node_id {
-                return Ok((State::NotLed, false));
+                return Ok((State::NotLed, false, false));
             }
             let lacks_sync = synced < log.log_end_offset();
             let leader = Leader::new(log, self.partition.leader_epoch, self.rule, synced)?;
-            Ok((State::Led(Box::new(leader)), lacks_sync))
+            Ok((State::Led(Box::new(leader)), lacks_sync, was_offline))
         });
-        let (state, lacks_sync) = opened.unwrap_or_else(|error| {
+        let (state, lacks_sync, was_offline) = opened.unwrap_or_else(|error| {
             error!(topic = %self.topic.name, index = %self.index, "partition offline: {error}");
             error.judge(&self.dir);
             self.note_offline(&error);
-            self.keep_frames();
-            (State::Offline, false)
+            self.keep_frames(&self.dir);
+            (State::Offline, false, false)
         });
+        let path = self.path();
         let Self { topic, index, dir, rule, cleaner, .. } = self;
         let is_redone = dir.redo(topic.id, index, |_| ()).is_some();
         let partition = Partition::new(&topic, index, dir, state, cleaner);
@@ -136,6 +146,9 @@ impl Opening {
         if lacks_sync || is_redone {
             partition.unflushed();
         }
+        if was_offline {
+            partition.log_dir().drop_note_once_durable(&partition, path);
+        }
         // What counts when it is written is shown already: nobody has to wait for its sync.
         if lacks_sync && rule == CommitRule::Synced {
             partition.log_dir().sync_when_open(&partition);
@@ -143,8 +156,8 @@ impl Opening {
         partition
     }
 
-    /// Opens the log, and says up to where it is known to be durable.
-    pub(super) fn open(&self, now: Timestamp) -> Result<(Log<OsDisk>, Offset), OpenError> {
+    /// Opens the log.
+    pub(super) fn open(&self, now: Timestamp) -> Result<Opened, OpenError> {
         let Self { topic, index, dir, config, rule, .. } = self;
         let path = self.path();
         match self.withheld {
@@ -188,19 +201,16 @@ impl Opening {
         });
         // What is behind that was written and perhaps not synced, and nobody was told of it.
         redone.unwrap_or(Ok(()))?;
-        if was_offline && let Err(error) = offline::forget(dir.disk(), &path) {
-            // It is open all the same; the next start refuses damage that it might cut off.
-            warn!(topic = %topic.name, %index, "noted to be offline, and is not: {error}");
-            dir.judge(&error);
-        }
-        Ok((log, synced))
+        Ok(Opened { log, synced, was_offline })
     }
 
     /// No later start may take damage for a torn end: not what was refused, nor what is in a log that another
     /// process wrote and that was not opened for whatever reason.
-    fn note_offline(&self, error: &OpenError) {
+    pub(super) fn note_offline(&self, error: &OpenError) {
         let (path, why) = (self.path(), error.to_string());
         match error {
+            // That of the one that is unread was noted.
+            OpenError::Rival { .. } => {}
             // That volume's troubles are not the directory's.
             OpenError::OtherVolume { .. } if !self.dir.was_ours() => {
                 if let Err(error) = offline::note(self.dir.disk(), &path, &why) {
@@ -213,18 +223,35 @@ impl Opening {
         }
     }
 
+    /// It is not opened, nor in the other directories that it lies in: what they have of it stays as it is.
+    pub(super) fn withhold_in(&self, dirs: &[Arc<LogDir>]) {
+        for dir in dirs.iter().filter(|dir| dir.id != self.dir.id) {
+            dir.withhold(&self.topic.name, self.index);
+            if !dir.was_ours() {
+                let path = self.path_in(dir);
+                let why = OpenError::Rival { path: path.clone() }.to_string();
+                dir.note_offline(&path, &why);
+            }
+            self.keep_frames(dir);
+        }
+    }
+
     fn path(&self) -> PathBuf {
-        let dir = PartitionDir::current(&self.topic.name, self.index);
-        self.dir.path.join(dir.name(Uuid::ZERO))
+        self.path_in(&self.dir)
+    }
+
+    fn path_in(&self, dir: &LogDir) -> PathBuf {
+        let name = PartitionDir::current(&self.topic.name, self.index).name(Uuid::ZERO);
+        dir.path.join(name)
     }
 
     /// What the write-ahead log has for this partition must stay. That it has something does not say that nobody
-    /// else wrote since: frames from before a clean stop are found, too.
-    fn keep_frames(&self) {
-        if self.dir.redo(self.topic.id, self.index, |_| ()).is_some() {
+    /// else wrote since: versions before left frames behind at a clean stop.
+    fn keep_frames(&self, dir: &LogDir) {
+        if dir.redo(self.topic.id, self.index, |_| ()).is_some() {
             warn!(topic = %self.topic.name, index = %self.index, "kept in the write-ahead log");
             let name = format_args!("{}-{}", self.topic.name, self.index);
-            self.dir.write_ahead().keep_frames((self.topic.id, self.index), &name);
+            dir.write_ahead().keep_frames((self.topic.id, self.index), &name);
         }
     }
 }

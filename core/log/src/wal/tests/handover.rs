@@ -27,7 +27,7 @@ fn logs_are_ours_from_where_all_are_open_up_to_a_clean_stop() {
     wal.release(wal.end()).unwrap();
     assert!(are_ours(&disk, false));
     let wal = open(&disk).unwrap().0;
-    wal.handover(&disk).unwrap().leave().unwrap();
+    wal.handover(&disk).unwrap().leave(wal.end()).unwrap();
     assert!(are_ours(&disk, true), "nobody came");
     assert!(!are_ours(&disk, false), "somebody came, and was killed");
 }
@@ -50,7 +50,7 @@ fn a_sync_that_failed_for_the_handover_fails_for_the_next_round_too() {
 fn a_file_of_the_version_before_is_ours() {
     let disk = disk();
     let wal = open(&disk).unwrap().0;
-    wal.handover(&disk).unwrap().leave().unwrap();
+    wal.handover(&disk).unwrap().leave(wal.end()).unwrap();
     let path = Path::new(DIR).join(FILE_NAME);
     for place in [0, ALIGN as usize] {
         let mut file = disk.peek(&path).unwrap();
@@ -63,4 +63,31 @@ fn a_file_of_the_version_before_is_ours() {
         disk.plant(&path, &file);
     }
     assert!(are_ours(&disk, false));
+}
+
+/// What a process that came since has made of the logs is true, and the frames are of no use to anybody.
+#[test]
+fn frames_from_before_a_clean_stop_are_not_found_after_it() {
+    for (takes_over, is_damaged) in [(true, false), (true, true), (false, false), (false, true)] {
+        let disk = disk();
+        let mut wal = open(&disk).unwrap().0;
+        if takes_over {
+            wal.handover().take().unwrap();
+        }
+        for _ in 0..2 {
+            assert!(wal.append(&mut frame(key(1, 0), b"x")).unwrap());
+            wal.sync().unwrap();
+        }
+        wal.handover().leave(wal.end()).unwrap();
+        disk.restart(0);
+        if is_damaged {
+            disk.flip(&Path::new(DIR).join(FILE_NAME), 8 * (DATA_START + 30));
+        }
+        let (mut wal, unflushed) = open(&disk).expect("damage there is of no account");
+        assert!(unflushed.is_empty());
+        assert!(wal.append(&mut frame(key(1, 0), b"y")).unwrap());
+        wal.sync().unwrap();
+        disk.restart(0);
+        assert_eq!(found(&open(&disk).unwrap().1, key(1, 0)), [b"y".to_vec()]);
+    }
 }
