@@ -268,7 +268,7 @@ impl<D: Disk> Leader<D> {
         };
         let slice = self.log.read(range)?;
         let aborted = match (read.isolation, &slice) {
-            (Isolation::ReadCommitted, Some(slice)) => {
+            (Isolation::ReadCommitted, Some(slice)) if self.log.has_aborted_from(read.from) => {
                 // Of those that lie behind the slice the consumer is told when it gets there.
                 let bound = self.log.bound_of(slice)?;
                 let mut aborted = self.log.aborted_transactions(read.from, bound)?;
@@ -321,3 +321,6 @@ impl<D: Disk> std::fmt::Debug for Leader<D> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
