@@ -57,7 +57,7 @@ fn frames_from_before_a_clean_stop_are_not_taken_in_after_it() {
     for takes_over in [false, true] {
         let node = written();
         if takes_over {
-            node.dir.take_over();
+            node.dir.take_over(&node.partitions);
         }
         node.dir.close(&node.partitions, 1, 2);
         fs::remove_file(node.dir.path.join(".kafka_cleanshutdown")).unwrap();

@@ -72,13 +72,13 @@ fn frames_from_before_a_clean_stop_are_not_found_after_it() {
         let disk = disk();
         let mut wal = open(&disk).unwrap().0;
         if takes_over {
-            wal.handover().take().unwrap();
+            wal.handover(&disk).unwrap().take().unwrap();
         }
         for _ in 0..2 {
             assert!(wal.append(&mut frame(key(1, 0), b"x")).unwrap());
             wal.sync().unwrap();
         }
-        wal.handover().leave(wal.end()).unwrap();
+        wal.handover(&disk).unwrap().leave(wal.end()).unwrap();
         disk.restart(0);
         if is_damaged {
             disk.flip(&Path::new(DIR).join(FILE_NAME), 8 * (DATA_START + 30));
