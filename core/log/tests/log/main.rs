@@ -1,6 +1,7 @@
 //! A log through its public face: appended to, read, rolled, cut, closed, crashed.
 
 mod append;
+mod claims;
 mod compact;
 mod crash;
 mod damage;
