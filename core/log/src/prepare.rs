@@ -7,8 +7,9 @@
 //! batch is built anew).
 //!
 //! Records are looked at only if the topic needs it: it is compacted, it bounds the age of records,
-//! it has a codec of its own, or the operator wants them checked. What else a consumer could not
-//! read is the consumer's to notice.
+//! it has a codec of its own, or the operator wants them checked; or if what the head says of their
+//! times cannot be, or would be refused. What else a consumer could not read is the consumer's to
+//! notice.
 
 use bytes::Bytes;
 use dohle_base::{LeaderEpoch, Offset, Timestamp};
@@ -124,11 +125,14 @@ pub(crate) fn prepare<'a>(
     let bounds_age = origin == Origin::Client && config.timestamp_type == TimestampType::Create;
     let bounds_past = bounds_age && config.timestamp_before_ms_max < i64::MAX;
     let checks = origin == Origin::Client && config.checks_records;
+    let is_doubtful = bounds_age && has_doubtful_times(config, batch, now);
     let limit = config.decompressed_bytes_max;
     let payload = rebuilt.map(|_| batch.decompress(limit)).transpose()?;
     let summary = match &payload {
         Some(payload) => Some(payload.summarize()?),
-        None if (plain && config.compacted) || bounds_past || checks => Some(batch.survey(limit)?),
+        None if (plain && config.compacted) || bounds_past || checks || is_doubtful => {
+            Some(batch.survey(limit)?)
+        }
         None => None,
     };
     if let Some(index) = summary.and_then(|summary| summary.first_without_key)
@@ -137,10 +141,12 @@ pub(crate) fn prepare<'a>(
     {
         return Err(AppendError::NoKey { index });
     }
+    // Where the records were looked at, their times count and not what the head says of them.
+    let youngest = summary.map_or(batch.max_timestamp(), |summary| summary.max_timestamp);
     if bounds_age {
-        let oldest = summary.map_or(batch.max_timestamp(), |summary| summary.min_timestamp);
+        let oldest = summary.map_or(youngest, |summary| summary.min_timestamp);
         check_timestamp(config, oldest, now)?;
-        check_timestamp(config, batch.max_timestamp(), now)?;
+        check_timestamp(config, youngest, now)?;
     }
     let mut prepared = match (rebuilt, payload) {
         (Some(target), Some(payload)) => {
@@ -151,10 +157,12 @@ pub(crate) fn prepare<'a>(
         _ => Prepared::received(batch.bytes()),
     };
     let max = match config.timestamp_type {
-        TimestampType::Create => batch.max_timestamp(),
+        TimestampType::Create => youngest,
         TimestampType::LogAppend => now,
     };
-    if attributes.timestamp_type() != config.timestamp_type || max != batch.max_timestamp() {
+    let header = prepared.header();
+    let timestamp_type = header.attributes().timestamp_type();
+    if timestamp_type != config.timestamp_type || max != header.max_timestamp() {
         prepared.stamp(config.timestamp_type, max);
     }
     Ok(prepared)
@@ -163,6 +171,13 @@ pub(crate) fn prepare<'a>(
 fn check_size(config: &LogConfig, size: usize) -> Result<(), AppendError> {
     let size_max = config.message_bytes_max as usize;
     if size > size_max { Err(AppendError::TooLarge { size, size_max }) } else { Ok(()) }
+}
+
+/// Whether only the records can tell if the head's greatest timestamp is theirs: it lies before that
+/// of the first record, as clients make batches, or where a record's would be refused.
+fn has_doubtful_times(config: &LogConfig, batch: &BatchView<'_>, now: Timestamp) -> bool {
+    let max = batch.max_timestamp();
+    max < batch.base_timestamp() || check_timestamp(config, max, now).is_err()
 }
 
 fn check_timestamp(

@@ -25,6 +25,8 @@ pub struct Slice<F> {
     pub base_offset: Offset,
     /// Bytes of the first batch.
     pub first_batch_size: usize,
+    /// Whether later segments have more of what may be read.
+    pub goes_on: bool,
 }
 
 /// What to read.
@@ -90,10 +92,11 @@ impl<D: Disk> Log<D> {
             _ if range.at_least_one => first_batch_size,
             _ => return Ok(None),
         };
+        let goes_on = self.segments.get(index + 1).is_some_and(|next| next.base < up_to);
         let segment = self.segments.get_mut(index).expect("just located in it");
         let file = segment.file(&self.dir)?.clone();
         let (position, base_offset) = (u64::from(first.position), first.base);
-        Ok(Some(Slice { file, position, size, base_offset, first_batch_size }))
+        Ok(Some(Slice { file, position, size, base_offset, first_batch_size, goes_on }))
     }
 
     /// Whether any transaction with records at `from` or behind was aborted. Where none was, nobody needs

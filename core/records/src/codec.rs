@@ -74,6 +74,17 @@ impl Codec {
         }
     }
 
+    /// The most bytes that one compressed byte can stand for, in any stream that the codec reads.
+    pub(crate) const fn ratio_max(self) -> u64 {
+        match self {
+            Self::None => 1,
+            Self::Gzip => gzip::RATIO_MAX,
+            Self::Snappy => snappy::RATIO_MAX as u64,
+            Self::Lz4 => lz4::RATIO_MAX as u64,
+            Self::Zstd => zstd::RATIO_MAX,
+        }
+    }
+
     /// The codec of a name; `None` for a name that is none's.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

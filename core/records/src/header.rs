@@ -10,7 +10,7 @@ use crate::layout::{HEADER_SIZE, Layout, MAGIC_V2, PREFIX_SIZE};
 use crate::{Attributes, BatchError, Codec, Producer};
 
 /// The fewest bytes of a record: a size, attributes, two deltas, two null lengths, no headers.
-const RECORD_SIZE_MIN: usize = 7;
+const RECORD_SIZE_MIN: u64 = 7;
 
 /// The 61 bytes before the records.
 #[derive(Clone, Copy)]
@@ -62,14 +62,9 @@ impl<'a> BatchHeader<'a> {
             return Err(BatchError::BadOffsets { base_offset, last_offset_delta });
         }
         let count = self.record_count();
-        let fits = match usize::try_from(count) {
-            Err(_) => false,
-            Ok(_) if i64::from(count) > i64::from(last_offset_delta) + 1 => false,
-            Ok(count) if codec == Codec::None => {
-                count.checked_mul(RECORD_SIZE_MIN).is_some_and(|least| least <= self.payload_size())
-            }
-            Ok(_) => true,
-        };
+        let fits = count >= 0
+            && i64::from(count) <= i64::from(last_offset_delta) + 1
+            && (codec != Codec::None || self.plain_size_min() <= self.payload_size() as u64);
         if fits { Ok(()) } else { Err(BatchError::BadCount { count, last_offset_delta }) }
     }
 
@@ -83,6 +78,12 @@ impl<'a> BatchHeader<'a> {
     #[must_use]
     pub fn payload_size(&self) -> usize {
         self.size - HEADER_SIZE
+    }
+
+    /// The fewest bytes that as many records as are counted have before they are compressed.
+    #[must_use]
+    pub fn plain_size_min(&self) -> u64 {
+        u64::try_from(self.record_count()).unwrap_or(0) * RECORD_SIZE_MIN
     }
 
     /// The offset of the first record that the batch was made with.

@@ -3,10 +3,16 @@
 //! One pass over the bytes, for the checksum, and no look at single records: what a consumer could
 //! not decode is the consumer's to notice, as is a max timestamp that is not the greatest. Nothing
 //! is allocated.
+//!
+//! How many records there are is the client's word, too, and each takes an offset. It is taken as far
+//! as a stream of that size could hold so many: as many offsets could be taken by real records, and
+//! of more than some 300 million by none that anybody could decompress.
 
 use dohle_base::Timestamp;
 
-use crate::{BatchError, BatchView, Codec, Producer, TimestampType, sequence_after};
+use crate::{
+    BatchError, BatchView, Codec, DECOMPRESSED_SIZE_MAX, Producer, TimestampType, sequence_after,
+};
 
 /// What an append needs to know of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,8 +50,8 @@ impl BatchSummary {
 ///
 /// # Errors
 /// `Truncated`, `BadMagic`, `BadLength`, `NotAlone`; `UnknownCodec`, `BadOffsets` (the base offset
-/// must be 0), `BadCount` (one record for each offset, at least one), `ControlFromClient`,
-/// `BadSequence`; `BadCrc`.
+/// must be 0), `BadCount` (one record for each offset, at least one, and no more
+/// than the payload could hold), `ControlFromClient`, `BadSequence`; `BadCrc`.
 pub fn check_produce_batch(bytes: &[u8]) -> Result<BatchSummary, BatchError> {
     let batch = BatchView::parse(bytes)?;
     if batch.size() != bytes.len() {
@@ -75,7 +81,10 @@ fn check_client_rules(batch: &BatchView<'_>) -> Result<(), BatchError> {
         let base_offset = batch.base_offset().0;
         return Err(BatchError::BadOffsets { base_offset, last_offset_delta });
     }
-    if count == 0 || count - 1 != last_offset_delta {
+    if count == 0
+        || count - 1 != last_offset_delta
+        || batch.plain_size_min() > plain_size_max(batch)
+    {
         return Err(BatchError::BadCount { count, last_offset_delta });
     }
     if batch.attributes().is_control() {
@@ -88,4 +97,12 @@ fn check_client_rules(batch: &BatchView<'_>) -> Result<(), BatchError> {
         }),
         _ => Ok(()),
     }
+}
+
+/// The most bytes that the payload could decompress to.
+fn plain_size_max(batch: &BatchView<'_>) -> u64 {
+    // A codec that has no meaning was refused before.
+    let ratio_max = batch.attributes().codec().map_or(0, Codec::ratio_max);
+    let size_max = (batch.payload_size() as u64).saturating_mul(ratio_max);
+    size_max.min(DECOMPRESSED_SIZE_MAX as u64)
 }

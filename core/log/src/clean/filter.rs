@@ -10,6 +10,9 @@
 //! | a marker | until no batch of its transaction is left, and then until the horizon |
 //! | any other | yes |
 //!
+//! A batch whose records cannot be read stays as it is, if the checksum is right: it lies as its client
+//! made it (ADR 9). None of its keys is in the map.
+//!
 //! A horizon is set by the first clean that finds a tombstone, or a marker that nobody needs, and is
 //! `delete.retention.ms` away: whoever began to read before the records went still sees what ended
 //! them. A batch without records stays, empty, if it is the last one of a producer that may write
@@ -50,6 +53,14 @@ pub(crate) struct Filtered {
     pub(crate) records: u64,
     /// Records that stay.
     pub(crate) records_kept: u64,
+    /// Whether it stays because nobody can read its records.
+    pub(crate) is_unreadable: bool,
+}
+
+impl Filtered {
+    fn of(kept: Kept, records: u64, records_kept: u64) -> Self {
+        Self { kept, ended: None, records, records_kept, is_unreadable: false }
+    }
 }
 
 /// Filters the batches of a log in turn.
@@ -93,8 +104,9 @@ impl<D> Filter<'_, D> {
 
     fn batch(&mut self, batch: &BatchView<'_>) -> Result<Filtered, BatchError> {
         let (verdict, ended) = self.judge(batch)?;
-        let mut filtered = Filtered { kept: Kept::Nothing, ended, records: 0, records_kept: 0 };
-        filtered.records = u64::try_from(batch.record_count()).unwrap_or(0);
+        let records = u64::try_from(batch.record_count()).unwrap_or(0);
+        let mut filtered = Filtered::of(Kept::Nothing, records, 0);
+        filtered.ended = ended;
         if verdict.drops_all || filtered.records == 0 {
             if verdict.stays_empty {
                 let is_empty = filtered.records == 0;
@@ -102,10 +114,22 @@ impl<D> Filter<'_, D> {
             }
             return Ok(filtered);
         }
-        let payload = batch.decompress(self.basis.config.decompressed_bytes_max)?;
         let horizon = batch.delete_horizon();
-        let choice =
-            Choice::of(&payload, |record| verdict.keeps_all || self.stays(record, horizon))?;
+        let limit = self.basis.config.decompressed_bytes_max;
+        let chosen = batch.decompress(limit).and_then(|payload| {
+            let stays = |record: &Record<'_>| verdict.keeps_all || self.stays(record, horizon);
+            Choice::of(&payload, stays).map(|choice| (payload, choice))
+        });
+        let (payload, choice) = match chosen {
+            Ok(chosen) => chosen,
+            Err(error) if batch.attributes().is_control() => return Err(error),
+            Err(_) => {
+                return Ok(Filtered {
+                    is_unreadable: true,
+                    ..Filtered::of(Kept::Whole, records, records)
+                });
+            }
+        };
         filtered.records_kept = choice.count;
         let needs_horizon = (choice.has_tombstones || verdict.is_bare) && horizon.is_none();
         filtered.kept = if choice.count == 0 {
@@ -142,7 +166,7 @@ impl<D> Filter<'_, D> {
             }
         };
         let records = choice.stays.len() as u64;
-        Ok(Filtered { kept, ended: None, records, records_kept: choice.count })
+        Ok(Filtered::of(kept, records, choice.count))
     }
 
     fn judge(

@@ -78,7 +78,18 @@ fn put_keys(
     if entry.last_offset() < from {
         return Ok(true);
     }
-    for record in entry.decompress(limit)?.records() {
+    // All of it first: no record makes way for one that nobody can read.
+    let readable = entry.decompress(limit).and_then(|payload| {
+        let fault = payload.records().find_map(Result::err);
+        fault.map_or(Ok(payload), Err)
+    });
+    let payload = match readable {
+        Ok(payload) => payload,
+        // As its client made it. It stays, and has no keys.
+        Err(_) if entry.batch().is_some() => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    for record in payload.records() {
         let record = record?;
         let Some(key) = record.key.filter(|_| record.offset >= from) else { continue };
         if !map.put(key, record.offset) {

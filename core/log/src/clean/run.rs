@@ -41,6 +41,8 @@ pub struct CleanStats {
     pub records: u64,
     /// Those that stay.
     pub records_kept: u64,
+    /// Batches that stay because nobody can read their records: clients made them so.
+    pub unreadable: u64,
 }
 
 /// A clean under way: the keys are known, the segments are to be written.
@@ -199,9 +201,10 @@ impl<D: Disk> Cleaning<D> {
                 meter.read(entry.bytes().len())?;
                 let filtered =
                     filter.apply(&entry).map_err(|error| damaged(&file, position, error))?;
-                let Filtered { kept, ended, records, records_kept } = filtered;
+                let Filtered { kept, ended, records, records_kept, is_unreadable } = filtered;
                 stats.records += records;
                 stats.records_kept += records_kept;
+                stats.unreadable += u64::from(is_unreadable);
                 let batch = match &kept {
                     Kept::Nothing => continue,
                     Kept::Whole => entry.bytes(),

@@ -2,6 +2,7 @@
 
 mod append;
 mod backlog;
+mod claims;
 mod compact;
 mod crash;
 mod damage;

@@ -26,6 +26,10 @@ fn every_range_is_read_as_a_linear_search_would() {
     // Once with the index in memory and once with what a clean stop leaves on the disk.
     for _ in 0..2 {
         assert!(log.segment_count() > 3);
+        let names = disk.list(Path::new(DIR)).unwrap().into_iter().map(|entry| entry.name);
+        let bases: Vec<i64> =
+            names.filter_map(|name| name.strip_suffix(".log")?.parse().ok()).collect();
+        assert_eq!(bases.len(), log.segment_count());
         for from in 0..end {
             for up_to in (from + 1)..=end {
                 let within =
@@ -45,6 +49,9 @@ fn every_range_is_read_as_a_linear_search_would() {
                     (slice.base_offset, slice.first_batch_size),
                     (first.base_offset(), first.size())
                 );
+                let mut later = bases.iter().filter(|base| **base > slice.base_offset.0);
+                let goes_on = later.any(|base| *base < up_to);
+                assert_eq!(slice.goes_on, goes_on, "{from}..{up_to}");
                 let last = read.last().unwrap().view().last_offset().0;
                 assert!(last < up_to, "{from}..{up_to}: {last}");
                 let bound = log.bound_of(&slice).unwrap().0;

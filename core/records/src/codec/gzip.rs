@@ -6,6 +6,9 @@ use flate2::{Compression, bufread::MultiGzDecoder, write::GzEncoder};
 
 use super::{Fault, read_bounded};
 
+/// The most bytes for one compressed byte: 258, the longest match, for each two bits.
+pub(super) const RATIO_MAX: u64 = 258 * 4;
+
 pub(super) fn compress(plain: &[u8], level: i32) -> Vec<u8> {
     // −1 is zlib's word for its default.
     let level = u32::try_from(level).map_or_else(|_| Compression::default(), Compression::new);

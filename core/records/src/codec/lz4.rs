@@ -33,7 +33,7 @@ const STORED: u32 = 1 << 31;
 /// How far a block that is not independent may look back.
 const WINDOW_SIZE: usize = 64 * 1024;
 /// A block's most bytes for one compressed byte: a length goes on by 255 for each.
-const RATIO_MAX: usize = 255;
+pub(super) const RATIO_MAX: usize = 255;
 
 pub(super) fn compress(plain: &[u8]) -> Vec<u8> {
     let descriptor = [VERSION | INDEPENDENT, BLOCK_64K];

@@ -17,7 +17,7 @@ const VERSION: i32 = 1;
 /// Uncompressed bytes of a block, the Java library's default.
 const BLOCK_SIZE: usize = 32 * 1024;
 /// A block's most bytes for one compressed byte: 64 by a copy that takes three, rounded up.
-const RATIO_MAX: usize = 22;
+pub(super) const RATIO_MAX: usize = 22;
 
 pub(super) fn compress(plain: &[u8]) -> Vec<u8> {
     let mut encoder = Encoder::new();

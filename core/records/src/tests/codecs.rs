@@ -61,6 +61,28 @@ fn a_bomb_is_stopped_at_the_limit() {
 }
 
 #[test]
+fn no_stream_stands_for_more_than_its_codec_allows() {
+    let zeroes = vec![0; 16 << 20];
+    for codec in Codec::ALL {
+        let size = compress(codec.into(), &zeroes).len() as u64;
+        assert!(size * codec.ratio_max() >= zeroes.len() as u64, "{codec}");
+        // The bounds are those of the formats, not far above what their writers reach.
+        assert!(codec == Codec::Zstd || size * codec.ratio_max() < 2 * (16 << 20), "{codec}");
+    }
+    // Zstandard's densest: a frame of blocks that are one byte repeated.
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x88];
+    for last in [0, 0, 0, 1_u32] {
+        let block = (128 << 10 << 3) | (1 << 1) | last;
+        frame.extend_from_slice(&block.to_le_bytes()[..3]);
+        frame.push(0);
+    }
+    let plain = decompress(Codec::Zstd, Era::Current, &frame, usize::MAX).unwrap();
+    assert_eq!(plain.len(), 4 * (128 << 10));
+    let blocks = (frame.len() - 6) as u64;
+    assert_eq!(blocks * Codec::Zstd.ratio_max(), plain.len() as u64);
+}
+
+#[test]
 fn a_claimed_size_is_not_believed() {
     // A bare Snappy payload of six bytes that claims 4 GiB.
     let claim = [0xff, 0xff, 0xff, 0xff, 0x0f, 0x00];

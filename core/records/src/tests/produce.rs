@@ -3,7 +3,7 @@
 
 use dohle_base::{ProducerEpoch, ProducerId, Timestamp};
 
-use super::{golden_batch, sealed};
+use super::{golden_batch, sealed, with_payload};
 use crate::{
     BatchError, BatchSpec, BatchSummary, Codec, Producer, TimestampType, check_produce_batch,
 };
@@ -79,6 +79,31 @@ fn more_records_than_bytes_can_hold_are_refused() {
         bytes[60] = count;
         bytes = sealed(bytes);
         assert_eq!(check_produce_batch(&bytes).is_ok(), fits, "{count}");
+    }
+}
+
+/// Each record takes an offset, and a segment has 2^31 of them.
+#[test]
+fn more_records_than_a_payload_can_decompress_to_are_refused() {
+    let none = golden_batch(BatchSpec::default(), false);
+    // (codec, bytes of it, the most records that they can be: seven bytes make one)
+    let rows = [
+        (Codec::Gzip, 100, 14_742),
+        (Codec::Snappy, 100, 314),
+        (Codec::Lz4, 100, 3_642),
+        (Codec::Zstd, 100, 468_114),
+        (Codec::Zstd, 1 << 20, 306_783_377),
+    ];
+    for (codec, size, most) in rows {
+        let mut bytes = with_payload(&none, codec, &vec![0; size]);
+        for (count, fits) in [(most, true), (most + 1, false), (i32::MAX, false)] {
+            bytes[23..27].copy_from_slice(&(count - 1).to_be_bytes());
+            bytes[57..61].copy_from_slice(&count.to_be_bytes());
+            bytes = sealed(bytes);
+            let refused = BatchError::BadCount { count, last_offset_delta: count - 1 };
+            let expected = if fits { Ok(()) } else { Err(refused) };
+            assert_eq!(check_produce_batch(&bytes).map(|_| ()), expected, "{codec} {count}");
+        }
     }
 }
 

@@ -52,6 +52,9 @@ const READ_COMMITTED: i8 = 1;
 const FEW: usize = 4;
 /// The most bytes of a partition that are copied, but for a larger batch, where file handles are short.
 const COPIED_MAX: usize = 64 << 10;
+/// The most bytes of a request that are copied, but for a larger first batch: a connection may have tens
+/// of requests here that wait for a client which reads slowly.
+const COPIED_IN_ALL_MAX: usize = 4 << 20;
 
 pub(crate) struct Fetch;
 
@@ -160,6 +163,8 @@ struct Finding {
     copied: Option<Bytes>,
     /// Where the slice is from, if it is still to be copied, for which the disk has to be waited for.
     cold: Option<Origin>,
+    /// Whether more can be read behind the slice at once, which has all that one answer takes of it.
+    goes_on: bool,
 }
 
 /// Where a slice is from.
@@ -177,7 +182,9 @@ impl Finding {
         if !origin.dir.open_files().are_held_by_others() {
             return;
         }
-        slice.size = slice.size.min(COPIED_MAX.max(slice.first_batch_size));
+        let size = slice.size.min(COPIED_MAX.max(slice.first_batch_size));
+        self.goes_on |= size < slice.size;
+        slice.size = size;
         let mut bytes = vec![0; slice.size];
         match read_now(slice.file.shared().as_fd(), &mut bytes, slice.position) {
             Ok(true) => (self.slice, self.copied) = (None, Some(bytes.into())),
@@ -227,6 +234,8 @@ async fn elsewhere<R: Send + 'static>(
 struct Findings {
     of_partitions: SmallVec<[Finding; 1]>,
     size: i64,
+    /// What of that is copied.
+    copied: usize,
     /// Something must be told at once, whatever the size.
     is_urgent: bool,
 }
@@ -234,13 +243,28 @@ struct Findings {
 impl Findings {
     fn push(&mut self, finding: Finding) {
         self.size += i64::try_from(finding.size()).unwrap_or(i64::MAX);
-        self.is_urgent |= finding.data.error_code.is_error()
+        self.copied += finding.copied.as_ref().map_or(0, Bytes::len);
+        // A slice ends with its segment, however much there is behind it: nothing has to arrive for
+        // the client to go on. Source: Kafka 4.4, which waits on the last segment only.
+        self.is_urgent |= finding.goes_on
+            || finding.data.error_code.is_error()
             || finding.data.diverging_epoch != EpochEndOffset::default();
         self.of_partitions.push(finding);
     }
 
+    /// How much may still be read.
+    fn left(&self, terms: &Terms) -> usize {
+        let left = terms.size_max.saturating_sub(usize::try_from(self.size).unwrap_or(usize::MAX));
+        match self.copied {
+            0 => left,
+            copied => left.min(COPIED_IN_ALL_MAX.saturating_sub(copied)),
+        }
+    }
+
     fn is_ready(&self, terms: &Terms) -> bool {
         self.is_urgent
+            // What does not fit any more may be a batch of any size.
+            || self.copied > COPIED_IN_ALL_MAX / 2
             || self.size >= terms.size_min
             || terms.wait.is_zero()
             || self.of_partitions.is_empty()
@@ -263,9 +287,8 @@ impl Serving {
     fn read_on(&self, findings: &mut Findings, wait: Option<&Arc<Wait>>) -> Option<Box<Finding>> {
         let published = self.broker.metadata();
         for wanted in self.plan.partitions.iter().skip(findings.of_partitions.len()) {
-            let size = usize::try_from(findings.size).unwrap_or(usize::MAX);
-            let left = self.terms.size_max.saturating_sub(size);
-            let finding = self.read_partition(&published, wanted, left, size == 0, wait);
+            let (left, is_first) = (findings.left(&self.terms), findings.size == 0);
+            let finding = self.read_partition(&published, wanted, left, is_first, wait);
             if finding.cold.is_some() {
                 // Boxed: requests that wait have room for it, and few need it.
                 return Some(Box::new(finding));
@@ -422,7 +445,7 @@ fn read_leader(
     if let Some(diverging) = diverging_epoch(leader, wanted) {
         let standing = leader.standing();
         let data = PartitionData { diverging_epoch: diverging, ..told(wanted.partition, standing) };
-        return Finding { data, slice: None, copied: None, cold: None };
+        return Finding { data, slice: None, copied: None, cold: None, goes_on: false };
     }
     match leader.read(read) {
         Ok(Found { slice, aborted, standing }) => {
@@ -435,7 +458,8 @@ fn read_leader(
                 Isolation::ReadUncommitted | Isolation::LogEnd => None,
             };
             let data = PartitionData { aborted_transactions, ..told(wanted.partition, standing) };
-            Finding { data, slice, copied: None, cold: None }
+            let goes_on = slice.as_ref().is_some_and(|slice| slice.goes_on);
+            Finding { data, slice, copied: None, cold: None, goes_on }
         }
         Err(error) => unread(wanted.partition, storage::read_error(&error, partition)),
     }
@@ -472,7 +496,7 @@ fn failed(partition_index: PartitionId, error_code: ErrorCode) -> Finding {
         high_watermark: Offset(-1),
         ..PartitionData::default()
     };
-    Finding { data, slice: None, copied: None, cold: None }
+    Finding { data, slice: None, copied: None, cold: None, goes_on: false }
 }
 
 /// A partition that is there and could not be read. As in Kafka there is no list of transactions then,

@@ -176,6 +176,10 @@ fn swap_in(
 
 fn tell(partition: &Partition, thread: usize, cleaned: &Cleaned, start: Instant) {
     let stats = cleaned.stats();
+    if stats.unreadable > 0 {
+        let batches = stats.unreadable;
+        warn!(%partition, batches, "cleaned but for batches whose records cannot be read: they stay");
+    }
     info!(
         %partition, thread, end = %cleaned.end(), bytes_read = stats.bytes_read,
         bytes_written = stats.bytes_written, records = stats.records,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use dohle_base::{LeaderEpoch, Offset, ProducerId, Timestamp};
 use dohle_log::{
     AbortedTransaction, CleanError, CleanMemory, Cleaned, Log, LogConfig, Origin, Pace,
@@ -46,7 +47,7 @@ impl Default for By {
     }
 }
 
-pub(crate) fn put_by(log: &mut Log<SimDisk>, by: By, pairs: Pairs<'_>) -> Offset {
+pub(crate) fn batch_by(by: By, pairs: Pairs<'_>) -> Bytes {
     let mut builder = BatchBuilder::new(BatchSpec {
         producer: by.producer,
         transactional: by.transactional,
@@ -58,7 +59,11 @@ pub(crate) fn put_by(log: &mut Log<SimDisk>, by: By, pairs: Pairs<'_>) -> Offset
         let timestamp = by.timestamp;
         builder.append(&NewRecord { timestamp, key, value, headers: &[] }).unwrap();
     }
-    let batch = builder.finish();
+    builder.finish()
+}
+
+pub(crate) fn put_by(log: &mut Log<SimDisk>, by: By, pairs: Pairs<'_>) -> Offset {
+    let batch = batch_by(by, pairs);
     log.append_as_leader(&batch, EPOCH, Origin::Client, NOW).unwrap().base_offset
 }
 

@@ -5,7 +5,7 @@ use dohle_log::{
     CleanError, CleanMemory, DamageReason, ExpiryReason, Log, LogConfig, LogError, OpenLog, Origin,
     Pace,
 };
-use dohle_records::{BatchError, BatchView, Codec, Compression, TimestampType};
+use dohle_records::{BatchView, Codec, Compression, TimestampType};
 
 use super::kit::*;
 use crate::kit::*;
@@ -296,26 +296,36 @@ fn damage_is_told_with_its_place_and_nothing_changes() {
     }
 }
 
+/// A client made it so, before the topic was compacted: the checksum is right.
 #[test]
-fn damage_in_records_is_told_like_any_other() {
-    let (disk, mut log) = empty(compacted());
-    put(&mut log, &[("a", Some("1")), ("b", Some("1"))]);
-    roll(&mut log);
-    put(&mut log, &[("b", Some("2"))]);
-    log.flush().unwrap();
-    let path = std::path::PathBuf::from(DIR).join("00000000000000000000.log");
-    let mut bytes = disk.peek(&path).unwrap();
-    // The first record says that it is longer than the batch, and the checksum agrees.
-    bytes[61] = 0x7e;
-    let crc = crc32c::crc32c(&bytes[21..]);
-    bytes[17..21].copy_from_slice(&crc.to_be_bytes());
-    disk.plant(&path, &bytes);
-    let how = OpenLog { clean: true, recovery_point: Offset(3), ..OpenLog::default() };
-    let mut log = open_how(&disk, compacted(), how).unwrap();
-    let error = clean_with(&mut log, Offset(3), NOW, MEMORY).unwrap_err();
-    let CleanError::Log(LogError::Corrupt(corruption)) = error else { panic!("{error}") };
-    let is_record = matches!(corruption.reason, DamageReason::Batch(BatchError::BadRecord { .. }));
-    assert!(is_record && corruption.position == 0, "{corruption}");
+fn a_batch_whose_records_cannot_be_read_stays_and_holds_up_nothing() {
+    // (what is wrong, which byte of the batch, what it becomes)
+    let rows = [
+        ("a record longer than its batch", 61, 0x7e),
+        ("the second record", 70, 0x7e),
+        ("no stream of its codec", 22, 1),
+    ];
+    for (what, index, value) in rows {
+        let (_disk, mut log) = empty(LogConfig { compacted: false, ..compacted() });
+        put(&mut log, &[("a", Some("1")), ("b", Some("1")), ("c", Some("1"))]);
+        let two = [("a", Some("2")), ("b", Some("2"))];
+        let mut broken = batch_by(By::default(), &two).to_vec();
+        assert_ne!(broken[index], value, "{what}");
+        broken[index] = value;
+        let crc = crc32c::crc32c(&broken[21..]);
+        broken[17..21].copy_from_slice(&crc.to_be_bytes());
+        log.append_as_leader(&broken, EPOCH, Origin::Client, NOW).unwrap();
+        put(&mut log, &[("c", Some("3"))]);
+        roll(&mut log);
+        log.set_config(compacted());
+        let cleaned = clean(&mut log, NOW).unwrap();
+        assert_eq!((cleaned.stats().unreadable, cleaned.end()), (1, Offset(6)), "{what}");
+        // What it would stand for stays, too.
+        let left = read_all(&mut log);
+        let counts = left.iter().map(|batch| BatchView::parse(batch).unwrap().record_count());
+        assert_eq!(counts.collect::<Vec<_>>(), [2, 2, 1], "{what}");
+        assert_eq!(left[1][16..], broken[16..], "{what}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use dohle_base::BrokerId;
+use dohle_base::{BrokerId, Timestamp};
 use dohle_log::{Disk, LogConfig, disk::OpenMode};
 use dohle_net::{ConnectionContext, ConnectionId};
 use dohle_protocol::api::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
@@ -39,8 +39,12 @@ const IN_MEMORY: [u32; 2] = [0x0102_1994, 0x8584_58f6];
 
 /// Partitions with a batch each, and handles that others hold.
 fn short_of_files() -> (Kit, Vec<OsFile>) {
+    short_of_files_with(PARTITIONS)
+}
+
+fn short_of_files_with(partitions: i32) -> (Kit, Vec<OsFile>) {
     let files = OpenFiles::within(0, 0, 1);
-    let kit = kit_in(on_disk(), "", files, PARTITIONS, &LogConfig::default());
+    let kit = kit_in(on_disk(), "", files, partitions, &LogConfig::default());
     for partition in &kit.partitions {
         let end = append_value(partition, &[7; VALUE_SIZE]);
         assert!(is_committed_soon(partition, end));
@@ -93,8 +97,14 @@ fn cool(kit: &Kit) -> bool {
 }
 
 fn fetch(kit: &Kit) -> Answer<FetchResponse> {
-    let partitions = (0..PARTITIONS).map(|index| FetchPartition {
-        partition: PartitionId(index),
+    fetch_from(kit, Offset::ZERO, 1)
+}
+
+/// Asks for so many bytes, and would wait for them.
+fn fetch_from(kit: &Kit, fetch_offset: Offset, min_bytes: i32) -> Answer<FetchResponse> {
+    let partitions = kit.partitions.iter().map(|partition| FetchPartition {
+        partition: partition.index(),
+        fetch_offset,
         partition_max_bytes: 1 << 20,
         ..FetchPartition::default()
     });
@@ -104,7 +114,7 @@ fn fetch(kit: &Kit) -> Answer<FetchResponse> {
         replica_id: BrokerId(-1),
         replica_state: ReplicaState { replica_id: BrokerId(-1), ..ReplicaState::default() },
         max_wait_ms: 60_000,
-        min_bytes: 1,
+        min_bytes,
         max_bytes: 100 << 20,
         topics: [topic].into(),
         session_epoch: -1,
@@ -155,6 +165,33 @@ fn what_is_in_memory_is_copied_at_once() {
     assert_eq!(cold_reads(&kit), 0);
 }
 
+/// A client that reads slowly may have tens of requests here, and each of them partitions without end.
+#[test]
+fn no_request_has_more_copied_than_so_much() {
+    const MANY: i32 = 8;
+    let (kit, _held) = short_of_files_with(MANY);
+    // What there is is told at once, not when more than it may copy has arrived.
+    let Answer::Now(body) = fetch_from(&kit, Offset::ZERO, 90 << 20) else { panic!("it waits") };
+    let told = told(&body);
+    assert_eq!(told.len(), MANY as usize);
+    let sizes: Vec<_> = told.iter().map(|(_, size)| *size).filter(|size| *size > 0).collect();
+    assert_eq!(sizes.len(), COPIED_IN_ALL_MAX / VALUE_SIZE, "{told:?}");
+    assert!(sizes.iter().sum::<usize>() <= COPIED_IN_ALL_MAX, "{told:?}");
+    assert!(told.iter().all(|(error, _)| !error.is_error()), "{told:?}");
+}
+
+/// Of a partition little is copied; whoever wants more gets it with the next request, not later.
+#[test]
+fn what_is_cut_short_for_want_of_files_is_told_at_once() {
+    let (kit, _held) = short_of_files_with(1);
+    for _ in 0..3 {
+        let end = append_value(&kit.partitions[0], &[7; COPIED_MAX / 2]);
+        assert!(is_committed_soon(&kit.partitions[0], end));
+    }
+    let Answer::Now(body) = fetch_from(&kit, Offset(1), 90_000) else { panic!("it waits") };
+    assert_eq!(told(&body), [(ErrorCode::NONE, COPIED_MAX)]);
+}
+
 #[test]
 fn what_is_not_in_memory_is_copied_by_another_thread() {
     let (kit, _held) = short_of_files();
@@ -185,6 +222,25 @@ fn what_another_thread_cannot_read_is_told_of_and_the_rest_is_read() {
     );
 }
 
+/// A slice ends with its segment. What is behind it is there already: to wait would be for nothing.
+#[test]
+fn no_fetch_waits_for_more_at_the_end_of_a_segment_that_others_follow() {
+    let kit = kit("", OpenFiles::within(1_000, 100, 1), 1, &LogConfig::default());
+    let partition = &kit.partitions[0];
+    for _ in 0..2 {
+        let end = append_value(partition, &[7; 1_000]);
+        assert!(is_committed_soon(partition, end));
+        partition.with_leader(|leader| leader.log_mut().roll(Timestamp(0))).unwrap().unwrap();
+    }
+    // (where from, whether the segment behind it has something)
+    for (from, goes_on) in [(0, true), (1, false)] {
+        let is_now = matches!(fetch_from(&kit, Offset(from), 10_000), Answer::Now(_));
+        assert_eq!(is_now, goes_on, "{from}");
+    }
+    // Enough is enough everywhere.
+    assert!(matches!(fetch_from(&kit, Offset(1), 1_000), Answer::Now(_)));
+}
+
 /// A partition that moves while it is read: the disk that fails is the one that it comes from.
 #[test]
 fn what_cannot_be_read_is_blamed_on_the_disk_that_it_was_to_come_from() {
@@ -192,14 +248,21 @@ fn what_cannot_be_read_is_blamed_on_the_disk_that_it_was_to_come_from() {
     let (partition, dirs) = (&kit.partitions[0], &kit.broker.log_dirs);
     // A directory: it can be opened, and no more.
     let file = OsDisk.open(&dirs[0].path, OpenMode::Read).unwrap();
-    let slice =
-        Slice { file, position: 0, size: 1, base_offset: Offset::ZERO, first_batch_size: 1 };
+    let slice = Slice {
+        file,
+        position: 0,
+        size: 1,
+        base_offset: Offset::ZERO,
+        first_batch_size: 1,
+        goes_on: false,
+    };
     let origin = Origin { partition: Arc::clone(partition), dir: partition.log_dir() };
     let mut finding = Finding {
         data: PartitionData::default(),
         slice: Some(slice),
         copied: None,
         cold: Some(origin),
+        goes_on: false,
     };
     partition.move_to(Arc::clone(&dirs[1]));
     wait(Box::pin(finding.copy_cold()));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use dohle_base::{ErrorCode, LeaderEpoch, Offset, Timestamp, TopicId};
-use dohle_log::{AppendError, Appended};
+use dohle_log::{AppendError, Appended, Results};
 use dohle_protocol::{
     RecordSet,
     api::{
@@ -134,23 +134,53 @@ impl<'a> Appends<'a> {
     pub(super) fn run(&mut self, now: Timestamp, drafts: &mut [Draft]) {
         // Those of a partition stay in the order of their requests.
         self.list.sort_by_key(|append| Arc::as_ptr(&append.partition));
-        let partitions = self.list.chunk_by(|a, b| Arc::ptr_eq(&a.partition, &b.partition));
-        for these in partitions.flat_map(|all| all.chunks(LOCKED_MAX)) {
-            let Some(Append { partition, .. }) = these.first() else { continue };
-            let batches = these.iter().map(|append| append.batch);
-            match partition.append_each(batches, now) {
-                Ok((results, committed)) => {
-                    for (append, result) in these.iter().zip(results) {
-                        append.done(result, committed, drafts);
-                    }
-                }
+        for all in self.list.chunk_by(|a, b| Arc::ptr_eq(&a.partition, &b.partition)) {
+            let append = |these: &[Append<'_>]| {
+                let partition = &these.first().expect("a turn has one at least").partition;
+                partition.append_each(these.iter().map(|append| append.batch), now)
+            };
+            append_in_turns(all, append, |append, outcome| match outcome {
+                Ok((result, committed)) => append.done(result, committed, drafts),
                 Err(error) => {
-                    for append in these {
-                        let response = append.refused(self.published, error);
-                        append.place.put(response, drafts);
-                    }
+                    append.place.put(append.refused(self.published, error), drafts);
                 }
+            });
+        }
+    }
+}
+
+/// What became of a batch, and up to where all is committed; or that the partition takes nothing.
+type Outcome = Result<(Result<Appended, AppendError>, Offset), ErrorCode>;
+
+/// Appends all that goes to one partition, so many at a time. Behind what failed, nothing is tried: it
+/// could be the first to find room, before what was sent before it.
+fn append_in_turns<T>(
+    all: &[T],
+    mut append: impl FnMut(&[T]) -> Result<(Results, Offset), ErrorCode>,
+    mut tell: impl FnMut(&T, Outcome),
+) {
+    let mut turns = all.chunks(LOCKED_MAX);
+    while let Some(these) = turns.next() {
+        let (results, committed) = match append(these) {
+            Ok(appended) => appended,
+            Err(error) => {
+                let untried = turns.flatten();
+                return these.iter().chain(untried).for_each(|one| tell(one, Err(error)));
             }
+        };
+        let failure = match turns.len() {
+            0 => None,
+            _ => results.iter().find_map(|result| match result {
+                Err(error @ AppendError::Log(_)) => Some(error.clone()),
+                _ => None,
+            }),
+        };
+        for (one, result) in these.iter().zip(results) {
+            tell(one, Ok((result, committed)));
+        }
+        if let Some(failure) = failure {
+            let untried = turns.flatten();
+            return untried.for_each(|one| tell(one, Ok((Err(failure.clone()), committed))));
         }
     }
 }
@@ -283,3 +313,6 @@ fn explained(
         ..refused(data, code)
     }
 }
+
+#[cfg(test)]
+mod tests;
