@@ -19,7 +19,7 @@ use dohle_os::OsDisk;
 use dohle_replication::Leader;
 use tracing::warn;
 
-use super::{Key, LogDir, key_of};
+use super::{Key, LogDir, checkpoints::key_of};
 use crate::{durability::sync_segments, partition::Partition};
 
 impl LogDir {

@@ -7,6 +7,9 @@
 //! So they are marked wherever the process ends while the logs are taken over, and where they are not
 //! then, somebody else has written them (`dohle_log::checkpoint::mark`).
 
+#[cfg(test)]
+mod tests;
+
 use std::{path::Path, sync::Arc};
 
 use dohle_log::{

@@ -1,96 +1,19 @@
-//! However a directory is left, nothing is served from it afterwards; and what was noted of a partition stays.
+//! Whose a directory is for the process that comes next, and what that makes of damage.
 
 use std::fs;
 
-use dohle_base::ErrorCode;
-use dohle_log::{checkpoint::mark, disk::Operation};
-use dohle_os::DirLock;
-
+use dohle_base::{PartitionId, TopicId, Uuid};
+use dohle_log::{OnDamage, checkpoint::OffsetKind};
+use dohle_replication::CommitRule;
 use tempfile::TempDir;
 
 use super::*;
-use crate::durability::tests::{Node, append, is_committed_soon, node};
-
-/// Partitions with a record each.
-fn written() -> Node {
-    let node = node(2);
-    let ends: Vec<_> = node.partitions.iter().map(append).collect();
-    let mut committed = node.partitions.iter().zip(ends);
-    assert!(committed.all(|(partition, end)| is_committed_soon(partition, end)));
-    node
-}
-
-/// As the next process has it.
-fn reopened(node: &Node) -> LogDir {
-    let (upkeep, _) = Upkeep::new();
-    let files = Arc::new(OpenFiles::within(1_000, 100, 2));
-    let (id, path) = (node.dir.id, node.dir.path.clone());
-    LogDir::open(id, path, OsDisk, upkeep, Alarm::default(), files).unwrap()
-}
-
-/// Closes it, and says what who asks for a partition is told then.
-fn close(node: &Node) -> Vec<ErrorCode> {
-    node.dir.close(&node.partitions, 1, 2);
-    assert!(!node.dir.path.join(".kafka_cleanshutdown").exists());
-    DirLock::take(&node.dir.path).expect("another process may have it");
-    node.partitions.iter().map(|partition| partition.with_leader(|_| ()).unwrap_err()).collect()
-}
-
-#[test]
-fn a_directory_that_has_failed_serves_nothing_once_its_lock_is_released() {
-    let node = written();
-    let error = IoError::new(Operation::Sync, &node.dir.path, &io::Error::other("gone"));
-    node.dir.write_ahead().fail(&error);
-    assert_eq!(close(&node), [ErrorCode::KAFKA_STORAGE_ERROR; 2]);
-}
-
-#[test]
-fn a_directory_that_cannot_be_closed_serves_nothing_once_its_lock_is_released() {
-    let node = written();
-    fs::remove_dir_all(node.dir.path.join("t-1")).unwrap();
-    assert_eq!(close(&node), [ErrorCode::KAFKA_STORAGE_ERROR; 2]);
-}
-
-/// Whoever was there in between, as Kafka is until it is killed, has made of the logs what is true.
-#[test]
-fn frames_from_before_a_clean_stop_are_not_taken_in_after_it() {
-    for takes_over in [false, true] {
-        let node = written();
-        if takes_over {
-            node.dir.take_over(&node.partitions);
-        }
-        node.dir.close(&node.partitions, 1, 2);
-        fs::remove_file(node.dir.path.join(".kafka_cleanshutdown")).unwrap();
-        let dir = reopened(&node);
-        assert!(!dir.was_ours());
-        for partition in &node.partitions {
-            let (topic, index) = partition.key();
-            assert!(dir.redo(topic, index, |_| ()).is_none());
-        }
-    }
-}
-
-#[test]
-fn what_is_noted_of_a_partition_stays_noted_when_it_goes_offline() {
-    let node = written();
-    let [gone, here] = &node.partitions[..] else { unreachable!() };
-    gone.with_leader(|leader| leader.log_mut().advance_log_start(Offset(1))).unwrap().unwrap();
-    node.dir.flush(&node.partitions);
-    gone.take_offline();
-    assert!(is_committed_soon(here, append(here)));
-    let noted = || {
-        let of = |kind| checkpoint::read_offsets(&OsDisk, &node.dir.path, kind).unwrap();
-        let key = (gone.topic().clone(), gone.index());
-        [OffsetKind::RecoveryPoint, OffsetKind::LogStart].map(|kind| of(kind).get(&key).copied())
-    };
-    assert_eq!(noted(), [Some(Offset(1)); 2]);
-    node.dir.flush(&node.partitions);
-    assert_eq!(noted(), [Some(Offset(1)); 2], "else what was deleted is back after the next start");
-    // As long as it is not deleted.
-    node.dir.forget(gone.topic(), gone.index());
-    node.dir.write_checkpoints(&node.partitions).unwrap();
-    assert_eq!(noted(), [Some(Offset(0)), None]);
-}
+use crate::{
+    durability::tests::{Node, append, is_committed_soon, node},
+    log_dirs::Alarm,
+    open_files::OpenFiles,
+    upkeep::Upkeep,
+};
 
 /// A partition with a record, in a directory whose logs are this program's; flushed.
 fn taken_over() -> Node {

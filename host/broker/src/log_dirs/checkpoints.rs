@@ -1,0 +1,191 @@
+//! The checkpoints of a log directory: what they said when it was opened, and what they say now.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    path::Path,
+    sync::{Arc, MutexGuard, PoisonError},
+};
+
+use dohle_base::{Offset, PartitionId, Str};
+use dohle_log::{
+    IoError,
+    checkpoint::{self, OffsetKind, PartitionOffsets},
+};
+use dohle_os::OsDisk;
+use tracing::warn;
+
+use super::{Key, LogDir};
+use crate::{durability, partition::Partition};
+
+impl LogDir {
+    /// What the checkpoints said of a partition when the directory was opened.
+    pub(super) fn known(&self, topic: &Str, index: PartitionId) -> Known {
+        let key = (topic.clone(), index);
+        let is_forgotten = self.is_forgotten(&key);
+        let of = |offsets: &PartitionOffsets| {
+            let told = offsets.get(&key).filter(|_| !is_forgotten);
+            told.copied().unwrap_or(Offset::ZERO)
+        };
+        Known {
+            recovery_point: of(&self.left.recovery_points),
+            log_start: of(&self.left.log_starts),
+            cleaned_to: of(&self.left.cleaned_to),
+        }
+    }
+
+    /// Up to where a start after a crash would take a partition's log for durable.
+    pub(crate) fn noted_recovery_point(&self, partition: &Partition) -> Offset {
+        self.noted_of(&key_of(partition)).recovery_point
+    }
+
+    /// What the checkpoints say of a partition now.
+    pub(super) fn noted_of(&self, key: &Key) -> Known {
+        let of = |offsets: &PartitionOffsets| offsets.get(key).copied().unwrap_or(Offset::ZERO);
+        let noted = self.noted();
+        Known {
+            recovery_point: of(&noted.recovery_points),
+            log_start: of(&noted.log_starts),
+            cleaned_to: of(&noted.cleaned_to),
+        }
+    }
+
+    pub(super) fn noted(&self) -> MutexGuard<'_, Noted> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Flushes what was appended and writes down how far. A disk that fails takes its partitions out
+    /// of service.
+    pub fn flush(&self, partitions: &[Arc<Partition>]) {
+        durability::flush(&self.way, || self.write_checkpoints(partitions));
+        self.write_notes();
+    }
+
+    /// Writes the checkpoints of the partitions that lie here.
+    ///
+    /// # Errors
+    /// A file could not be replaced; it says what it said before. It is tried again in a while.
+    pub(crate) fn write_checkpoints(&self, partitions: &[Arc<Partition>]) -> Result<(), IoError> {
+        self.replace_checkpoints(partitions).inspect_err(|_| self.upkeep().changed())
+    }
+
+    fn replace_checkpoints(&self, partitions: &[Arc<Partition>]) -> Result<(), IoError> {
+        let _quiet = self.hold_checkpoints();
+        let mut high_watermarks = PartitionOffsets::new();
+        let mut recovery_points = PartitionOffsets::new();
+        let mut log_starts = PartitionOffsets::new();
+        let mut cleaned_to = PartitionOffsets::new();
+        // What was known of a partition that is not served stays known.
+        let mut unserved = self.withheld();
+        for partition in partitions.iter().filter(|partition| partition.directory() == self.id) {
+            let key = || key_of(partition);
+            let noted = partition.with_leader(|leader| {
+                let standing = leader.standing();
+                high_watermarks.insert(key(), standing.high_watermark);
+                recovery_points.insert(key(), leader.log().recovery_point());
+                if standing.log_start > leader.log().first_base_offset() {
+                    log_starts.insert(key(), standing.log_start);
+                }
+                if leader.log().cleaned_to() > Offset::ZERO {
+                    cleaned_to.insert(key(), leader.log().cleaned_to());
+                }
+            });
+            if noted.is_err() {
+                unserved.push(key());
+            }
+        }
+        for key in unserved {
+            let known = self.noted_of(&key);
+            recovery_points.insert(key.clone(), known.recovery_point);
+            if known.log_start > Offset::ZERO {
+                log_starts.insert(key.clone(), known.log_start);
+            }
+            if known.cleaned_to > Offset::ZERO {
+                cleaned_to.insert(key, known.cleaned_to);
+            }
+        }
+        let write = |kind, offsets: &PartitionOffsets| {
+            checkpoint::write_offsets(&self.disk, &self.path, kind, offsets)
+        };
+        self.write_marked(&high_watermarks)?;
+        write(OffsetKind::RecoveryPoint, &recovery_points)?;
+        self.noted().recovery_points = recovery_points;
+        write(OffsetKind::LogStart, &log_starts)?;
+        self.noted().log_starts = log_starts;
+        write(OffsetKind::CleanerPoint, &cleaned_to)?;
+        self.noted().cleaned_to = cleaned_to;
+        Ok(())
+    }
+
+    /// Notes the recovery point of a partition that is about to lie here, for who holds the checkpoints.
+    ///
+    /// # Errors
+    /// The file could not be replaced; it says what it said before.
+    pub(crate) fn note_recovery_point(
+        &self,
+        of: (Str, PartitionId),
+        point: Offset,
+    ) -> Result<(), IoError> {
+        let mut points = self.noted().recovery_points.clone();
+        points.insert(of, point);
+        let kind = OffsetKind::RecoveryPoint;
+        checkpoint::write_offsets(&self.disk, &self.path, kind, &points)?;
+        self.noted().recovery_points = points;
+        Ok(())
+    }
+}
+
+/// The checkpoints, as they were read or written last.
+#[derive(Debug)]
+pub(super) struct Noted {
+    pub(super) recovery_points: PartitionOffsets,
+    pub(super) log_starts: PartitionOffsets,
+    pub(super) cleaned_to: PartitionOffsets,
+    /// Whether this process has marked the high watermarks as its own.
+    pub(super) are_marked: bool,
+}
+
+impl Noted {
+    pub(super) fn forget(&mut self, key: &Key) {
+        for offsets in [&mut self.recovery_points, &mut self.log_starts, &mut self.cleaned_to] {
+            offsets.remove(key);
+        }
+    }
+}
+
+/// What the checkpoints say of a partition.
+pub(super) struct Known {
+    pub(super) recovery_point: Offset,
+    pub(super) log_start: Offset,
+    pub(super) cleaned_to: Offset,
+}
+
+pub(super) fn key_of(partition: &Partition) -> Key {
+    (partition.topic().clone(), partition.index())
+}
+
+/// What the checkpoint says; `None` if it is damaged: then logs are read from their start, and nothing is cut
+/// off at damage, for it may lie in what had been flushed.
+pub(super) fn recovery_points(disk: &OsDisk, path: &Path) -> Option<PartitionOffsets> {
+    let kind = OffsetKind::RecoveryPoint;
+    let damage = match checkpoint::read_offsets(disk, path, kind) {
+        Ok(points) if !points.is_empty() => return Some(points),
+        Ok(points) => match checkpoint::is_blank(disk, path, kind) {
+            Ok(false) => return Some(points),
+            Ok(true) => format!("{} is empty", path.join(kind.file_name()).display()),
+            Err(error) => error.to_string(),
+        },
+        Err(error) => error.to_string(),
+    };
+    warn!("passed over, logs are read from their start and not cut off at damage: {damage}");
+    None
+}
+
+/// A damaged checkpoint of these kinds counts as empty: the logs are then read from their start.
+pub(super) fn offsets(disk: &OsDisk, path: &Path, kind: OffsetKind) -> PartitionOffsets {
+    checkpoint::read_offsets(disk, path, kind).unwrap_or_else(|error| {
+        warn!("passed over, logs are read from their start: {error}");
+        PartitionOffsets::new()
+    })
+}
