@@ -108,6 +108,11 @@ impl<D: Disk> Log<D> {
         self.sealed_open.iter_mut().for_each(|open| open.forget(|other| other >= base));
     }
 
+    /// Forgets a segment that is gone while later ones stay.
+    pub(crate) fn forget_one_sealed(&mut self, base: Offset) {
+        self.sealed_open.iter_mut().for_each(|open| open.forget(|other| other == base));
+    }
+
     /// Closes the files of a kind but for the last ones, so many. Says whether there were more.
     fn close_sealed(&mut self, kept: usize, kind: impl Fn(&Self, &OpenFile) -> bool) -> bool {
         let Some(mut open) = self.sealed_open.take() else { return false };

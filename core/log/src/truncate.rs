@@ -136,6 +136,7 @@ impl<D: Disk> Log<D> {
         self.retire_segment(base, now)?;
         self.unsynced_removal = true;
         self.segments.remove(0);
+        self.forget_one_sealed(base);
         Ok(self.retire_snapshots(|offset| offset < next, now)?)
     }
 

@@ -28,7 +28,7 @@ use std::{
 use dohle_base::{PartitionId, Str, Uuid};
 use dohle_log::{
     IoError,
-    checkpoint::{OffsetKind, PartitionOffsets},
+    checkpoint::{self, OffsetKind, PartitionOffsets},
     clean_stop,
     wal::{OpenWal, Unflushed, Wal, WalError},
 };
@@ -131,6 +131,8 @@ struct HowItWasLeft {
     knows_recovery_points: bool,
     log_starts: PartitionOffsets,
     cleaned_to: PartitionOffsets,
+    /// What somebody else has left of them; empty if nobody has.
+    high_watermarks: PartitionOffsets,
     /// Whether what was not synced may be gone in any order; `None` if nobody knows.
     lost_cache: Option<bool>,
     /// Its disk has failed since the machine started: what the system caches may not be on it.
@@ -156,7 +158,13 @@ impl LogDir {
         let how = OpenWal { capacity: WAL_CAPACITY, left_clean, boot, salt };
         let (wal, unflushed) = Wal::open(&disk, &path, how)?;
         let is_ours = left_clean || whose::are_marked(&disk, &path);
+        let handover = wal.handover(&disk)?;
+        if !is_ours {
+            // Only that tells a later start, once this one has marked them.
+            handover.leave(0)?;
+        }
         let recovery_points = recovery_points(&disk, &path);
+        let lost_cache = unflushed.lost_cache().filter(|_| is_ours);
         let left = HowItWasLeft {
             is_clean: stop.is_some(),
             broker_epoch: stop.and_then(|stop| stop.broker_epoch).unwrap_or(-1),
@@ -164,7 +172,12 @@ impl LogDir {
             recovery_points: recovery_points.unwrap_or_default(),
             log_starts: offsets(&disk, &path, OffsetKind::LogStart),
             cleaned_to: offsets(&disk, &path, OffsetKind::CleanerPoint),
-            lost_cache: unflushed.lost_cache().filter(|_| is_ours),
+            high_watermarks: match lost_cache {
+                Some(_) => PartitionOffsets::new(),
+                None => checkpoint::read_offsets(&disk, &path, OffsetKind::HighWatermark)
+                    .unwrap_or_default(),
+            },
+            lost_cache,
             disk_failed: unflushed.disk_failed(),
         };
         if left.disk_failed {
@@ -174,7 +187,7 @@ impl LogDir {
         clean_stop::remove(&disk, &path)?;
         let volume = VolumeSync::open(&path)?;
         let volume_id = volume_id(&path)?;
-        let way = WriteAhead::new(upkeep, alarm, volume, &wal, wal.handover(&disk)?);
+        let way = WriteAhead::new(upkeep, alarm, volume, &wal, handover);
         let preparer = wal.preparer(&disk)?;
         let writer = WriterThread::start(Arc::clone(&way), wal, preparer)
             .map_err(|error| LogDirError::Thread { path: path.clone(), error })?;

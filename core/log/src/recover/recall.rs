@@ -33,7 +33,9 @@ impl<D: Disk> Log<D> {
             let file = segment.file(&self.dir)?.clone();
             // The size of a segment that will be read again is where that begins, for now.
             let (from, to) = (u64::from(position), file.size()?);
-            let mut scan = BatchScan::new(&file, from, to);
+            // Of what is behind the end little is read.
+            let most = 2 * u64::from(RECALL_SIZE);
+            let mut scan = BatchScan::in_chunks(&file, from, to.min(from + most), most);
             while let Scanned::Entry(_, entry) = scan.next()? {
                 if entry.last_offset() >= end {
                     break;

@@ -30,13 +30,22 @@ impl LogDir {
     }
 
     /// Up to where a partition's log had come, if less may be left of it.
-    fn reached(&self, (topic, index): (TopicId, PartitionId), rule: CommitRule) -> Offset {
+    fn reached(
+        &self,
+        topic: &Str,
+        topic_id: TopicId,
+        index: PartitionId,
+        rule: CommitRule,
+    ) -> Offset {
         if self.left.lost_cache == Some(true) && rule == CommitRule::Written {
             // Its end may be gone, and nothing tells how much: its start is believed, as Kafka does.
             return Offset(i64::MAX);
         }
         let unflushed = self.unflushed.read().unwrap_or_else(PoisonError::into_inner);
-        unflushed.as_ref().map_or(Offset::ZERO, |unflushed| unflushed.reached(topic, index))
+        let framed = unflushed.as_ref().map(|unflushed| unflushed.reached(topic_id, index));
+        // Kafka syncs checkpoints and not logs: a power cut may leave less than was deleted.
+        let committed = self.left.high_watermarks.get(&(topic.clone(), index)).copied();
+        framed.max(committed).unwrap_or(Offset::ZERO)
     }
 
     /// All logs are open and have taken in what they lacked.
@@ -88,7 +97,7 @@ impl LogDir {
             recovery_point: known.recovery_point,
             synced: self.synced(topic_id, index),
             log_start: known.log_start,
-            reached: self.reached((topic_id, index), rule),
+            reached: self.reached(topic, topic_id, index, rule),
             cleaned_to: known.cleaned_to,
             on_damage,
             leader_epoch: None,
@@ -97,9 +106,10 @@ impl LogDir {
         }
     }
 
-    /// Whether this program is known to have been the last one to write to its logs.
-    pub(crate) fn was_ours(&self) -> bool {
-        self.left.lost_cache.is_some()
+    /// Whether damage in its logs may be a torn end: this program is known to have been the last one to write to
+    /// them, and what was flushed is known.
+    pub(crate) fn may_be_torn(&self) -> bool {
+        self.left.lost_cache.is_some() && self.left.knows_recovery_points
     }
 
     /// Whether what the system caches of it was not to be believed when it was opened.

@@ -212,13 +212,13 @@ impl Opening {
             // That of the one that is unread was noted.
             OpenError::Rival { .. } => {}
             // That volume's troubles are not the directory's.
-            OpenError::OtherVolume { .. } if !self.dir.was_ours() => {
+            OpenError::OtherVolume { .. } if !self.dir.may_be_torn() => {
                 if let Err(error) = offline::note(self.dir.disk(), &path, &why) {
                     warn!(dir = %path.display(), "it is not noted that it is offline: {error}");
                 }
             }
             OpenError::Log(LogError::Corrupt(_)) => self.dir.note_offline(&path, &why),
-            _ if !self.dir.was_ours() => self.dir.note_offline(&path, &why),
+            _ if !self.dir.may_be_torn() => self.dir.note_offline(&path, &why),
             _ => {}
         }
     }
@@ -227,7 +227,7 @@ impl Opening {
     pub(super) fn withhold_in(&self, dirs: &[Arc<LogDir>]) {
         for dir in dirs.iter().filter(|dir| dir.id != self.dir.id) {
             dir.withhold(&self.topic.name, self.index);
-            if !dir.was_ours() {
+            if !dir.may_be_torn() {
                 let path = self.path_in(dir);
                 let why = OpenError::Rival { path: path.clone() }.to_string();
                 dir.note_offline(&path, &why);

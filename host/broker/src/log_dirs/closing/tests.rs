@@ -65,7 +65,7 @@ fn frames_from_before_a_clean_stop_are_not_taken_in_after_it() {
         node.dir.close(&node.partitions, 1, 2);
         fs::remove_file(node.dir.path.join(".kafka_cleanshutdown")).unwrap();
         let dir = reopened(&node);
-        assert!(!dir.was_ours());
+        assert!(!dir.may_be_torn());
         for partition in &node.partitions {
             let (topic, index) = partition.key();
             assert!(dir.redo(topic, index, |_| ()).is_none());

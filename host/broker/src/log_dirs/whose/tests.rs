@@ -42,7 +42,7 @@ fn opens(dir: &Path) -> (OnDamage, bool) {
     let dir = LogDir::open(Uuid(7), dir.to_owned(), OsDisk, upkeep, Alarm::default(), files);
     let (dir, topic) = (dir.unwrap(), TopicId(Uuid(1)));
     let how = dir.how_to_open(&"t".into(), topic, PartitionId(0), CommitRule::Synced);
-    (how.on_damage, dir.was_ours())
+    (how.on_damage, dir.may_be_torn())
 }
 
 /// Nobody knows then what had been flushed: what lies behind damage may have been acknowledged, and in
@@ -55,7 +55,7 @@ fn nothing_is_cut_off_where_recovery_points_cannot_be_read() {
     for damaged in ["", "rubbish", "0\n2\nt 0 1\n", "0\n1\nt 0 x\n"] {
         let left = killed(&node);
         fs::write(left.path().join(recovery_points), damaged).unwrap();
-        assert_eq!(opens(left.path()), (OnDamage::Refuse, true), "{damaged:?}");
+        assert_eq!(opens(left.path()), (OnDamage::Refuse, false), "{damaged:?}");
     }
     // One that says of no partition anything, as before the first flush of any, or is not there yet.
     let left = killed(&node);
@@ -77,6 +77,16 @@ fn what_kafka_wrote_behind_a_killed_process_is_not_ours() {
     fs::write(&path, "0\n1\nt 0 1\n").unwrap();
     assert_eq!(opens(left.path()), (OnDamage::Refuse, false));
     // Nor does it become ours by a start that is killed before all logs are open.
+    assert_eq!(opens(left.path()), (OnDamage::Refuse, false));
+    // Also if that one has written checkpoints by then.
+    {
+        let (upkeep, _) = Upkeep::new();
+        let files = Arc::new(OpenFiles::within(1_000, 100, 2));
+        let (path, alarm) = (left.path().to_owned(), Alarm::default());
+        let dir = LogDir::open(Uuid(7), path, OsDisk, upkeep, alarm, files).unwrap();
+        dir.write_checkpoints(&[]).unwrap();
+        assert!(are_marked(&OsDisk, left.path()));
+    }
     assert_eq!(opens(left.path()), (OnDamage::Refuse, false));
     // Nor does ours become another's by one.
     let left = killed(&node);
