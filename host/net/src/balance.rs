@@ -9,13 +9,15 @@
 //!
 //! ```text
 //!  1.0 ┬
-//!      │ some go to the idlest thread, if that is less than half as busy
+//!      │ of the busiest thread some go to the idlest, as many as make both alike
 //!  RELIEVED_ABOVE
 //!      │ all stay
 //!  JOINED_BELOW
-//!      │ all go to a thread before it, if both together are not busier than this
+//!      │ of the last thread that has any to do all go to one before it, if both together stay below this
 //!  0.0 ┴
 //! ```
+//!
+//! All threads see about the same, so one acts at a time: if all that may join did, the one that they join had too much.
 //!
 //! Nobody watches: a thread looks at itself and at the others when one of its connections has done
 //! something, so without traffic no thread wakes up.
@@ -34,7 +36,7 @@ use tokio::{
 
 use crate::{
     Moves,
-    limits::{JOINED_BELOW, LOOK_INTERVAL, RELIEVED_ABOVE, STAY_MIN},
+    limits::{JOINED_BELOW, LOOK_INTERVAL, RELIEVED_ABOVE, RESTING_BELOW, STAY_MIN},
     thread::Incoming,
 };
 
@@ -72,6 +74,8 @@ pub(crate) struct Balance<S> {
     /// How many connections have done something in it.
     active: Cell<usize>,
     course: Cell<Course>,
+    /// What the window before this one would have made of it.
+    earlier: Cell<Course>,
 }
 
 /// Where connections go, and how many of them still.
@@ -80,6 +84,9 @@ struct Course {
     to: usize,
     connections: usize,
 }
+
+/// All that take a turn.
+const ALL: usize = usize::MAX;
 
 impl<S> Neighbours<S> {
     pub(crate) fn new(inboxes: Vec<mpsc::Sender<Incoming<S>>>) -> Self {
@@ -95,11 +102,33 @@ impl<S> Neighbours<S> {
         &self.threads[thread].inbox
     }
 
-    /// For how long each thread has been busy since it started.
-    fn busy(&self) -> impl Iterator<Item = Duration> {
-        self.threads.iter().map(|thread| {
-            thread.runtime.get().map_or(Duration::ZERO, |it| it.worker_total_busy_duration(0))
+    /// For how long each thread has been busy since it started, up to where it rested last, and whether it rests.
+    fn work(&self) -> impl Iterator<Item = Work> {
+        self.threads.iter().map(|thread| match thread.runtime.get() {
+            Some(runtime) => Work {
+                busy: runtime.worker_total_busy_duration(0),
+                rests: runtime.worker_park_unpark_count(0) % 2 == 1,
+            },
+            None => Work { busy: Duration::ZERO, rests: true },
         })
+    }
+}
+
+/// What the runtime of a thread has counted.
+#[derive(Clone, Copy, Debug)]
+struct Work {
+    busy: Duration,
+    rests: bool,
+}
+
+impl Work {
+    /// The share of the time since `before`, so long ago, that the thread was busy.
+    fn share(self, before: Duration, length: Duration) -> f64 {
+        if self.busy == before && !self.rests {
+            // It is at something that it began before: a sync, perhaps.
+            return 1.0;
+        }
+        (self.busy.saturating_sub(before).as_secs_f64() / length.as_secs_f64()).min(1.0)
     }
 }
 
@@ -121,11 +150,12 @@ impl<S> Balance<S> {
             thread,
             moves: if is_alone { Moves::Never } else { moves },
             looked: Cell::new(Instant::now()),
-            busy: RefCell::new(neighbours.busy().collect()),
+            busy: RefCell::new(neighbours.work().map(|work| work.busy).collect()),
             neighbours,
             window: Cell::new(1),
             active: Cell::new(0),
             course: Cell::default(),
+            earlier: Cell::default(),
         }
     }
 
@@ -134,25 +164,33 @@ impl<S> Balance<S> {
         self.thread
     }
 
-    /// A connection has done something, at `now`. The place on another thread that it should go to.
-    pub(crate) fn place(&self, stay: &mut Stay, now: Instant) -> Option<OwnedPermit<Incoming<S>>> {
+    /// A connection has done something, at `now`. Whether it should go to another thread.
+    pub(crate) fn is_due(&self, stay: &mut Stay, now: Instant) -> bool {
         match self.moves {
-            Moves::Never => None,
-            Moves::Always => self.place_on((self.thread + 1) % self.neighbours.count()),
+            Moves::Never => false,
+            Moves::Always => true,
             Moves::ByLoad => {
                 self.look(now);
                 if stay.window != self.window.get() {
                     stay.window = self.window.get();
                     self.active.set(self.active.get() + 1);
                 }
-                let Course { to, connections } = self.course.get();
-                if connections == 0 || now.duration_since(stay.since) < STAY_MIN {
-                    return None;
-                }
-                self.course.set(Course { to, connections: connections - 1 });
-                self.place_on(to)
+                self.course.get().connections > 0 && now.duration_since(stay.since) >= STAY_MIN
             }
         }
+    }
+
+    /// A place for a connection that is due.
+    pub(crate) fn place(&self) -> Option<OwnedPermit<Incoming<S>>> {
+        if self.moves == Moves::Always {
+            return self.place_on((self.thread + 1) % self.neighbours.count());
+        }
+        let Course { to, connections } = self.course.get();
+        let connections = connections.checked_sub(1)?;
+        let place = self.place_on(to)?;
+        self.course.set(Course { to, connections });
+        self.active.set(self.active.get().saturating_sub(1));
+        Some(place)
     }
 
     /// None if that thread is behind, or stops.
@@ -168,11 +206,14 @@ impl<S> Balance<S> {
         }
         let mut busy = self.busy.borrow_mut();
         let mut shares = Vec::with_capacity(busy.len());
-        for (before, now) in busy.iter_mut().zip(self.neighbours.busy()) {
-            shares.push(now.saturating_sub(*before).as_secs_f64() / length.as_secs_f64());
-            *before = now;
+        for (before, work) in busy.iter_mut().zip(self.neighbours.work()) {
+            shares.push(work.share(*before, length));
+            *before = work.busy;
         }
-        self.course.set(course(self.thread, &shares, self.active.get()));
+        let course = course(self.thread, &shares, self.active.get());
+        // Who joins can wait, for it has little to do: once may be chance.
+        let is_sure = course.connections < ALL || self.earlier.replace(course) == course;
+        self.course.set(if is_sure { course } else { Course::default() });
         self.looked.set(now);
         self.window.set(self.window.get() + 1);
         self.active.set(0);
@@ -183,21 +224,27 @@ impl<S> Balance<S> {
 /// busy for these shares of the time.
 fn course(thread: usize, shares: &[f64], active: usize) -> Course {
     let own = shares[thread];
+    let by_share = |a: &(usize, &f64), b: &(usize, &f64)| a.1.total_cmp(b.1);
     if own > RELIEVED_ABOVE {
-        let by_share = |a: &(usize, &f64), b: &(usize, &f64)| a.1.total_cmp(b.1);
         let idlest = shares.iter().enumerate().min_by(by_share);
+        let busiest = shares.iter().position(|share| shares.iter().all(|other| share >= other));
         return match idlest {
-            // A single one would only be as much of a load elsewhere.
-            Some((to, share)) if *share < own / 2.0 && active > 1 => {
+            Some((to, share)) if busiest == Some(thread) => {
                 let surplus = (own - share) / 2.0 / own;
-                Course { to, connections: ((active as f64 * surplus) as usize).max(1) }
+                // Less than a whole one stays: it would be as much too much elsewhere.
+                Course { to, connections: (active as f64 * surplus) as usize }
             }
             _ => Course::default(),
         };
     }
+    if shares.iter().any(|share| *share > RELIEVED_ABOVE) {
+        // The room that there is goes to that one.
+        return Course::default();
+    }
+    let is_last = shares[thread + 1..].iter().all(|share| *share < RESTING_BELOW);
     match shares[..thread].iter().position(|share| share + own < JOINED_BELOW) {
-        Some(to) => Course { to, connections: usize::MAX },
-        None => Course::default(),
+        Some(to) if is_last => Course { to, connections: ALL },
+        _ => Course::default(),
     }
 }
 

@@ -26,7 +26,7 @@ mod output;
 
 use std::{
     future::poll_fn,
-    io,
+    io, mem,
     rc::Rc,
     task::{Context, Poll, Waker},
 };
@@ -66,6 +66,8 @@ pub(crate) struct Connection<H: Handler> {
     output: Output,
     idle: Idle,
     stay: Stay,
+    /// It is to go to another thread, and handles no more frames before that.
+    leaves: bool,
     /// Set when no more is to be read, with the reason.
     input_end: Option<End<H::Session>>,
     /// Wakes this task from any thread; none before its first turn.
@@ -123,6 +125,7 @@ impl<H: Handler> Connection<H> {
             output: Output::default(),
             idle,
             stay: Stay::begin(),
+            leaves: false,
             input_end: None,
             waker: None,
             admitted,
@@ -161,7 +164,7 @@ impl<H: Handler> Connection<H> {
         });
         let end = self.act(cx, &mut Context::from_waker(&waker));
         self.waker = Some(waker);
-        match end.is_pending().then(|| self.place()).flatten() {
+        match end.is_pending().then(|| self.place(cx)).flatten() {
             Some(place) => Poll::Ready(End::Moved(place)),
             None => end,
         }
@@ -260,6 +263,7 @@ impl<H: Handler> Connection<H> {
     /// Whether another request may be read and handled.
     fn may_handle(&self) -> bool {
         self.input_end.is_none()
+            && !self.leaves
             && !self.is_finishing()
             && self.answers.has_room()
             && self.answers.memory_bytes() + self.output.memory_bytes() < OUTPUT_BYTES_MAX
@@ -270,15 +274,26 @@ impl<H: Handler> Connection<H> {
         self.answers.is_sealed() || self.thread.is_draining()
     }
 
-    /// A place on another thread, if it should go there and nothing holds it here.
-    fn place(&mut self) -> Option<OwnedPermit<Incoming<H::Session>>> {
-        let is_free = self.answers.is_empty()
-            && self.output.is_empty()
-            && self.input_end.is_none()
-            && self.input.held() <= REST_MOVED_MAX
-            && !self.is_finishing();
-        let moved = self.idle.take_moved().filter(|_| is_free)?;
-        self.balance.place(&mut self.stay, moved)
+    /// At the end of a turn: a place on another thread, if it should go there and nothing holds it here.
+    ///
+    /// One that has many requests in flight may never owe nothing: it handles no more frames until it does.
+    fn place(&mut self, cx: &Context<'_>) -> Option<OwnedPermit<Incoming<H::Session>>> {
+        let moved = self.idle.take_moved()?;
+        let may_leave =
+            self.input_end.is_none() && self.input.held() <= REST_MOVED_MAX && !self.is_finishing();
+        let is_due = self.balance.is_due(&mut self.stay, moved) && may_leave;
+        let has_left_frames = mem::take(&mut self.leaves);
+        if is_due && self.answers.is_empty() && self.output.is_empty() {
+            if let Some(place) = self.balance.place() {
+                return Some(place);
+            }
+        } else if is_due {
+            self.leaves = has_left_frames || self.answers.count() > 1;
+        }
+        if has_left_frames && !self.leaves {
+            cx.waker().wake_by_ref();
+        }
+        None
     }
 
     /// Goes to another thread.

@@ -20,8 +20,9 @@ pub(crate) const GROWTH_FACTOR: usize = 4;
 /// A rest of a frame up to this size is copied out of the window rather than keeping the window.
 pub(crate) const REST_COPIED_MAX: usize = 4 * 1024;
 
-/// A connection whose next frames have come up to this size may go to another thread: that much is copied.
-pub(crate) const REST_MOVED_MAX: usize = 64 * 1024;
+/// A connection may go to another thread with so many bytes of its next frames: they are copied. As much as one
+/// read brings, once.
+pub(crate) const REST_MOVED_MAX: usize = WINDOW_BYTES;
 
 /// Connections of one thread that may keep a whole window for the rest of a frame; the others get
 /// a copy of the exact size. Eight windows are 4 MiB a thread.
@@ -91,8 +92,8 @@ pub(crate) const COLD_THREAD_KEPT: Duration = Duration::from_secs(10 * 365 * 24 
 /// half a millisecond.
 pub(crate) const TURN_BYTES_MAX: usize = 1024 * 1024;
 
-/// How long a thread counts how busy it is before it says where connections should go, at least. Ticks of
-/// the scheduler are an eighth of it or less.
+/// How long a thread counts how busy it is before it says where connections should go, at least. Small
+/// against what a client notices, and large against most of what a thread does without a rest.
 pub(crate) const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A thread that is busy for a greater share of the time hands connections over. Requests that come at random then
@@ -102,6 +103,9 @@ pub(crate) const RELIEVED_ABOVE: f64 = 0.75;
 /// Threads that are busy for a smaller share of the time together are joined. Half of the other bound, so
 /// that a load may double before its connections move again.
 pub(crate) const JOINED_BELOW: f64 = 0.375;
+
+/// A thread that is busy for a smaller share of the time has nothing to do.
+pub(crate) const RESTING_BELOW: f64 = 0.01;
 
 /// A connection that has come stays for at least so long: to move costs two system calls and an
 /// allocation, the one or other tenth of a millisecond.

@@ -167,13 +167,13 @@ impl Floor {
             if !connection.read()? {
                 bail!("closed by its peer");
             }
-            while let Some(frame) = connection.next_frame()? {
-                if let Some(fetch) = handle(topics, connection, frame)? {
-                    let until = Instant::now() + fetch.time_max;
-                    parked.push(Parked { connection: event.token, fetch, until });
-                }
-            }
+            let handled = handle_all(topics, connection, |fetch| {
+                let until = Instant::now() + fetch.time_max;
+                parked.push(Parked { connection: event.token, fetch, until });
+            });
+            // Also what came before one that is broken: it lies in this connection's buffer.
             topics.write(connection.buffer())?;
+            handled?;
             connection.make_room();
         }
         if topics.needs_sync() {
@@ -213,6 +213,20 @@ impl Floor {
 fn flush(poller: &Poller, token: u64, connection: &mut Connection) -> Result<()> {
     if let Some(interest) = connection.flush()? {
         poller.modify(connection.socket(), token, interest)?;
+    }
+    Ok(())
+}
+
+/// Answers what has come whole, and parks the fetches that have to wait.
+fn handle_all(
+    topics: &mut Topics,
+    connection: &mut Connection,
+    mut park: impl FnMut(Fetch),
+) -> Result<()> {
+    while let Some(frame) = connection.next_frame()? {
+        if let Some(fetch) = handle(topics, connection, frame)? {
+            park(fetch);
+        }
     }
     Ok(())
 }

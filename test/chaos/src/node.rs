@@ -215,9 +215,10 @@ fn states(tasks: &Path) -> Result<Vec<char>> {
     Ok(found)
 }
 
-/// Below those that systems give to who asks for any: while the node is down nobody else gets its port.
+/// Below those that systems give to who asks for any, and at a distance from those of runs that were started
+/// at the same time: while the node is down nobody else gets its port.
 fn free_ports() -> Result<(u16, u16)> {
-    let first = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap_or_default();
+    let first = 26_000 + 10 * u16::try_from(std::process::id() % 500).unwrap_or_default();
     let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     let mut free = (first..32_000).filter(is_free);
     let mut port = || free.next().context("no port is free");

@@ -24,8 +24,8 @@ HOST = "127.0.0.1"
 START_SECONDS = 180
 STOP_SECONDS = 120
 # Below the ports that systems give to those who ask for any: while a node of ours is down between a kill and
-# its next start, nobody else gets its port.
-PORTS = itertools.count(20_000 + os.getpid() % 5_000)
+# its next start, nobody else gets its port. A run that was started at the same time begins a hundred further on.
+PORTS = itertools.count(20_000 + 100 * (os.getpid() % 50))
 
 
 class NodeError(Exception):

@@ -288,8 +288,8 @@ class Traps:
                 took = [self.waited(c, end, wait) for _ in range(5)]
                 told = f"asked to wait {wait} ms it took {', '.join(f'{t * 1000:.0f}' for t in took)} ms"
                 expect(wait / 1000 - 0.02 <= min(took), told)
-                # A machine that is busy with other things is late now and then, a node that waits for long always.
-                expect(min(took) <= wait / 1000 + 0.25, told)
+                # A machine that is busy with other things is late now and then.
+                expect(sorted(took)[2] <= wait / 1000 + 0.25, told)
 
     def waited(self, c, end, wait):
         began = time.monotonic()
@@ -393,14 +393,13 @@ class Traps:
         fields = lambda: Path(f"/proc/{self.node.pid}/stat").read_text().rsplit(")", 1)[1].split()
         used = lambda: sum(int(f) for f in fields()[11:13]) / os.sysconf("SC_CLK_TCK")
         shares = []
-        # What it was asked for before may take a slow disk a while.
-        for _ in range(5):
-            time.sleep(1)
+        # What it was asked for before may take a slow disk a while. No multiple of what it does each five seconds.
+        for _ in range(8):
             before, seconds = used(), 4
             time.sleep(seconds)
             shares.append((used() - before) / seconds)
-            if shares[-1] <= 0.01:
-                return f"{shares[-1]:.2%} of a core"
+            if len(shares) > 1 and max(shares[-2:]) <= 0.01:
+                return f"{max(shares[-2:]):.2%} of a core"
         told = ", ".join(f"{share:.1%}" for share in shares)
         raise Failed(f"{told} of a core while nobody asks for anything")
 

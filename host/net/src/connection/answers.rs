@@ -107,6 +107,11 @@ impl Answers {
         self.memory_bytes
     }
 
+    /// How many answers are owed, or known and behind one that is owed.
+    pub(crate) fn count(&self) -> usize {
+        self.slots.len()
+    }
+
     /// Whether no answer is owed.
     pub(crate) fn is_empty(&self) -> bool {
         self.slots.is_empty()
