@@ -1,4 +1,4 @@
-"""The order of things: A B C A B C …, each system from nothing in each round.
+"""The order of things: A B C, B C A, C A B, …, each system from nothing in each round, and each first in its turn.
 
 In a round a system first lives and dies (start, idle, kill -9, start again) with all cores, more than once if it
 is to do so with much data and with many partitions, then starts anew, pinned, for the loads, and once more for what
@@ -13,7 +13,7 @@ from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from . import beside, drivers, page_cache, soak, syscalls
+from . import beside, drivers, page_cache, pairs, soak, syscalls
 from .cases import FLUSHED
 from .systems import KEPT_SHORT, KINDS, SWEEP_SECONDS, Failure
 
@@ -31,6 +31,8 @@ class Results:
     names: list
     cases: list
     rounds: int
+    # So many rounds at the beginning are there for the machine to settle, and are not told of.
+    settling: int = 0
     reports: dict = field(default_factory=lambda: defaultdict(dict))
     failures: list = field(default_factory=list)
     notes: list = field(default_factory=list)
@@ -54,9 +56,21 @@ class Results:
         self.reports[case, name][number] = report
 
     def values(self, case, row, name):
-        """The row's number in each round."""
+        """The row's number in each round that counts."""
+        return [None if report is None else row.value(report) for report in self.counted(case, name)]
+
+    def pairs(self, case, row, above, below):
+        """How many times more the one system needs than the other."""
+        disturbed = [
+            any(report is not None and pairs.disturbed(report) for report in both)
+            for both in zip(self.counted(case, above), self.counted(case, below))
+        ]
+        return pairs.of(row, self.values(case, row, above), self.values(case, row, below), disturbed)
+
+    def counted(self, case, name):
+        """The report of each round that counts, or None."""
         found = self.reports[case.key, name]
-        return [row.value(found[n]) if n in found else None for n in range(self.rounds)]
+        return [found.get(number) for number in range(self.settling, self.rounds)]
 
     def foreign(self):
         """The share of a core that neither broker nor client used, of each load."""
@@ -68,14 +82,16 @@ class Results:
 
     def shares(self, key):
         reports = [report for of_case in self.reports.values() for report in of_case.values()]
-        return [report[key] / report["seconds"] for report in reports if key in report]
+        return [pairs.share(report, key) for report in reports if key in report]
 
 
 def run(names, chosen, count, setting, long):
-    results = Results(names, chosen, count)
+    settling = 1 if long and count > 1 else 0
+    results = Results(names, chosen, count, settling)
     began = time.monotonic()
     for number in range(count):
-        for name in names:
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
             print(f"round {number + 1} of {count}: {name}", file=sys.stderr, flush=True)
             one = Round(KINDS[name](setting), chosen, number, results, long)
             for title, stage in one.stages():

@@ -7,7 +7,11 @@ import subprocess
 from datetime import date
 
 from . import chart
+from .pairs import FOREIGN, STEAL
 from .systems import KINDS
+
+# Behind a ratio for which no round was quiet.
+DOUBT = "†"
 
 BUSY = (
     "Trust ratios with care, absolute numbers not at all; Kafka looks worse than it is, for its compiler gets less done while it "
@@ -27,19 +31,25 @@ def markdown(results, setting, long, named, root):
 
 def rows(results):
     """One line a row, with two ratios if those that they compare ran."""
-    ratios = [pair for pair in (("kafka", "dohle"), ("dohle", "floor"), ("dohle", "files")) if set(pair) <= set(results.names)]
-    if not ratios and len(results.names) == 2:
-        ratios = [tuple(results.names)]
+    ratios = compared(results)
     titles = [KINDS[name].title for name in results.names] + [f"{KINDS[a].short} / {KINDS[b].short}" for a, b in ratios]
     lines = ["| case | unit | " + " | ".join(titles) + " |", "|---|---|" + "---|" * len(titles)]
     for case in results.cases:
         for row in case.rows:
             values = {name: results.values(case, row, name) for name in results.names}
             cells = [spread(values[name]) for name in results.names]
-            cells += [ratio(quotients(row, values[a], values[b])) if row.compared else "" for a, b in ratios]
+            cells += [ratio(results.pairs(case, row, a, b)) if row.compared else "" for a, b in ratios]
             unit = f"{row.unit} ↑" if row.more_is_better else row.unit
             lines.append(f"| {row.title} | {unit} | " + " | ".join(cells) + " |")
     return lines
+
+
+def compared(results):
+    """Which systems are set against which."""
+    ratios = [pair for pair in (("kafka", "dohle"), ("dohle", "floor"), ("dohle", "files")) if set(pair) <= set(results.names)]
+    if not ratios and len(results.names) == 2:
+        ratios = [tuple(results.names)]
+    return ratios
 
 
 def spread(values):
@@ -51,19 +61,13 @@ def spread(values):
     return middle if len(there) == 1 else f"{middle} ({number(min(there))}–{number(max(there))})"
 
 
-def quotients(row, above, below):
-    """How many times more the first needs than the second, in each round that has both: load that comes and goes hits
-    both sides of a round alike."""
-    if row.more_is_better:
-        above, below = below, above
-    return [a / b for a, b in zip(above, below) if a is not None and b]
-
-
 def ratio(pairs):
-    if not pairs:
+    """Median, and least and greatest if there are several; a mark if no round was quiet."""
+    found = pairs.quotients
+    if not found:
         return "–"
-    middle = f"**{number(statistics.median(pairs))}**"
-    return middle if len(pairs) == 1 else f"{middle} ({number(min(pairs))}–{number(max(pairs))})"
+    middle = f"**{number(statistics.median(found))}**" + (DOUBT if pairs.doubted else "")
+    return middle if len(found) == 1 else f"{middle} ({number(min(found))}–{number(max(found))})"
 
 
 def drawing(results, root):
@@ -73,8 +77,7 @@ def drawing(results, root):
         for row in case.rows:
             middles = []
             for pair in (("kafka", "dohle"), ("dohle", "floor")):
-                above, below = (results.values(case, row, name) for name in pair)
-                found = quotients(row, above, below)
+                found = results.pairs(case, row, *pair).quotients
                 middles.append(statistics.median(found) if found else None)
             if row.chart and row.compared and any(middles):
                 rows.append(chart.Bars(row.chart, *middles))
@@ -82,7 +85,7 @@ def drawing(results, root):
         return ""
     heading = "How many times more is needed? 1 is equal, the scale is logarithmic"
     names = ("Apache Kafka 4.4.0 than Dohle", "Dohle than the floor, which is what the machine needs")
-    footer = f"{date.today().isoformat()}, commit {commit(root)}, {machine()}; rounds: {results.rounds}"
+    footer = f"{date.today().isoformat()}, commit {commit(root)}, {machine()}; rounds: {rounds(results)}"
     return chart.svg(rows, names, heading, footer)
 
 
@@ -106,21 +109,28 @@ def facts(setting, results, long, named, root):
         form = "short form, in which Kafka is warm but not at its very best and some rows are of the first round only"
     return (
         f"{machine()}; {java()}; "
-        f"commit {commit(root)}. Rounds in turn: {results.rounds} ({', '.join(results.names)}), {results.seconds / 60:.0f} min, "
+        f"commit {commit(root)}. Rounds in turn: {rounds(results)} ({', '.join(results.names)}), {results.seconds / 60:.0f} min, "
         f"{form}; {pins}; life-cycle rows: all cores. Median (min–max); ratios are of each round."
     )
+
+
+def rounds(results):
+    """Those that count, and those that were there for the machine to settle."""
+    settled = f" after {results.settling} that does not count" if results.settling else ""
+    return f"{results.rounds - results.settling}{settled}"
 
 
 def remarks(results):
     """What a reader must know before believing a number."""
     lines = []
     if shares := results.foreign():
-        disturbed = sum(share > 0.1 for share in shares)
+        disturbed = sum(share > FOREIGN for share in shares)
         middle, most = statistics.median(shares), max(shares)
         lines.append(
-            f"- CPU of others during the loads: median {middle:.0%} of a core, at most {most:.0%}; above 10 % in {disturbed} of "
+            f"- CPU of others during the loads: median {middle:.0%} of a core, at most {most:.0%}; above {FOREIGN:.0%} in {disturbed} of "
             f"{len(shares)} phases. " + (BUSY if disturbed else "")
         )
+        lines += rejections(results)
     if stolen := results.stolen():
         lines.append(f"- The host gave time to others than this machine: at most {max(stolen):.1%} of a core during a load.")
     if results.page_cache:
@@ -131,6 +141,25 @@ def remarks(results):
         )
     lines += [f"- {note}" for note in results.notes]
     lines += [f"- FAILED: {failure}" for failure in results.failures]
+    return lines
+
+
+def rejections(results):
+    """How many ratios do not count, and what the mark means."""
+    found = [
+        results.pairs(case, row, *pair)
+        for case in results.cases
+        for row in case.rows
+        for pair in compared(results)
+        if row.compared
+    ]
+    lines = []
+    why = f"others had more than {FOREIGN:.0%} of a core, or the host took more than {STEAL:.0%}, during either's load"
+    if rejected := sum(pairs.rejected for pairs in found):
+        total = rejected + sum(len(pairs.quotients) for pairs in found)
+        lines.append(f"- Of {total} ratios of a round {rejected} are left out: {why}.")
+    if any(pairs.doubted for pairs in found):
+        lines.append(f"- {DOUBT} So it was in every round that has both, so all of them count: {why}.")
     return lines
 
 

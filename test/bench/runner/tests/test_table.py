@@ -1,9 +1,10 @@
-"""Ratios are of rounds, not of medians, and say the same whichever way a row counts."""
+"""What a page shows, and how its numbers look."""
 
 import unittest
 
 from runner import table
 from runner.cases import Case, Row
+from runner.pairs import Pairs
 from runner.rounds import Results
 
 
@@ -37,20 +38,28 @@ class Numbers(unittest.TestCase):
         self.assertEqual(table.spread([None]), "–")
 
 
-class Ratios(unittest.TestCase):
-    def test_they_are_taken_within_a_round(self):
-        # The second round was disturbed on both sides: medians alone would say 3.
-        row = Row("row", "s", lambda r: r)
-        self.assertEqual(table.quotients(row, [2, 30, 6], [1, 15, 2]), [2, 2, 3])
+class Marks(unittest.TestCase):
+    def test_a_ratio_without_a_quiet_round_is_marked(self):
+        self.assertEqual(table.ratio(Pairs([2.0, 3.0, 2.5])), "**2.50** (2.00–3.00)")
+        self.assertEqual(table.ratio(Pairs([2.0], doubted=True)), "**2.00**†")
+        self.assertEqual(table.ratio(Pairs([])), "–")
 
-    def test_of_a_rate_the_slower_needs_more(self):
-        row = Row("row", "MB/s", lambda r: r, more_is_better=True)
-        self.assertEqual(table.quotients(row, [100], [400]), [4])
+    def test_what_is_left_out_is_told(self):
+        row = Row("row", "s", lambda r: r["value"])
+        quiet = lambda value: {"value": value, "seconds": 2, "foreign_cpu_seconds": 0.1}
+        busy = lambda value: {"value": value, "seconds": 2, "foreign_cpu_seconds": 0.3}
+        found = results([row], {"dohle": [quiet(1), quiet(1)], "kafka": [busy(9), quiet(2)]})
+        self.assertIn("| **2.00** |", table.rows(found)[-1])
+        self.assertIn("Of 2 ratios of a round 1 are left out", "\n".join(table.remarks(found)))
+        found = results([row], {"dohle": [quiet(1)], "kafka": [busy(9)]})
+        self.assertIn("| **9.00**† |", table.rows(found)[-1])
+        self.assertIn("† So it was in every round", "\n".join(table.remarks(found)))
 
-    def test_a_round_without_both_has_none(self):
-        row = Row("row", "s", lambda r: r)
-        self.assertEqual(table.quotients(row, [2, None, 3, 4], [None, 1, 0, 2]), [2])
-        self.assertEqual(table.ratio([]), "–")
+    def test_the_round_in_which_the_machine_settles_is_not_told_of(self):
+        row = Row("row", "s", lambda r: r["value"])
+        found = results([row], {"dohle": [{"value": 9}, {"value": 1}], "kafka": [{"value": 9}, {"value": 3}]})
+        found.settling = 1
+        self.assertEqual(table.rows(found)[-1], "| row | s | 1.00 | 3.00 | **3.00** |")
 
 
 class Rows(unittest.TestCase):

@@ -1,0 +1,44 @@
+"""Ratios of two systems within a round, and which of them are believed.
+
+Load that comes and goes hits both sides of a round alike, so ratios are of rounds, not of medians. What hits one side alone
+makes the ratio wrong: a round in which others had the machine during either's load gives none, as long as another round does.
+"""
+
+from dataclasses import dataclass
+
+# Of a core, during a load: what neither broker nor client used, and what the host gave to other machines.
+FOREIGN = 0.10
+STEAL = 0.03
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The ratios that count."""
+
+    quotients: list
+    # So many more were left out.
+    rejected: int = 0
+    # Every round was disturbed, so all of them count.
+    doubted: bool = False
+
+
+def share(report, key):
+    """Seconds of a report as a part of how long it took."""
+    return report[key] / report["seconds"]
+
+
+def disturbed(report):
+    """Whether others had the machine during this load; of what is no load nobody knows."""
+    over = lambda key, most: key in report and share(report, key) > most
+    return over("foreign_cpu_seconds", FOREIGN) or over("steal_seconds", STEAL)
+
+
+def of(row, above, below, disturbed):
+    """How many times more the first needs than the second, in each round that has both."""
+    if row.more_is_better:
+        above, below = below, above
+    found = [(a / b, doubt) for a, b, doubt in zip(above, below, disturbed) if a is not None and b]
+    kept = [quotient for quotient, doubt in found if not doubt]
+    if found and not kept:
+        return Pairs([quotient for quotient, _ in found], doubted=True)
+    return Pairs(kept, rejected=len(found) - len(kept))
