@@ -94,6 +94,16 @@ fn absent_and_negative_values_have_their_meaning() {
 }
 
 #[test]
+fn a_receive_buffer_that_nobody_chose_is_ours() {
+    let bytes =
+        |change: &str| config(COMBINED, &[change]).expect("valid").sockets.receive_buffer_bytes;
+    assert_eq!(bytes("socket.receive.buffer.bytes"), Some(RECEIVE_BUFFER_BYTES));
+    assert_eq!(bytes("socket.receive.buffer.bytes=102400"), Some(RECEIVE_BUFFER_BYTES));
+    assert_eq!(bytes("socket.receive.buffer.bytes=65536"), Some(65_536));
+    assert_eq!(bytes("socket.receive.buffer.bytes=-1"), None);
+}
+
+#[test]
 fn single_roles_have_their_listeners() {
     let broker = config(BROKER, &[]).expect("valid");
     assert_eq!(texts(&broker.listeners.advertised), ["PLAINTEXT://a:9092"]);

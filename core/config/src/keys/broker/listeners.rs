@@ -31,7 +31,7 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     /// SO_SNDBUF of accepted sockets; -1 leaves it to the operating system.
     "socket.send.buffer.bytes": Int = 102_400, high, used;
 
-    /// SO_RCVBUF of accepted sockets; -1 leaves it to the operating system.
+    /// SO_RCVBUF of accepted sockets; -1 leaves it to the operating system. Dohle takes Kafka's default for 512 KiB.
     "socket.receive.buffer.bytes": Int = 102_400, high, used;
 
     /// How many connections may wait to be accepted on a listener.
