@@ -41,7 +41,10 @@ use crate::{
     admission::Admitted,
     balance::{Balance, Stay},
     bell::connection_waker,
-    limits::{LINGER, OUTPUT_BYTES_MAX, REST_MOVED_MAX, TURN_BYTES_MAX},
+    limits::{
+        HANDLED_TOGETHER_MAX, LINGER, OUTPUT_BYTES_MAX, REQUEST_TURN_BYTES, REST_MOVED_MAX,
+        TURN_BYTES_MAX,
+    },
     thread::{Incoming, Past, ThreadState},
 };
 
@@ -175,11 +178,12 @@ impl<H: Handler> Connection<H> {
         let mut budget = TURN_BYTES_MAX;
         self.answers.poll_all(replies, &mut self.output);
         loop {
-            self.handle_frames();
+            let handled = self.handle_frames();
             self.answers.poll_new(replies, &mut self.output);
             if let Err(error) = self.write(cx, &mut budget) {
                 return Poll::Ready(End::Failed(error));
             }
+            budget = budget.saturating_sub(handled * REQUEST_TURN_BYTES);
             if let Some(end) = self.end() {
                 return Poll::Ready(end);
             }
@@ -216,10 +220,11 @@ impl<H: Handler> Connection<H> {
         Poll::Pending
     }
 
-    /// Hands whole frames to the handler, as long as there is room for their answers.
-    fn handle_frames(&mut self) {
+    /// Hands whole frames to the handler, as long as there is room for their answers and it is the turn of this
+    /// connection; says how many.
+    fn handle_frames(&mut self) -> usize {
         let mut handled = 0;
-        while self.may_handle() {
+        while handled < HANDLED_TOGETHER_MAX && self.may_handle() {
             let frame = match self.input.next_frame() {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,
@@ -238,6 +243,7 @@ impl<H: Handler> Connection<H> {
         if handled > 0 {
             self.thread.counters.handled(handled as u64);
         }
+        handled
     }
 
     fn write(&mut self, cx: &mut Context<'_>, budget: &mut usize) -> io::Result<()> {

@@ -11,6 +11,10 @@ use std::time::Duration;
 /// between 3 % less and 11 % more, without a trend but that of the load.
 pub(crate) const WINDOW_BYTES: usize = 512 * 1024;
 
+/// By how much a request may be longer than the round number of bytes that clients fill their batches up to.
+/// What lies behind a whole number of windows is read with the last of them.
+pub(crate) const HEAD_BYTES: usize = 4 * 1024;
+
 /// A frame larger than the window gets a buffer of at most this multiple of what has arrived.
 ///
 /// Four lets a 1 MiB frame grow in one step from the first window, so that only half of it is copied,
@@ -89,8 +93,15 @@ pub(crate) const COLD_THREADS_MAX: usize = 4;
 pub(crate) const COLD_THREAD_KEPT: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// Bytes that a connection moves before the other connections of its thread get their turn; about
-/// half a millisecond.
-pub(crate) const TURN_BYTES_MAX: usize = 1024 * 1024;
+/// half a millisecond. A request of 1 MiB, the most that clients send unasked, is one turn with its head.
+pub(crate) const TURN_BYTES_MAX: usize = 1024 * 1024 + HEAD_BYTES;
+
+/// What handling a request counts for among them, so that very many small ones do not come in one turn.
+/// A produce or fetch of 1 KiB takes as long as it takes to receive so many bytes, 4 to 8 µs.
+pub(crate) const REQUEST_TURN_BYTES: usize = 8 * 1024;
+
+/// Requests that are handled before their answers are written.
+pub(crate) const HANDLED_TOGETHER_MAX: usize = 128;
 
 /// How long a thread counts how busy it is before it says where connections should go, at least. Small
 /// against what a client notices, and large against most of what a thread does without a rest.

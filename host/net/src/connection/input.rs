@@ -25,7 +25,7 @@ use tokio::{io::AsyncReadExt, net::TcpStream};
 
 use crate::{
     buffers::{Buffer, Buffers},
-    limits::{GROWTH_FACTOR, REST_COPIED_MAX, WINDOW_BYTES},
+    limits::{GROWTH_FACTOR, HEAD_BYTES, REST_COPIED_MAX, WINDOW_BYTES},
 };
 
 const PREFIX_BYTES: usize = 4;
@@ -84,7 +84,7 @@ impl Input {
         }
     }
 
-    /// Reads once, at most a window. No bytes mean that the peer has closed its side.
+    /// Reads once, at most a window, or the rest of a frame that is hardly longer. No bytes mean that the peer has closed its side.
     ///
     /// A read that does not fill its room empties the socket, of which the runtime takes note: the
     /// next call then waits for news without a system call.
@@ -150,7 +150,10 @@ impl Input {
         let room = buffer.bytes.capacity() - held;
         let limit = match frame {
             // No further than its end, so that no next frame begins in a buffer made for this one.
-            Some(total) if total > WINDOW_BYTES => WINDOW_BYTES.min(total - held),
+            Some(total) if total > WINDOW_BYTES => match total - held {
+                rest if rest <= WINDOW_BYTES + HEAD_BYTES => rest,
+                _ => WINDOW_BYTES,
+            },
             _ => WINDOW_BYTES,
         };
         (buffer, limit.min(room))

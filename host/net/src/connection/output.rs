@@ -4,7 +4,8 @@
 //! Consecutive pieces in memory, and file ranges up to `FILE_COPIED_MAX` read into the thread's
 //! scratch buffer, leave in one vectored write. A longer file range follows by `sendfile`; what
 //! precedes it is sent with the flag that more follows, so that the head of an answer shares a packet
-//! with its data. A range that is not in memory is waited for first (`cold`).
+//! with its data. A range that is not in memory is waited for first (`cold`), and what precedes it is
+//! not held back for it.
 
 use std::{
     collections::VecDeque,
@@ -56,6 +57,16 @@ pub(crate) struct Output {
 struct Gathered {
     pieces: usize,
     bytes: usize,
+    next: Next,
+}
+
+/// What comes behind them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// Nothing, or something that may be long in coming.
+    Later,
+    /// More pieces, or a file range of which so many bytes are in memory.
+    AtOnce { warm: usize },
 }
 
 impl Output {
@@ -172,8 +183,11 @@ impl Output {
             self.is_cold = true;
             return Ok(());
         }
-        *sent = self.send_gathered(stream, scratch, gathered.pieces)?;
+        *sent = self.send_gathered(stream, scratch, &gathered)?;
         self.advance(*sent);
+        if let (Next::AtOnce { warm }, true) = (gathered.next, *sent == gathered.bytes) {
+            self.warm = warm;
+        }
         // A stream socket takes less than it is given only when it is full.
         if *sent < gathered.bytes { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
     }
@@ -182,13 +196,24 @@ impl Output {
     /// of them is to be waited for.
     fn gather(&self, scratch: &mut [u8]) -> io::Result<Gathered> {
         let mut used = 0;
-        let mut gathered = Gathered { pieces: 0, bytes: 0 };
-        for (index, part) in self.parts.iter().take(WRITE_PIECES_MAX).enumerate() {
+        let mut gathered = Gathered { pieces: 0, bytes: 0, next: Next::Later };
+        for (index, part) in self.parts.iter().enumerate() {
+            if index == WRITE_PIECES_MAX {
+                gathered.next = Next::AtOnce { warm: 0 };
+                break;
+            }
             let size = match part {
                 Part::Bytes(bytes) => bytes.len(),
                 Part::File { file, position, len } => {
                     let len = *len as usize;
-                    if len > self.copied_max(index) || len > scratch.len() - used {
+                    if len > self.copied_max(index) {
+                        let warm = SENDFILE_MAX.min(len);
+                        if !cold::is_cold(file.as_fd(), *position, warm) {
+                            gathered.next = Next::AtOnce { warm };
+                        }
+                        break;
+                    }
+                    if len > scratch.len() - used {
                         break;
                     }
                     let buffer = &mut scratch[used..used + len];
@@ -211,12 +236,12 @@ impl Output {
         &self,
         stream: &TcpStream,
         scratch: &[u8],
-        pieces: usize,
+        gathered: &Gathered,
     ) -> io::Result<usize> {
         let mut unused = scratch;
         // Not collected: what is inline would be moved, all of it.
         let mut slices = SmallVec::<[IoSlice<'_>; PIECES_INLINE]>::new();
-        for part in self.parts.iter().take(pieces) {
+        for part in self.parts.iter().take(gathered.pieces) {
             slices.push(match part {
                 Part::Bytes(bytes) => IoSlice::new(bytes),
                 Part::File { len, .. } => {
@@ -227,7 +252,7 @@ impl Output {
             });
         }
         let mut flags = SendFlags::NOSIGNAL;
-        if pieces < self.parts.len() {
+        if gathered.next != Next::Later {
             flags |= SendFlags::MORE;
         }
         Ok(sendmsg(stream, &slices, &mut SendAncillaryBuffer::default(), flags)?)

@@ -72,6 +72,25 @@ fn a_flood_of_tiny_requests_is_bounded_too() {
 }
 
 #[test]
+fn requests_that_came_together_are_not_all_handled_in_one_turn() {
+    let service = Service::start(Options { threads: 1, ..Options::default() });
+    let (mut first, mut peer, mut other) = (service.peer(), service.peer(), service.peer());
+    let count = 1_000;
+    // While the thread is at work, all of them arrive.
+    first.send(&Ask::Work(200, b"held up"));
+    eventually("it is at work", || service.handled() == 1);
+    peer.send_bytes(&Ask::Work(1, b"one of many").framed().repeat(count));
+    other.send(&Ask::Echo(b"and I?"));
+    assert_eq!(other.receive(), b"and I?");
+    let handled = service.handled();
+    assert!(handled < count / 2, "{handled} of {count} came before another's");
+    for _ in 0..count {
+        assert_eq!(peer.receive(), b"one of many");
+    }
+    assert_eq!(first.receive(), b"held up");
+}
+
+#[test]
 fn only_so_many_requests_wait_for_their_answers() {
     let service = Service::start(Options::default());
     let mut peer = service.peer();

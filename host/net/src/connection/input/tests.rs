@@ -172,3 +172,18 @@ fn forbidden_lengths_are_refused_at_once() {
     read(&mut input, &(MAX as i32).to_be_bytes());
     assert_eq!(input.next_frame(), Ok(None), "the maximum itself is allowed");
 }
+
+#[test]
+fn what_lies_behind_the_last_whole_window_comes_with_it() {
+    let frame = vec![7; 2 * WINDOW_BYTES + 47];
+    let bytes = framed(&frame);
+    let pool = Rc::default();
+    let mut input = input(&pool);
+    let mut reads = Vec::new();
+    while reads.iter().sum::<usize>() < bytes.len() {
+        let at: usize = reads.iter().sum();
+        reads.push(read(&mut input, &bytes[at..]));
+    }
+    assert_eq!(reads.last(), Some(&(WINDOW_BYTES + 51)), "{reads:?}");
+    assert!(input.next_frame().unwrap().unwrap() == frame);
+}

@@ -7,12 +7,16 @@ use std::{
     future::poll_fn,
     io::{Read, Write},
     net::TcpListener,
+    os::fd::AsFd,
     thread,
     time::Duration,
 };
 
 use bytes::Bytes;
-use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
+use rustix::{
+    fs::{Advice, fadvise},
+    net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size},
+};
 use tokio::runtime::{Builder, Runtime};
 
 use super::*;
@@ -153,4 +157,22 @@ fn a_full_socket_in_any_piece_loses_nothing() {
         assert!(reader.join().unwrap() == expected, "head {head}, records {at:?}, tail {tail}");
     }
     assert_eq!(cut, Cut { head: true, records: true, tail: true }, "else nothing was tried");
+}
+
+#[test]
+fn nothing_is_held_back_for_a_range_that_is_on_the_disk_only() {
+    let contents = vec![5; 4 << 20];
+    let file = file(&contents);
+    file.sync_all().unwrap();
+    let mut output = Output::default();
+    output.push(Response::with_parts(vec![1; 60], vec![range(&file, 0, contents.len())]));
+    let next = |output: &Output| output.gather(&mut [0; SCRATCH_BYTES]).unwrap().next;
+    assert_eq!(next(&output), Next::AtOnce { warm: SENDFILE_MAX });
+    fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+    if !cold::is_cold(file.as_fd(), 0, SENDFILE_MAX) {
+        return println!("skipped: files in the temporary directory stay in memory");
+    }
+    // The looks make the system read where they looked, and each goes to another place.
+    fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+    assert_eq!(next(&output), Next::Later);
 }
