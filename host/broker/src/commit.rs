@@ -34,26 +34,29 @@ impl Uncommitted {
     }
 
     /// Waits until all of it is committed, but no longer than `time_max`. Returns what is not, with
-    /// the reason that a client is told.
+    /// the reason that a client is told. What does not become committed here does not shorten the time
+    /// that the others have.
     pub(crate) async fn committed(self, time_max: Duration) -> Vec<(Write, ErrorCode)> {
-        let wait = Wait::new(i64::try_from(self.writes.len()).unwrap_or(i64::MAX));
-        for write in &self.writes {
-            match write.partition.is_committed(write.end, &wait) {
-                Ok(true) => wait.arrived(1),
-                Ok(false) => {}
-                // It does not become committed here, whatever the others do.
-                Err(_) => wait.interrupt(),
+        let until = Instant::now() + time_max;
+        let (mut open, mut lacking, mut is_late) = (self.writes, Vec::new(), false);
+        loop {
+            let wait = Wait::new(i64::try_from(open.len()).unwrap_or(i64::MAX));
+            let undecided = open.into_iter().filter_map(|write| {
+                match write.partition.is_committed(write.end, &wait) {
+                    Ok(false) if !is_late => return Some(write),
+                    Ok(false) => lacking.push((write, ErrorCode::REQUEST_TIMED_OUT)),
+                    Ok(true) => {}
+                    Err(error) => lacking.push((write, error)),
+                }
+                wait.arrived(1);
+                None
+            });
+            open = undecided.collect();
+            if open.is_empty() {
+                return lacking;
             }
+            // Satisfied, interrupted or too late: each says where it stands.
+            is_late = within(until, Satisfied(wait)).await.is_none();
         }
-        // Satisfied, interrupted or too late: each says where it stands.
-        within(Instant::now() + time_max, Satisfied(Arc::clone(&wait))).await;
-        let lacking = self.writes.into_iter().filter_map(|write| {
-            match write.partition.is_committed(write.end, &wait) {
-                Ok(true) => None,
-                Ok(false) => Some((write, ErrorCode::REQUEST_TIMED_OUT)),
-                Err(error) => Some((write, error)),
-            }
-        });
-        lacking.collect()
     }
 }

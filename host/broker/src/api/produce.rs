@@ -13,6 +13,7 @@ mod appends;
 use std::{mem, ops::RangeInclusive, time::Duration};
 
 use dohle_base::{ErrorCode, Offset, PartitionId};
+use dohle_net::wake_together;
 use dohle_protocol::api::{
     produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData},
     produce_response::{
@@ -48,7 +49,8 @@ impl Together for Produce {
             let draft = drafts.last_mut().expect("just pushed");
             appends.draft(request.call(call), &request.body, draft);
         }
-        appends.run(call.broker.clock.wall(), &mut drafts);
+        // Who waits is woken when all is appended: the partition that a woken reader locks is free then.
+        wake_together(|| appends.run(call.broker.clock.wall(), &mut drafts));
         for (request, draft) in requests.iter().zip(&mut drafts) {
             answer(draft.finish(call, &request.body, &published));
         }

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dohle_base::{LeaderEpoch, PartitionId, Timestamp, TopicId, Uuid};
+use dohle_base::{ErrorCode, LeaderEpoch, PartitionId, Timestamp, TopicId, Uuid};
 use dohle_log::{
     Log, LogConfig, OpenLog, Origin, Synced,
     wal::{self, OpenWal, Wal},
@@ -169,6 +169,28 @@ fn a_turn_that_was_not_ended_is_made_up_for() {
         append(&node.partitions[0])
     });
     assert!(is_committed_soon(&node.partitions[0], end));
+}
+
+#[test]
+fn a_partition_that_goes_offline_does_not_end_the_wait_of_others() {
+    let node = node(3);
+    runtime().block_on(async {
+        begin_turns();
+        yield_now().await;
+        let mut uncommitted = Uncommitted::default();
+        for partition in &node.partitions {
+            uncommitted.push(Arc::clone(partition), append(partition));
+        }
+        let [gone, goes, stays] = &node.partitions[..] else { unreachable!() };
+        gone.take_offline();
+        let interrupt = async { goes.take_offline() };
+        let (lacking, ()) = tokio::join!(uncommitted.committed(Duration::from_secs(60)), interrupt);
+        let lacking: Vec<_> =
+            lacking.iter().map(|(write, error)| (write.partition.index(), *error)).collect();
+        let offline = |partition: &Partition| (partition.index(), ErrorCode::KAFKA_STORAGE_ERROR);
+        assert_eq!(lacking, [offline(gone), offline(goes)]);
+        assert_eq!(stays.high_watermark(), Offset(1));
+    });
 }
 
 /// Network threads, others, and flushes get in each other's way; nothing is left behind.
