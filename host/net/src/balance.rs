@@ -2,9 +2,9 @@
 //! when it cannot.
 //!
 //! To wake another thread costs more than a small request does. Where a producer lives on one and the consumer that
-//! waits for its records on another, each record pays for that. So threads that have little to do
-//! hand their connections over to one before them, and one that has too much hands some over to the
-//! idlest. What counts is the share of the time that a thread was busy, waits for a disk included, as its runtime
+//! waits for its records on another, each record pays for that. So new connections go to the first thread that
+//! has time, threads that have little to do hand theirs over to one before them, and one that has too much hands
+//! some over to the idlest. What counts is the share of the time that a thread was busy, waits for a disk included, as its runtime
 //! measures it.
 //!
 //! ```text
@@ -16,6 +16,9 @@
 //!      │ of the last thread that has any to do all go to one before it, if both together stay below this
 //!  0.0 ┴
 //! ```
+//!
+//! Nobody knows yet what a new connection will do. It counts as a small load until the next look, so that of many
+//! that come at once each thread gets a few.
 //!
 //! All threads see about the same, so one acts at a time: if all that may join did, the one that they join had too much.
 //!
@@ -36,7 +39,9 @@ use tokio::{
 
 use crate::{
     Moves,
-    limits::{JOINED_BELOW, LOOK_INTERVAL, RELIEVED_ABOVE, RESTING_BELOW, STAY_MIN},
+    limits::{
+        JOINED_BELOW, LOOK_INTERVAL, NEWCOMER_SHARE, RELIEVED_ABOVE, RESTING_BELOW, STAY_MIN,
+    },
     thread::Incoming,
 };
 
@@ -52,10 +57,11 @@ struct Neighbour<S> {
     runtime: OnceLock<RuntimeMetrics>,
 }
 
-/// How long a connection has been where it is.
+/// How long a connection stays where it is.
 #[derive(Clone, Copy)]
 pub(crate) struct Stay {
-    since: Instant,
+    /// It may go from then on.
+    until: Instant,
     /// The last window of the thread in which it did something.
     window: u64,
 }
@@ -69,6 +75,8 @@ pub(crate) struct Balance<S> {
     looked: Cell<Instant>,
     /// For how long each thread had been busy then, ever.
     busy: RefCell<Vec<Duration>>,
+    /// For which share of the window before this one each thread was busy, and what has been dealt to it since.
+    shares: RefCell<Vec<f64>>,
     /// The number of this window.
     window: Cell<u64>,
     /// How many connections have done something in it.
@@ -133,9 +141,10 @@ impl Work {
 }
 
 impl Stay {
-    /// Of a connection that has just come.
-    pub(crate) fn begin() -> Self {
-        Self { since: Instant::now(), window: 0 }
+    /// Of a connection that has just been accepted, or has come from another thread.
+    pub(crate) fn begin(is_new: bool) -> Self {
+        let least = if is_new { Duration::ZERO } else { STAY_MIN };
+        Self { until: Instant::now() + least, window: 0 }
     }
 }
 
@@ -151,6 +160,7 @@ impl<S> Balance<S> {
             moves: if is_alone { Moves::Never } else { moves },
             looked: Cell::new(Instant::now()),
             busy: RefCell::new(neighbours.work().map(|work| work.busy).collect()),
+            shares: RefCell::new(vec![0.0; neighbours.count()]),
             neighbours,
             window: Cell::new(1),
             active: Cell::new(0),
@@ -164,6 +174,22 @@ impl<S> Balance<S> {
         self.thread
     }
 
+    /// The thread for a connection that is accepted at `now`.
+    ///
+    /// Those that stay where they are dealt to are dealt to the thread that has been given the least.
+    pub(crate) fn deal(&self, now: Instant) -> usize {
+        if self.moves == Moves::ByLoad {
+            self.look(now);
+        }
+        let mut shares = self.shares.borrow_mut();
+        let thread = match self.moves {
+            Moves::ByLoad => first_with_time(&shares),
+            Moves::Never | Moves::Always => idlest(&shares),
+        };
+        shares[thread] += NEWCOMER_SHARE;
+        thread
+    }
+
     /// A connection has done something, at `now`. Whether it should go to another thread.
     pub(crate) fn is_due(&self, stay: &mut Stay, now: Instant) -> bool {
         match self.moves {
@@ -175,7 +201,7 @@ impl<S> Balance<S> {
                     stay.window = self.window.get();
                     self.active.set(self.active.get() + 1);
                 }
-                self.course.get().connections > 0 && now.duration_since(stay.since) >= STAY_MIN
+                self.course.get().connections > 0 && now >= stay.until
             }
         }
     }
@@ -204,10 +230,10 @@ impl<S> Balance<S> {
         if length < LOOK_INTERVAL {
             return;
         }
-        let mut busy = self.busy.borrow_mut();
-        let mut shares = Vec::with_capacity(busy.len());
-        for (before, work) in busy.iter_mut().zip(self.neighbours.work()) {
-            shares.push(work.share(*before, length));
+        let (mut busy, mut shares) = (self.busy.borrow_mut(), self.shares.borrow_mut());
+        for ((before, share), work) in busy.iter_mut().zip(&mut *shares).zip(self.neighbours.work())
+        {
+            *share = work.share(*before, length);
             *before = work.busy;
         }
         let course = course(self.thread, &shares, self.active.get());
@@ -224,18 +250,15 @@ impl<S> Balance<S> {
 /// busy for these shares of the time.
 fn course(thread: usize, shares: &[f64], active: usize) -> Course {
     let own = shares[thread];
-    let by_share = |a: &(usize, &f64), b: &(usize, &f64)| a.1.total_cmp(b.1);
     if own > RELIEVED_ABOVE {
-        let idlest = shares.iter().enumerate().min_by(by_share);
         let busiest = shares.iter().position(|share| shares.iter().all(|other| share >= other));
-        return match idlest {
-            Some((to, share)) if busiest == Some(thread) => {
-                let surplus = (own - share) / 2.0 / own;
-                // Less than a whole one stays: it would be as much too much elsewhere.
-                Course { to, connections: (active as f64 * surplus) as usize }
-            }
-            _ => Course::default(),
-        };
+        if busiest != Some(thread) {
+            return Course::default();
+        }
+        let to = idlest(shares);
+        let surplus = (own - shares[to]) / 2.0 / own;
+        // Less than a whole one stays: it would be as much too much elsewhere.
+        return Course { to, connections: (active as f64 * surplus) as usize };
     }
     if shares.iter().any(|share| *share > RELIEVED_ABOVE) {
         // The room that there is goes to that one.
@@ -246,6 +269,18 @@ fn course(thread: usize, shares: &[f64], active: usize) -> Course {
         Some(to) if is_last => Course { to, connections: ALL },
         _ => Course::default(),
     }
+}
+
+/// The first thread that may be given something to do, if the threads are busy for these shares of the time; the
+/// idlest if none may.
+fn first_with_time(shares: &[f64]) -> usize {
+    let with_time = shares.iter().position(|share| share + NEWCOMER_SHARE < JOINED_BELOW);
+    with_time.unwrap_or_else(|| idlest(shares))
+}
+
+/// The first of those that are busy for the smallest share of the time.
+fn idlest(shares: &[f64]) -> usize {
+    (0..shares.len()).min_by(|a, b| shares[*a].total_cmp(&shares[*b])).unwrap_or_default()
 }
 
 #[cfg(test)]
