@@ -32,7 +32,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{io::AsyncWriteExt, net::TcpStream, sync::mpsc::OwnedPermit, time::timeout};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    sync::mpsc::OwnedPermit,
+    time::{Instant, timeout},
+};
 
 use self::{answers::Answers, idle::Idle, input::Input, output::Output};
 pub use self::{cold::read_now, frames::Frames};
@@ -125,7 +130,7 @@ impl<H: Handler> Connection<H> {
             answers: Answers::default(),
             output: Output::default(),
             idle,
-            stay: Stay::begin(is_new),
+            stay: Stay::begin(is_new, Instant::now()),
             leaves: false,
             input_end: None,
             waker: None,

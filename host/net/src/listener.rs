@@ -14,10 +14,7 @@ use std::{
 };
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep},
-};
+use tokio::{sync::watch, time::sleep};
 
 use crate::{
     ConnectionContext, ConnectionId, Options,
@@ -135,8 +132,7 @@ impl<S> Acceptor<S> {
             };
             match stream.into_std() {
                 Ok(stream) => {
-                    let thread = balance.deal(Instant::now());
-                    self.deal(stream, peer, admitted, thread).await;
+                    self.deal(stream, peer, admitted, balance).await;
                 }
                 Err(error) => tracing::warn!(%peer, %error, "cannot hand over a connection"),
             }
@@ -144,8 +140,15 @@ impl<S> Acceptor<S> {
     }
 
     /// Hands a connection to its thread, and waits if that thread is behind.
-    async fn deal(&self, stream: TcpStream, peer: SocketAddr, admitted: Admitted, thread: usize) {
+    async fn deal(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        admitted: Admitted,
+        balance: &Balance<S>,
+    ) {
         let id = self.dealer.dealt.fetch_add(1, Relaxed);
+        let thread = balance.deal(id);
         let context = ConnectionContext {
             id: ConnectionId(id),
             peer,

@@ -1,7 +1,9 @@
 //! Goal: connections are together while little is to do, apart while there is much, and stay in between.
-//! Method: shares of the time made up, and what each thread would do about them.
+//! Method: shares of the time made up, and what each thread would do about them; threads that are simulated.
 
 use super::*;
+
+mod course_of_time;
 
 const STAY: Course = Course { to: 0, connections: 0 };
 
