@@ -2,10 +2,10 @@
 //! when it cannot.
 //!
 //! To wake another thread costs more than a small request does. Where a producer lives on one and the consumer that
-//! waits for its records on another, each record pays for that. So threads that have little to do
-//! hand their connections over to one before them, and one that has too much hands some over to the
-//! idlest. What counts is the share of the time that a thread was busy, waits for a disk included, as its runtime
-//! measures it.
+//! waits for its records on another, each record pays for that. So new connections go to the first thread that
+//! has time, threads that have little to do hand theirs over to one before them, and one that has too much hands
+//! some over to the idlest. What counts is the share of the time that a thread was busy, waits for a disk
+//! included, as its runtime measures it.
 //!
 //! ```text
 //!  1.0 ┬
@@ -17,13 +17,18 @@
 //!  0.0 ┴
 //! ```
 //!
+//! Nobody knows yet what a new connection will do. It counts as a small load until the next look, so that of many
+//! that come at once each thread gets a few.
+//!
 //! All threads see about the same, so one acts at a time: if all that may join did, the one that they join had too much.
 //!
 //! Nobody watches: a thread looks at itself and at the others when one of its connections has done
 //! something, so without traffic no thread wakes up.
 
+mod watch;
+
 use std::{
-    cell::{Cell, RefCell},
+    cell::RefCell,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -34,11 +39,9 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{
-    Moves,
-    limits::{JOINED_BELOW, LOOK_INTERVAL, RELIEVED_ABOVE, RESTING_BELOW, STAY_MIN},
-    thread::Incoming,
-};
+pub(crate) use self::watch::Stay;
+use self::watch::{Watch, Work};
+use crate::{Moves, thread::Incoming};
 
 /// The network threads of a server, as they know each other.
 pub(crate) struct Neighbours<S> {
@@ -52,41 +55,13 @@ struct Neighbour<S> {
     runtime: OnceLock<RuntimeMetrics>,
 }
 
-/// How long a connection has been where it is.
-#[derive(Clone, Copy)]
-pub(crate) struct Stay {
-    since: Instant,
-    /// The last window of the thread in which it did something.
-    window: u64,
-}
-
-/// What one thread knows of how busy all of them are.
+/// What one thread needs to know of all of them, and who takes its connections.
 pub(crate) struct Balance<S> {
     thread: usize,
     moves: Moves,
     neighbours: Arc<Neighbours<S>>,
-    /// When it looked last: the start of this window.
-    looked: Cell<Instant>,
-    /// For how long each thread had been busy then, ever.
-    busy: RefCell<Vec<Duration>>,
-    /// The number of this window.
-    window: Cell<u64>,
-    /// How many connections have done something in it.
-    active: Cell<usize>,
-    course: Cell<Course>,
-    /// What the window before this one would have made of it.
-    earlier: Cell<Course>,
+    watch: RefCell<Watch>,
 }
-
-/// Where connections go, and how many of them still.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct Course {
-    to: usize,
-    connections: usize,
-}
-
-/// All that take a turn.
-const ALL: usize = usize::MAX;
 
 impl<S> Neighbours<S> {
     pub(crate) fn new(inboxes: Vec<mpsc::Sender<Incoming<S>>>) -> Self {
@@ -114,31 +89,6 @@ impl<S> Neighbours<S> {
     }
 }
 
-/// What the runtime of a thread has counted.
-#[derive(Clone, Copy, Debug)]
-struct Work {
-    busy: Duration,
-    rests: bool,
-}
-
-impl Work {
-    /// The share of the time since `before`, so long ago, that the thread was busy.
-    fn share(self, before: Duration, length: Duration) -> f64 {
-        if self.busy == before && !self.rests {
-            // It is at something that it began before: a sync, perhaps.
-            return 1.0;
-        }
-        (self.busy.saturating_sub(before).as_secs_f64() / length.as_secs_f64()).min(1.0)
-    }
-}
-
-impl Stay {
-    /// Of a connection that has just come.
-    pub(crate) fn begin() -> Self {
-        Self { since: Instant::now(), window: 0 }
-    }
-}
-
 impl<S> Balance<S> {
     /// That of the current thread, inside its runtime.
     pub(crate) fn here(thread: usize, moves: Moves, neighbours: Arc<Neighbours<S>>) -> Self {
@@ -146,16 +96,12 @@ impl<S> Balance<S> {
         // It is made once for each thread.
         let _ = neighbours.threads[thread].runtime.set(metrics);
         let is_alone = neighbours.count() == 1;
+        let watch = Watch::begin(thread, neighbours.work(), Instant::now());
         Self {
             thread,
             moves: if is_alone { Moves::Never } else { moves },
-            looked: Cell::new(Instant::now()),
-            busy: RefCell::new(neighbours.work().map(|work| work.busy).collect()),
             neighbours,
-            window: Cell::new(1),
-            active: Cell::new(0),
-            course: Cell::default(),
-            earlier: Cell::default(),
+            watch: RefCell::new(watch),
         }
     }
 
@@ -164,18 +110,27 @@ impl<S> Balance<S> {
         self.thread
     }
 
+    /// The thread for a connection that is accepted now, the `number`th from 0.
+    pub(crate) fn deal(&self, number: u64) -> usize {
+        match self.moves {
+            Moves::Never | Moves::Always => (number % self.neighbours.count() as u64) as usize,
+            Moves::ByLoad => {
+                let mut watch = self.watch.borrow_mut();
+                watch.look(Instant::now(), self.neighbours.work());
+                watch.deal()
+            }
+        }
+    }
+
     /// A connection has done something, at `now`. Whether it should go to another thread.
     pub(crate) fn is_due(&self, stay: &mut Stay, now: Instant) -> bool {
         match self.moves {
             Moves::Never => false,
             Moves::Always => true,
             Moves::ByLoad => {
-                self.look(now);
-                if stay.window != self.window.get() {
-                    stay.window = self.window.get();
-                    self.active.set(self.active.get() + 1);
-                }
-                self.course.get().connections > 0 && now.duration_since(stay.since) >= STAY_MIN
+                let mut watch = self.watch.borrow_mut();
+                watch.look(now, self.neighbours.work());
+                watch.is_due(stay, now)
             }
         }
     }
@@ -185,11 +140,9 @@ impl<S> Balance<S> {
         if self.moves == Moves::Always {
             return self.place_on((self.thread + 1) % self.neighbours.count());
         }
-        let Course { to, connections } = self.course.get();
-        let connections = connections.checked_sub(1)?;
-        let place = self.place_on(to)?;
-        self.course.set(Course { to, connections });
-        self.active.set(self.active.get().saturating_sub(1));
+        let mut watch = self.watch.borrow_mut();
+        let place = self.place_on(watch.way()?)?;
+        watch.gone();
         Some(place)
     }
 
@@ -197,56 +150,4 @@ impl<S> Balance<S> {
     fn place_on(&self, thread: usize) -> Option<OwnedPermit<Incoming<S>>> {
         self.neighbours.inbox(thread).clone().try_reserve_owned().ok()
     }
-
-    /// Ends a window that has been long enough.
-    fn look(&self, now: Instant) {
-        let length = now.duration_since(self.looked.get());
-        if length < LOOK_INTERVAL {
-            return;
-        }
-        let mut busy = self.busy.borrow_mut();
-        let mut shares = Vec::with_capacity(busy.len());
-        for (before, work) in busy.iter_mut().zip(self.neighbours.work()) {
-            shares.push(work.share(*before, length));
-            *before = work.busy;
-        }
-        let course = course(self.thread, &shares, self.active.get());
-        // Who joins can wait, for it has little to do: once may be chance.
-        let is_sure = course.connections < ALL || self.earlier.replace(course) == course;
-        self.course.set(if is_sure { course } else { Course::default() });
-        self.looked.set(now);
-        self.window.set(self.window.get() + 1);
-        self.active.set(0);
-    }
 }
-
-/// Where the connections of `thread` should go, of which so many are `active`, if the threads were
-/// busy for these shares of the time.
-fn course(thread: usize, shares: &[f64], active: usize) -> Course {
-    let own = shares[thread];
-    let by_share = |a: &(usize, &f64), b: &(usize, &f64)| a.1.total_cmp(b.1);
-    if own > RELIEVED_ABOVE {
-        let idlest = shares.iter().enumerate().min_by(by_share);
-        let busiest = shares.iter().position(|share| shares.iter().all(|other| share >= other));
-        return match idlest {
-            Some((to, share)) if busiest == Some(thread) => {
-                let surplus = (own - share) / 2.0 / own;
-                // Less than a whole one stays: it would be as much too much elsewhere.
-                Course { to, connections: (active as f64 * surplus) as usize }
-            }
-            _ => Course::default(),
-        };
-    }
-    if shares.iter().any(|share| *share > RELIEVED_ABOVE) {
-        // The room that there is goes to that one.
-        return Course::default();
-    }
-    let is_last = shares[thread + 1..].iter().all(|share| *share < RESTING_BELOW);
-    match shares[..thread].iter().position(|share| share + own < JOINED_BELOW) {
-        Some(to) if is_last => Course { to, connections: ALL },
-        _ => Course::default(),
-    }
-}
-
-#[cfg(test)]
-mod tests;

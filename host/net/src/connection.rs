@@ -32,7 +32,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use tokio::{io::AsyncWriteExt, net::TcpStream, sync::mpsc::OwnedPermit, time::timeout};
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    sync::mpsc::OwnedPermit,
+    time::{Instant, timeout},
+};
 
 use self::{answers::Answers, idle::Idle, input::Input, output::Output};
 pub use self::{cold::read_now, frames::Frames};
@@ -107,7 +112,8 @@ impl<H: Handler> Connection<H> {
         let Home { handler, thread, balance } = home;
         let context = ConnectionContext { thread: balance.thread(), ..context };
         let stream = TcpStream::from_std(stream)?;
-        let presence = Presence::enter(&thread, context.id, past.is_none());
+        let is_new = past.is_none();
+        let presence = Presence::enter(&thread, context.id, is_new);
         let (session, rest) = match past {
             Some(Past { session, rest }) => (session, rest),
             None => (handler.open(&context), Bytes::new()),
@@ -127,7 +133,7 @@ impl<H: Handler> Connection<H> {
             answers: Answers::default(),
             output: Output::default(),
             idle,
-            stay: Stay::begin(),
+            stay: Stay::begin(is_new, Instant::now()),
             leaves: false,
             input_end: None,
             waker: None,

@@ -10,7 +10,7 @@
 //!
 //! ```text
 //!            thread 0                              threads 0..n
-//!  listener ─ accept ─ admission ─ round robin ─▶ channel ─▶ connection task
+//!  listener ─ accept ─ admission ─ Balance ─────▶ channel ─▶ connection task
 //!                                                              Input ─ frames ─▶ Handler
 //!                                                                                  │ Reply
 //!                                                 socket ◀─ Output ◀─ Answers ◀────┘

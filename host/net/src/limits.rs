@@ -118,7 +118,11 @@ pub(crate) const JOINED_BELOW: f64 = 0.375;
 /// A thread that is busy for a smaller share of the time has nothing to do.
 pub(crate) const RESTING_BELOW: f64 = 0.01;
 
-/// A connection that has come stays for at least so long: to move costs two system calls and an
+/// Which share of a thread's time a connection counts for that has been accepted since the last look. One client has
+/// a few, which should lie together; a cluster's worth that reconnects should not.
+pub(crate) const NEWCOMER_SHARE: f64 = 0.05;
+
+/// A connection that has come from another thread stays for at least so long: to move costs two system calls and an
 /// allocation, the one or other tenth of a millisecond.
 pub(crate) const STAY_MIN: Duration = Duration::from_secs(1);
 

@@ -6,6 +6,7 @@
 use std::{
     io,
     net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream},
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -18,7 +19,7 @@ use tokio::{sync::watch, time::sleep};
 use crate::{
     ConnectionContext, ConnectionId, Options,
     admission::{Admission, Admitted},
-    balance::Neighbours,
+    balance::{Balance, Neighbours},
     limits::ACCEPT_PAUSE,
     log_gate::LogGate,
     thread::{Incoming, StopAt},
@@ -92,17 +93,22 @@ pub(crate) fn open(address: SocketAddr, options: &Options) -> io::Result<TcpList
 
 impl<S> Acceptor<S> {
     /// Accepts until told to stop; the socket is closed when this returns or is dropped.
-    pub(crate) async fn run(self, socket: TcpListener, mut stop: watch::Receiver<StopAt>) {
+    pub(crate) async fn run(
+        self,
+        socket: TcpListener,
+        balance: Rc<Balance<S>>,
+        mut stop: watch::Receiver<StopAt>,
+    ) {
         tokio::select! {
             biased;
             _ = stop.changed() => {}
-            result = self.accept_all(socket) => if let Err(error) = result {
+            result = self.accept_all(socket, &balance) => if let Err(error) = result {
                 tracing::error!(listener = %self.name, %error, "the listener has failed");
             },
         }
     }
 
-    async fn accept_all(&self, socket: TcpListener) -> io::Result<()> {
+    async fn accept_all(&self, socket: TcpListener, balance: &Balance<S>) -> io::Result<()> {
         let socket = tokio::net::TcpListener::from_std(socket)?;
         let paused = LogGate::default();
         loop {
@@ -125,16 +131,24 @@ impl<S> Acceptor<S> {
                 continue;
             };
             match stream.into_std() {
-                Ok(stream) => self.deal(stream, peer, admitted).await,
+                Ok(stream) => {
+                    self.deal(stream, peer, admitted, balance).await;
+                }
                 Err(error) => tracing::warn!(%peer, %error, "cannot hand over a connection"),
             }
         }
     }
 
-    /// Hands a connection to the thread whose turn it is, and waits if that thread is behind.
-    async fn deal(&self, stream: TcpStream, peer: SocketAddr, admitted: Admitted) {
+    /// Hands a connection to its thread, and waits if that thread is behind.
+    async fn deal(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        admitted: Admitted,
+        balance: &Balance<S>,
+    ) {
         let id = self.dealer.dealt.fetch_add(1, Relaxed);
-        let thread = (id % self.dealer.threads.count() as u64) as usize;
+        let thread = balance.deal(id);
         let context = ConnectionContext {
             id: ConnectionId(id),
             peer,

@@ -37,9 +37,9 @@ pub enum Moves {
     /// So that those live together for which one thread is enough, and no thread has too much to do.
     #[default]
     ByLoad,
-    /// They stay where they were dealt to.
+    /// They are dealt in turn and stay.
     Never,
-    /// Whenever they can: only to see what that breaks.
+    /// They are dealt in turn and move whenever they can: only to see what that breaks.
     Always,
 }
 

@@ -266,11 +266,11 @@ fn run_thread<H: Handler>(start: ThreadStart<H::Session>, make_handler: impl FnO
     runtime.spawn_blocking(|| ());
     runtime.block_on(async move {
         let handler = make_handler();
+        let balance = Rc::new(Balance::here(thread, state.options.moves, neighbours));
         for (acceptor, socket) in acceptors {
-            spawn_local(acceptor.run(socket, stop.clone()));
+            spawn_local(acceptor.run(socket, Rc::clone(&balance), stop.clone()));
         }
         let _ = started.send(Ok(()));
-        let balance = Balance::here(thread, state.options.moves, neighbours);
         let state = Rc::new(ThreadState::new(state.options, state.counters));
         thread::serve(handler, state, balance, incoming, stop).await;
     });

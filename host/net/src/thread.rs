@@ -154,11 +154,11 @@ impl ThreadState {
 pub(crate) async fn serve<H: Handler>(
     handler: H,
     state: Rc<ThreadState>,
-    balance: Balance<H::Session>,
+    balance: Rc<Balance<H::Session>>,
     mut incoming: mpsc::Receiver<Incoming<H::Session>>,
     mut stop: watch::Receiver<StopAt>,
 ) {
-    let home = Home { handler: Rc::new(handler), thread: state, balance: Rc::new(balance) };
+    let home = Home { handler: Rc::new(handler), thread: state, balance };
     let bell = Arc::clone(&home.thread.bell);
     spawn_local(poll_fn(move |cx| bell.poll(cx)));
     loop {

@@ -178,7 +178,8 @@ fn wake_ups(name: &str) -> Vec<String> {
 
 #[test]
 fn shutting_down_sends_what_is_owed_and_nothing_else() {
-    let service = Service::start(Options { threads: 2, ..Options::default() });
+    let options = Options { threads: 2, moves: Moves::Never, ..Options::default() };
+    let service = Service::start(options);
     // Dealt in turn: the first and the last share a thread.
     let (mut busy, mut idle, mut beside) = (service.peer(), service.peer(), service.peer());
     assert_eq!(idle.ask(&Ask::Echo(b"hello")), b"hello");

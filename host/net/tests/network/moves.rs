@@ -43,9 +43,9 @@ fn ask_until(peers: &mut [Peer], ask: &Ask<'_>, wanted: impl Fn(&[u8]) -> bool) 
 fn connections_with_little_to_do_come_together_and_part_when_there_is_much() {
     let service = Service::start(Options { threads: 2, ..Options::default() });
     let mut peers = [service.peer(), service.peer()];
-    assert_eq!(threads(&mut peers), b"01", "they are dealt in turn");
-    ask_until(&mut peers, &Ask::Echo(b"little"), |threads| threads == b"00");
+    assert_eq!(threads(&mut peers), b"00", "they begin together");
     ask_until(&mut peers, &Ask::Work(5, b"much"), |threads| threads[0] != threads[1]);
+    ask_until(&mut peers, &Ask::Echo(b"little"), |threads| threads == b"00");
     let counters = service.counters();
     assert_eq!(counters.connections(), 2);
     assert!(counters.connections_left >= 2, "{counters:?}");

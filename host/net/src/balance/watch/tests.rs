@@ -1,7 +1,9 @@
 //! Goal: connections are together while little is to do, apart while there is much, and stay in between.
-//! Method: shares of the time made up, and what each thread would do about them.
+//! Method: shares of the time made up, and what each thread would do about them; threads that are simulated.
 
 use super::*;
+
+mod course_of_time;
 
 const STAY: Course = Course { to: 0, connections: 0 };
 
@@ -81,4 +83,18 @@ fn who_is_at_something_since_the_last_look_is_busy() {
     assert_eq!(share(second, false), 1.0, "a sync of which the runtime knows nothing yet");
     assert_eq!(share(second + half, false), 0.5);
     assert_eq!(share(second * 20, true), 1.0, "that of an earlier window, too");
+}
+
+#[test]
+fn one_quiet_window_may_be_chance() {
+    let (mut busy, mut now) = (Duration::ZERO, Instant::now());
+    let works = |own| [Duration::ZERO, own].map(|busy| Work { busy, rests: true }).into_iter();
+    let mut watch = Watch::begin(1, works(busy), now);
+    let ways = [0.1, 0.5, 0.1, 0.1].map(|share| {
+        now += LOOK_INTERVAL;
+        busy += LOOK_INTERVAL.mul_f64(share);
+        watch.look(now, works(busy));
+        watch.way()
+    });
+    assert_eq!(ways, [None, None, None, Some(0)]);
 }
