@@ -15,13 +15,14 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use dohle_base::{LeaderEpoch, Offset, TopicId};
+use dohle_base::{Offset, TopicId};
 
 use crate::{
     aborts::AbortsWrite,
     checkpoint,
     config::LogConfig,
     disk::{self, Disk, DiskFile, IoError, OpenMode},
+    epoch_cache::EpochStart,
     error::LogError,
     log::Log,
     names::{FileKind, SegmentFile},
@@ -76,8 +77,8 @@ struct SideWrite {
 pub struct Flushed {
     end: Offset,
     truncations: u64,
-    /// The newest epoch that the file tells.
-    epoch: LeaderEpoch,
+    /// The oldest and the newest epoch that the file tells.
+    epochs: Option<(EpochStart, EpochStart)>,
     /// Whether the files are then as a clean stop leaves them.
     closes: bool,
     /// Whether all sealed segments have their indexes.
@@ -297,7 +298,7 @@ impl<D: Disk> Log<D> {
             done: Flushed {
                 end: self.log_end,
                 truncations: self.truncations,
-                epoch: self.epochs.latest(),
+                epochs: self.epochs.ends(),
                 closes: false,
                 is_indexed: false,
                 sides: None,
@@ -374,7 +375,7 @@ impl<D: Disk> Log<D> {
         }
         self.recovery_point = self.recovery_point.max(done.end);
         self.closed_planned = false;
-        self.unsaved_epochs &= done.epoch != self.epochs.latest();
+        self.unsaved_epochs &= done.epochs != self.epochs.ends();
         self.unsaved_topic = None;
         self.segments.iter_mut().for_each(|segment| segment.finish_save_aborts(done.end));
         if done.is_indexed {

@@ -72,6 +72,7 @@ fn load<D: Disk>(dir: &Dir<D>, now: Timestamp) -> Result<Found<D::File>, LogErro
             FileKind::Log => {
                 let mut segment = open_segment(dir, file.base, now)?;
                 segment.has_aborts = has(file.base, FileKind::TxnIndex);
+                segment.unchecked_aborts = segment.has_aborts;
                 if segment.has_aborts && !has_sound_aborts(dir, file.base)? {
                     found.first_without_aborts.get_or_insert(file.base);
                 }

@@ -111,19 +111,26 @@ impl<D: Disk> Log<D> {
     /// # Errors
     /// `Corrupt`, `Io`.
     pub fn aborted_transactions(
-        &self,
+        &mut self,
         from: Offset,
         up_to: Offset,
     ) -> Result<Vec<AbortedTransaction>, LogError> {
         let mut aborted = Vec::new();
-        for segment in self.segments.iter().skip(self.floor(from)).filter(|s| s.has_aborts) {
-            for entry in segment.aborts(&self.dir)? {
-                if entry.last_offset >= from && entry.first_offset < up_to {
-                    aborted.push(entry);
-                }
-                if entry.last_stable_offset >= up_to {
-                    return Ok(aborted);
-                }
+        for index in self.floor(from)..self.segments.len() {
+            self.check_aborts(index)?;
+            let Some(segment) = self.segments.get(index).filter(|s| s.has_aborts) else { continue };
+            let entries = segment.aborts(&self.dir)?;
+            // The last stable offset lies behind the marker at most.
+            let is_last = |entry: &AbortedTransaction| {
+                entry.last_stable_offset.min(entry.last_offset.next()) >= up_to
+            };
+            let goes_on = !entries.iter().any(is_last);
+            let is_told = |entry: &AbortedTransaction| {
+                entry.last_offset >= from && entry.first_offset < up_to
+            };
+            aborted.extend(entries.into_iter().filter(is_told));
+            if !goes_on {
+                break;
             }
         }
         Ok(aborted)

@@ -24,7 +24,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 use dohle_base::{Offset, Timestamp, TopicId};
 use dohle_records::Entry;
 
-pub use self::how::{Cut, OnDamage, OpenLog, Recovery, Synced};
+pub use self::how::{Cut, OnDamage, OpenLog, Recovery, Synced, WrongStart};
 use crate::{
     checkpoint::SideFileError,
     config::LogConfig,
@@ -88,6 +88,7 @@ impl<D: Disk> Log<D> {
         wrong_epochs: Option<SideFileError>,
         now: Timestamp,
     ) -> Result<Opened<D>, LogError> {
+        let as_left = how.clean;
         let found = load::load_or_make(&dir, now)?;
         let is_new = found.is_none();
         let unsaved_topic = if is_new { how.topic_id } else { check_topic(&dir, &how)? };
@@ -125,6 +126,10 @@ impl<D: Disk> Log<D> {
                 EpochCache::default()
             }
         };
+        if let Some(wrong) = told::wrong_start(&dir, &how, &epochs, as_left)? {
+            how.log_start = wrong.believed;
+            recovery.wrong_start = Some(wrong);
+        }
         let Found { segments, snapshots, unindexed, mut names_changed, .. } = found;
         let is_new_segment = segments.last().is_some_and(|last| last.base >= how.recovery_point);
         names_changed |= !how.clean && is_new_segment;
@@ -163,6 +168,10 @@ impl<D: Disk> Log<D> {
         }
         if let Some(base) = overlong {
             return Ok(Opened::Overlong(base));
+        }
+        // One behind the end is judged by how far the log is known to have come.
+        if let Some(behind) = log.recovery.wrong_start.take_if(|wrong| wrong.told > log.log_end) {
+            how.log_start = behind.told;
         }
         if let Some(last) =
             log.segments.last_mut().filter(|last| !how.clean && !last.is_unwritten())
@@ -483,8 +492,9 @@ impl<D: Disk> Log<D> {
         if self.epochs.truncate_end(self.log_end) {
             self.save_epochs_if_room()?;
         }
-        // Their head on the disk may be older than the log: see `move_log_start`.
-        self.epochs.truncate_start(self.log_start);
+        // Their head on the disk may be older than the log: see `move_log_start`. After a clean stop it must
+        // not be.
+        self.unsaved_epochs |= self.epochs.truncate_start(self.log_start);
         self.sweep_snapshots()?;
         // One at the log's start tells of nobody who has a batch in the log.
         let start = self.log_start;

@@ -124,6 +124,12 @@ impl<'a, F: DiskFile> HeadScan<'a, F> {
         Ok(Some(head))
     }
 
+    /// The header of the batch that `next` has just told; `None` of an old message.
+    pub(crate) fn header(&self, head: &Head) -> Option<BatchHeader<'_>> {
+        let start = head.position.checked_sub(self.held.start)?;
+        BatchHeader::parse(self.buffer.get(start as usize..)?).ok()
+    }
+
     fn fill(&mut self) -> Result<(), IoError> {
         let wanted = ((self.end - self.position) as usize).min(HEADS_SIZE);
         let buffer = self.buffer.get_mut(..wanted).unwrap_or_default();

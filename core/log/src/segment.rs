@@ -127,6 +127,8 @@ pub(crate) struct Segment<F> {
     pub(crate) opened_at: Timestamp,
     /// Whether aborted transactions are indexed.
     pub(crate) has_aborts: bool,
+    /// Whether their index is as another process, or the one before, has left it, and no batch was asked.
+    pub(crate) unchecked_aborts: bool,
     /// They, if there was no room for some of them.
     pub(crate) unsaved_aborts: Option<Box<UnsavedAborts>>,
     /// Of the segment that is written only.
@@ -207,6 +209,7 @@ impl<F: DiskFile> Segment<F> {
             size,
             opened_at,
             has_aborts: false,
+            unchecked_aborts: false,
             unsaved_aborts: None,
             indexes: None,
             lacks_indexes: false,

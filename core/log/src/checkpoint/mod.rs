@@ -34,7 +34,7 @@ use crate::{
 };
 
 /// The largest checkpoint that is read: a million partitions with long names.
-const FILE_SIZE_MAX: usize = 256 << 20;
+pub(crate) const FILE_SIZE_MAX: usize = 256 << 20;
 /// The only version there is.
 const VERSION: &str = "0";
 /// A leader epoch's first offset, in the directory of the partition.

@@ -34,7 +34,7 @@ pub(crate) struct Dirty<'a> {
 pub(crate) fn collect<D: Disk>(
     basis: &Basis<D>,
     dirty: &Dirty<'_>,
-    mut transactions: Transactions,
+    transactions: &mut Transactions,
     map: &mut OffsetMap,
     meter: &mut Meter<'_, '_>,
 ) -> Result<(), CleanError> {

@@ -4,10 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use dohle_base::{Offset, ProducerEpoch, ProducerId, Timestamp};
 
-use crate::{
-    config::LogConfig, disk::Disk, error::LogError, log::Log, segment::Dir,
-    txn_index::AbortedTransaction,
-};
+use super::aborted::Aborts;
+use crate::{config::LogConfig, disk::Disk, error::LogError, log::Log, segment::Dir};
 
 /// How much of a log a clean would deal with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,10 +75,7 @@ pub struct CleanPlan<D: Disk> {
     pub(crate) inputs: Vec<Input>,
     pub(crate) first_dirty: Offset,
     pub(crate) limit: Offset,
-    /// Sealed segments with a whole index of aborted transactions, those behind the limit included.
-    pub(crate) with_aborts: Vec<Offset>,
-    /// What is known of those of the open segment, and of what no index tells.
-    pub(crate) aborted_last: Vec<AbortedTransaction>,
+    pub(crate) aborts: Aborts,
     /// A snapshot of the producers from behind the limit, to be made durable: those before go.
     pub(crate) snapshot: Option<Offset>,
 }
@@ -172,11 +167,16 @@ impl<D: Disk> Log<D> {
             inputs.map(|s| Input { base: s.base, size: s.size, opened_at: s.opened_at }).collect();
         let (unsaved, saved): (Vec<_>, Vec<_>) =
             sealed.iter().filter(|s| s.has_aborts).partition(|s| s.unsaved_aborts.is_some());
-        let with_aborts = saved.iter().map(|s| s.base).collect();
-        let mut aborted_last = Vec::new();
+        let mut rest = Vec::new();
         for segment in unsaved.into_iter().chain(active) {
-            aborted_last.extend(segment.aborts(&self.dir)?);
+            rest.extend(segment.aborts(&self.dir)?);
         }
+        let aborts = Aborts {
+            indexed: saved.iter().map(|s| s.base).collect(),
+            rest,
+            segments: self.extents(),
+            are_replayed: false,
+        };
         let producers = self.producers.states().map(|state| {
             let data_offset = state.batches().last().map(|batch| batch.last_offset);
             (state.id, LastRecord { data_offset, epoch: state.epoch })
@@ -189,15 +189,7 @@ impl<D: Disk> Log<D> {
             producers: producers.collect(),
             truncations: self.truncations,
         };
-        Ok(Some(CleanPlan {
-            basis,
-            inputs,
-            first_dirty,
-            limit,
-            with_aborts,
-            aborted_last,
-            snapshot,
-        }))
+        Ok(Some(CleanPlan { basis, inputs, first_dirty, limit, aborts, snapshot }))
     }
 
     /// Where the part begins whose keys have not been looked at. A checkpoint that cannot be true

@@ -17,7 +17,7 @@ use crate::{
 };
 
 use super::{
-    CleanError, CleanMemory, Meter, Pace, aborted,
+    CleanError, CleanMemory, Meter, Pace,
     filter::{Filter, Filtered, Kept},
     groups::first_group,
     keys::{self, Dirty},
@@ -43,6 +43,8 @@ pub struct CleanStats {
     pub records_kept: u64,
     /// Batches that stay because nobody can read their records: clients made them so.
     pub unreadable: u64,
+    /// Whether an index of aborted transactions was not what the batches tell, and was made anew from them.
+    pub aborts_replayed: bool,
 }
 
 /// A clean under way: the keys are known, the segments are to be written.
@@ -103,8 +105,7 @@ impl<D: Disk> CleanPlan<D> {
         memory: CleanMemory,
         pace: &mut Pace<'_>,
     ) -> Result<Cleaning<D>, CleanError> {
-        let Self { basis, mut inputs, first_dirty, limit, with_aborts, aborted_last, snapshot } =
-            self;
+        let Self { basis, mut inputs, first_dirty, limit, mut aborts, snapshot } = self;
         if let Some(offset) = snapshot {
             match basis.dir.open(offset, FileKind::Snapshot, OpenMode::Read) {
                 Ok(file) => file.sync()?,
@@ -113,13 +114,12 @@ impl<D: Disk> CleanPlan<D> {
                 Err(error) => return Err(error.into()),
             }
         }
-        let aborted = aborted::read(&basis.dir, &with_aborts, &aborted_last, limit)?;
         let first = inputs.partition_point(|input| input.base <= first_dirty).saturating_sub(1);
         let dirty_inputs = inputs.get(first..).unwrap_or_default();
         // No two records share an offset, so there are no more keys than these.
         let keys_max = limit.0.saturating_sub(first_dirty.0);
         let io_bytes = memory.io_bytes.max(IO_BYTES_MIN);
-        let mut map = OffsetMap::new(memory, u64::try_from(keys_max).unwrap_or(0));
+        let keys_max = u64::try_from(keys_max).unwrap_or(0);
         let mut stats = CleanStats::default();
         let mut meter = Meter::new(pace, &mut stats.bytes_read);
         let dirty = Dirty {
@@ -128,9 +128,19 @@ impl<D: Disk> CleanPlan<D> {
             to: limit,
             chunk_size: io_bytes as u64,
         };
-        let transactions = Transactions::new(&aborted);
-        keys::collect(&basis, &dirty, transactions, &mut map, &mut meter)?;
+        let mut aborted = aborts.read(&basis.dir, limit, &mut meter)?;
+        let map = loop {
+            let mut map = OffsetMap::new(memory, keys_max);
+            let mut transactions = Transactions::new(&aborted);
+            keys::collect(&basis, &dirty, &mut transactions, &mut map, &mut meter)?;
+            let seen_to = map.latest().map_or(first_dirty, Offset::next);
+            if aborts.agree(&basis.dir, &transactions, seen_to)? {
+                break map;
+            }
+            aborted = aborts.replay(&basis.dir, limit, &mut meter)?;
+        };
         meter.ask()?;
+        stats.aborts_replayed = aborts.are_replayed;
         let end = map.latest().map_or(first_dirty, Offset::next);
         inputs.truncate(inputs.partition_point(|input| input.base < end));
         Ok(Cleaning {

@@ -3,6 +3,7 @@
 //!
 //! Aborted transactions are known beforehand, from the indexes; that is why a clean does not go
 //! beyond the last stable offset. A marker is bare once no batch of its transaction comes before it.
+//! One that ends what it should not tells that an index is wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +20,9 @@ pub(crate) struct Transactions {
     aborting: BTreeMap<ProducerId, Aborting>,
     /// Producers with batches of a transaction that will be committed.
     committing: BTreeSet<ProducerId>,
+    /// Those of them with records of a transaction whose marker has not come yet.
+    unended: BTreeSet<ProducerId>,
+    is_contradicted: bool,
 }
 
 #[derive(Debug)]
@@ -45,7 +49,23 @@ impl Transactions {
         let mut upcoming = aborted.to_vec();
         let order = |t: &AbortedTransaction| (t.first_offset, t.last_offset, t.producer_id);
         upcoming.sort_unstable_by_key(|transaction| std::cmp::Reverse(order(transaction)));
-        Self { upcoming, aborting: BTreeMap::new(), committing: BTreeSet::new() }
+        Self {
+            upcoming,
+            aborting: BTreeMap::new(),
+            committing: BTreeSet::new(),
+            unended: BTreeSet::new(),
+            is_contradicted: false,
+        }
+    }
+
+    /// Whether a marker has ended a transaction otherwise than was known beforehand.
+    pub(crate) fn is_contradicted(&self) -> bool {
+        self.is_contradicted
+    }
+
+    /// The producers with records that count as committed, while nothing has ended their transactions.
+    pub(crate) fn unended(&self) -> &BTreeSet<ProducerId> {
+        &self.unended
     }
 
     /// Goes past a batch of records. Says whether they were aborted.
@@ -65,6 +85,10 @@ impl Transactions {
             _ => {
                 self.aborting.remove(&id);
                 self.committing.insert(id);
+                // Of what the cleaner emptied the marker may be gone.
+                if batch.record_count() > 0 {
+                    self.unended.insert(id);
+                }
                 false
             }
         }
@@ -78,6 +102,14 @@ impl Transactions {
     ) -> Marker {
         self.begin_up_to(batch.last_offset());
         let id = batch.producer_id();
+        if let Some(ControlType::Abort | ControlType::Commit) = kind {
+            let is_abort = kind == Some(ControlType::Abort);
+            let is_aborted = self.aborting.get(&id).is_some_and(|aborting| {
+                aborting.has_batches && batch.base_offset() <= aborting.transaction.last_offset
+            });
+            let is_committed = self.unended.remove(&id);
+            self.is_contradicted |= if is_abort { is_committed } else { is_aborted };
+        }
         match kind {
             None => Marker::Bare,
             Some(ControlType::Abort) => match self.aborting.remove(&id) {

@@ -56,6 +56,11 @@ impl EpochCache {
         &self.entries
     }
 
+    /// The oldest entry and the newest; `None` if none is known.
+    pub(crate) fn ends(&self) -> Option<(EpochStart, EpochStart)> {
+        Some((*self.entries.first()?, *self.entries.last()?))
+    }
+
     /// The newest epoch; `NONE` if none is known.
     pub fn latest(&self) -> LeaderEpoch {
         self.entries.last().map_or(LeaderEpoch::NONE, |entry| entry.epoch)

@@ -90,6 +90,27 @@ pub struct Recovery {
     pub told_epoch: Option<LeaderEpoch>,
     /// Why the file of epochs was not believed, and made anew from the batches, if so.
     pub wrong_epochs: Option<SideFileError>,
+    /// A start that was not believed, if so: the checkpoint should say where the log starts soon.
+    pub wrong_start: Option<WrongStart>,
+}
+
+/// A start of a log that another file contradicts.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{}, line {line}: a start at offset {told} where offset {believed} is to be expected, by {}",
+    path.display(), told_by.display()
+)]
+pub struct WrongStart {
+    /// The checkpoint.
+    pub path: PathBuf,
+    /// The line, from 1.
+    pub line: usize,
+    /// What it says.
+    pub told: Offset,
+    /// Where the log starts.
+    pub believed: Offset,
+    /// The file that says so.
+    pub told_by: PathBuf,
 }
 
 /// Where a log was cut when it was opened.

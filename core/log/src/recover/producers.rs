@@ -72,7 +72,7 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
-    fn read_snapshot(&self, offset: Offset) -> Result<Option<Producers>, IoError> {
+    pub(crate) fn read_snapshot(&self, offset: Offset) -> Result<Option<Producers>, IoError> {
         let path = self.dir.file(offset, FileKind::Snapshot);
         let bytes = read_file(&self.dir.disk, &path, SNAPSHOT_SIZE_MAX)?.unwrap_or_default();
         Ok(snapshot::decode(&bytes).ok().map(|states| Producers::from_states(states, offset)))

@@ -9,6 +9,9 @@
 //! time: a reader who has it behind the end of what it reads need look no further. The file is made
 //! with its first entry.
 
+mod batches;
+mod check;
+
 #[cfg(test)]
 mod tests;
 
@@ -20,6 +23,9 @@ use crate::{
     disk::{Disk, DiskFile, IoError, OpenMode, read_file},
     error::{Corruption, DamageReason, LogError},
 };
+
+pub(crate) use batches::{bear_out, replay, walk};
+pub(crate) use check::Part;
 
 pub(crate) const ENTRY_SIZE: usize = 34;
 const VERSION: i16 = 0;

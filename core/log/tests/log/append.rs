@@ -194,7 +194,7 @@ fn transactions_hold_the_last_stable_offset_and_leave_their_aborts() {
     assert_eq!(aborted[0].last_stable_offset, Offset(3));
     assert_eq!(log.aborted_transactions(Offset(6), Offset(7)).unwrap(), vec![]);
     drop(log);
-    let log = open(&disk, small()).unwrap();
+    let mut log = open(&disk, small()).unwrap();
     assert_eq!(log.aborted_transactions(Offset(0), Offset(7)).unwrap(), aborted);
     assert_eq!(log.producer(1.into()).unwrap().coordinator_epoch, 0);
 }

@@ -8,7 +8,7 @@
 //! file of the directory, and leave the batches as they are.
 //!
 //! Not covered by a checksum, and so not by this: a batch's base offset and leader epoch. Of the numbers
-//! in checkpoints one that can be true is believed; where the log starts by it, it starts. What is damaged below the recovery point is not read at the start but by
+//! in checkpoints one that can be true is believed; where the log starts by it after a crash, it starts. What is damaged below the recovery point is not read at the start but by
 //! consumers, who check each batch.
 
 use std::path::{Path, PathBuf};
@@ -154,7 +154,11 @@ fn open_damaged(disk: &SimDisk, batches: &[Bytes], left: Left) -> Result<Outcome
         logs.map(|log| disk.peek(&log)).collect::<Vec<_>>()
     };
     let before = disk.fork();
-    let batches = behind_start(batches, told_start(disk));
+    let batches = match left {
+        // The epochs tell where it starts, too.
+        Left::Clean => batches,
+        Left::Flushed | Left::Crashed => behind_start(batches, told_start(disk)),
+    };
     let mut log = match start(disk, OnDamage::Refuse) {
         Ok(log) => log,
         Err(error) => {

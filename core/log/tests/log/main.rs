@@ -19,6 +19,7 @@ mod retention;
 mod room;
 mod script;
 mod split;
+mod starts;
 mod times;
 mod together;
 mod told;

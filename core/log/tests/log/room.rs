@@ -165,7 +165,7 @@ fn an_abort_that_there_is_no_room_for_beside_its_marker_is_told_and_saved_later(
         let how = OpenLog { recovery_point: log.recovery_point(), ..OpenLog::default() };
         drop(log);
         disk.restart(1);
-        let log = open_how(&disk, small(), how).unwrap();
+        let mut log = open_how(&disk, small(), how).unwrap();
         assert_eq!(log.aborted_transactions(Offset(0), Offset(9)).unwrap(), aborted);
     }
     assert_eq!(times_kept, 34, "with each part of an entry");
@@ -174,28 +174,29 @@ fn an_abort_that_there_is_no_room_for_beside_its_marker_is_told_and_saved_later(
 #[test]
 fn a_cut_takes_what_no_index_tells_yet() {
     let crashed = [3, 4, 5].map(Crashed::without_what_was_not_flushed);
-    let aborted = |log: &Log<SimDisk>| log.aborted_transactions(Offset(0), Offset(100)).unwrap();
+    let aborted =
+        |log: &mut Log<SimDisk>| log.aborted_transactions(Offset(0), Offset(100)).unwrap();
     for (crashed, end) in crashed.iter().flat_map(|crashed| (0..41).map(move |end| (crashed, end)))
     {
         let disk = crashed.disk.fork();
         disk.set_faults(full(0));
         let mut log = open_how(&disk, small(), crashed.how).unwrap();
-        let all = aborted(&log);
+        let all = aborted(&mut log);
         disk.set_faults(Faults::default());
         for end in [end, (end - 3).max(0)].map(Offset) {
             log.truncate_to(end, NOW).unwrap();
             let left = all.iter().copied().filter(|entry| entry.last_offset < end);
             let left = left.collect::<Vec<_>>();
-            assert_eq!(aborted(&log), left, "{end}");
+            assert_eq!(aborted(&mut log), left, "{end}");
             let kept = disk.fork();
             kept.restart(1);
-            assert_eq!(aborted(&open(&kept, small()).unwrap()), left, "{end}");
+            assert_eq!(aborted(&mut open(&kept, small()).unwrap()), left, "{end}");
         }
-        let left = aborted(&log);
+        let left = aborted(&mut log);
         log.flush().unwrap();
         let how = OpenLog { recovery_point: log.recovery_point(), ..OpenLog::default() };
         disk.restart(1);
-        assert_eq!(aborted(&open_how(&disk, small(), how).unwrap()), left, "{end}");
+        assert_eq!(aborted(&mut open_how(&disk, small(), how).unwrap()), left, "{end}");
     }
 }
 

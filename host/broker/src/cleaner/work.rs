@@ -180,6 +180,9 @@ fn tell(partition: &Partition, thread: usize, cleaned: &Cleaned, start: Instant)
         let batches = stats.unreadable;
         warn!(%partition, batches, "cleaned but for batches whose records cannot be read: they stay");
     }
+    if stats.aborts_replayed {
+        warn!(%partition, "a .txnindex was not what the batches tell: cleaned by these, and made anew");
+    }
     info!(
         %partition, thread, end = %cleaned.end(), bytes_read = stats.bytes_read,
         bytes_written = stats.bytes_written, records = stats.records,

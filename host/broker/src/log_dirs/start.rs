@@ -4,7 +4,8 @@ use std::sync::{Arc, PoisonError};
 
 use dohle_base::{Offset, PartitionId, Str, TopicId};
 use dohle_log::{IoError, OnDamage, OpenLog, Synced};
-use dohle_replication::CommitRule;
+use dohle_os::OsDisk;
+use dohle_replication::{CommitRule, Leader};
 use tracing::warn;
 
 use super::LogDir;
@@ -63,6 +64,19 @@ impl LogDir {
             self.take_over(partitions);
         }
         self.unflushed.write().unwrap_or_else(PoisonError::into_inner).take();
+        self.correct_starts(partitions);
+    }
+
+    /// Writes down where logs start, if that was noted wrong of any: after a crash it would be believed.
+    fn correct_starts(&self, partitions: &[Arc<Partition>]) {
+        let is_wrong = |leader: &mut Leader<OsDisk>| leader.log().recovery().wrong_start.is_some();
+        let mut here = partitions.iter().filter(|partition| partition.directory() == self.id);
+        if here.any(|partition| partition.with_leader(is_wrong).unwrap_or(false))
+            && let Err(error) = self.write_log_starts(partitions)
+        {
+            warn!("where logs start is not corrected yet: {error}");
+            self.judge(&error);
+        }
     }
 
     /// A log that was just opened holds what is not known to be durable.

@@ -178,6 +178,9 @@ impl Opening {
         if let Some(wrong) = &log.recovery().wrong_epochs {
             warn!(topic = %topic.name, %index, "passed over, epochs are read from the batches: {wrong}");
         }
+        if let Some(wrong) = &log.recovery().wrong_start {
+            warn!(topic = %topic.name, %index, "not believed, it would have deleted records: {wrong}");
+        }
         if let Some(cut) = &log.recovery().cut {
             warn!(
                 topic = %topic.name, %index, file = %cut.path.display(), position = cut.position,

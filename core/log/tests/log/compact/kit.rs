@@ -82,10 +82,12 @@ pub(crate) fn roll(log: &mut Log<SimDisk>) {
     log.roll(NOW).unwrap();
 }
 
-/// A whole clean, as the host makes it.
+/// A whole clean, as the host makes it, of a log that is as it was written.
 pub(crate) fn clean(log: &mut Log<SimDisk>, now: Timestamp) -> Option<Cleaned> {
     let high_watermark = log.log_end_offset();
-    clean_with(log, high_watermark, now, MEMORY).unwrap()
+    let cleaned = clean_with(log, high_watermark, now, MEMORY).unwrap();
+    assert!(!cleaned.is_some_and(|cleaned| cleaned.stats().aborts_replayed), "no index is wrong");
+    cleaned
 }
 
 pub(crate) fn clean_with(

@@ -1,5 +1,6 @@
 //! Compaction of a whole log: what stays, what a power cut leaves, what happens at the same time.
 
+mod aborts;
 mod crash;
 pub(crate) mod kit;
 mod legacy;

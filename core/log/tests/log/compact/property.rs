@@ -155,6 +155,7 @@ impl World {
             CleanMemory { map_bytes: (keys + 1) * 24, load_factor: 1.0, io_bytes: keys * 100 };
         let high_watermark = log.log_end_offset();
         let cleaned = clean_with(log, high_watermark, later(self.now), memory).unwrap();
+        assert!(!cleaned.is_some_and(|cleaned| cleaned.stats().aborts_replayed));
         let Some(cleaned) = cleaned else {
             if self.planted == Planted::Nothing {
                 assert_eq!(stored(log), records);

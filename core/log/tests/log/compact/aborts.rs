@@ -1,0 +1,162 @@
+//! An index of aborted transactions has no checksum. Whatever a wrong bit makes of it, no committed record
+//! is lost by it, and no aborted one is served for good: the batches tell what is true.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use dohle_base::{Offset, Rng};
+use dohle_log::{Disk, Log, OpenLog, sim::SimDisk};
+
+use super::kit::*;
+use crate::kit::*;
+
+/// The bytes of an entry.
+const ENTRY: usize = 34;
+/// Where an entry has the first offset, and where the last stable one.
+const FIRST: std::ops::Range<usize> = 10..18;
+
+/// A log that was closed, and what a consumer makes of it.
+struct Closed {
+    disk: SimDisk,
+    end: Offset,
+    folded: BTreeMap<String, String>,
+}
+
+/// Transactions of three producers on a few keys, of one or two batches; the first of them by turns.
+fn closed(seed: u64, batches_max: u64) -> Closed {
+    let (disk, mut log) = empty(compacted());
+    let mut rng = Rng::from_seed(seed);
+    for round in 0..12 {
+        put(&mut log, &[(["k", "l"][round % 2], Some("plain"))]);
+        let mut begun = Vec::new();
+        for id in 1..4 {
+            if rng.below(3) > 0 {
+                begun.push(id);
+            }
+        }
+        for _ in 0..=rng.below(batches_max) {
+            for id in &begun {
+                let key = ["a", "b", "c", "d"][rng.below(4) as usize];
+                put_in_transaction(&mut log, *id, &[(key, Some(&format!("{round} of {id}")))]);
+            }
+        }
+        for id in begun {
+            append_marker(&mut log, id, rng.below(2) > 0);
+        }
+    }
+    roll(&mut log);
+    put(&mut log, &[("k", Some("last"))]);
+    let folded = folded(&mut log);
+    let end = log.close().unwrap();
+    Closed { disk, end, folded }
+}
+
+/// Whatever its indexes tell.
+fn clean_damaged(log: &mut Log<SimDisk>) {
+    let end = log.log_end_offset();
+    clean_with(log, end, NOW, MEMORY).unwrap().unwrap();
+}
+
+fn indexes(disk: &SimDisk) -> Vec<PathBuf> {
+    let entries = disk.list(Path::new(DIR)).unwrap();
+    let names = entries.into_iter().map(|entry| entry.name);
+    names.filter(|name| name.ends_with(".txnindex")).map(|name| Path::new(DIR).join(name)).collect()
+}
+
+impl Closed {
+    fn open(&self, disk: &SimDisk) -> Log<SimDisk> {
+        let how = OpenLog { clean: true, recovery_point: self.end, ..OpenLog::default() };
+        open_how(disk, compacted(), how).unwrap()
+    }
+
+    /// With each bit of each index turned in turn.
+    fn each_flip(&self, mut check: impl FnMut(&SimDisk, &str, usize)) {
+        let indexes = indexes(&self.disk);
+        assert!(indexes.len() > 3);
+        for path in indexes {
+            let size = self.disk.peek(&path).unwrap().len();
+            for bit in (0..size * 8).step_by(3) {
+                let disk = self.disk.fork();
+                disk.flip(&path, bit as u64);
+                let context = format!("{} byte {} bit {}", path.display(), bit / 8, bit % 8);
+                check(&disk, &context, bit / 8 % ENTRY);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_wrong_bit_makes_no_clean_drop_what_was_committed_nor_keep_what_was_not() {
+    for (seed, batches_max) in [(1, 1), (2, 2)] {
+        let closed = closed(seed, batches_max);
+        closed.each_flip(|disk, context, _| {
+            let mut log = closed.open(disk);
+            clean_damaged(&mut log);
+            assert_eq!(folded(&mut log), closed.folded, "{context}");
+        });
+    }
+}
+
+#[test]
+fn a_wrong_bit_hides_nothing_from_readers_and_shows_them_nothing_more() {
+    for (seed, batches_max) in [(3, 1), (4, 2)] {
+        let closed = closed(seed, batches_max);
+        let mut unnoticed = 0;
+        closed.each_flip(|disk, context, byte| {
+            let mut log = closed.open(disk);
+            let found = folded(&mut log);
+            // Where a transaction began segments ago its beginning may move to a later batch of it.
+            if found != closed.folded && batches_max > 1 && FIRST.contains(&byte) {
+                unnoticed += 1;
+                return;
+            }
+            assert_eq!(found, closed.folded, "{context}");
+        });
+        assert!(unnoticed < 8, "{unnoticed}");
+    }
+}
+
+#[test]
+fn what_is_missing_from_an_index_is_noticed_by_a_clean() {
+    let closed = closed(5, 2);
+    for path in indexes(&closed.disk) {
+        let bytes = closed.disk.peek(&path).unwrap();
+        for size in (0..bytes.len()).step_by(ENTRY) {
+            let disk = closed.disk.fork();
+            disk.plant(&path, &bytes[..size]);
+            let mut log = closed.open(&disk);
+            clean_damaged(&mut log);
+            assert_eq!(folded(&mut log), closed.folded, "{} {size}", path.display());
+        }
+        let disk = closed.disk.fork();
+        disk.remove(&path).unwrap();
+        let mut log = closed.open(&disk);
+        clean_damaged(&mut log);
+        assert_eq!(folded(&mut log), closed.folded, "{} is gone", path.display());
+    }
+}
+
+/// What cleans leave of transactions, entries without their batches among them, is nothing wrong.
+#[test]
+fn a_cleaned_log_keeps_its_indexes_as_they_are() {
+    let closed = closed(6, 2);
+    let mut log = closed.open(&closed.disk);
+    for round in 1..6 {
+        clean(&mut log, later(round * RETENTION)).unwrap();
+        assert_eq!(folded(&mut log), closed.folded);
+        put(&mut log, &[("k", Some("last"))]);
+        roll(&mut log);
+        let end = log.close().unwrap();
+        let told = |disk: &SimDisk| {
+            let all = indexes(disk).into_iter();
+            all.map(|path| (path.clone(), disk.peek(&path).unwrap())).collect::<Vec<_>>()
+        };
+        let before = told(&closed.disk);
+        let how = OpenLog { clean: true, recovery_point: end, ..OpenLog::default() };
+        log = open_how(&closed.disk, compacted(), how).unwrap();
+        assert_eq!(folded(&mut log), closed.folded);
+        assert_eq!(told(&closed.disk), before, "{round}");
+    }
+}
