@@ -196,6 +196,8 @@ fn snapshots_are_kafkas_bytes() {
     let expected = "000144abb93e0000000100000000000003e8000200000009000000000000002900000004\
                     0000018bcfe56800ffffffffffffffffffffffff";
     assert_eq!(hex, expected);
+    // It tells of the last batch alone.
+    state.batches.has_earlier = true;
     assert_eq!(snapshot::decode(&bytes), Ok(vec![state]));
 }
 
