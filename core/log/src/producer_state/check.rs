@@ -28,10 +28,12 @@ pub(crate) enum Standing {
 impl Producers {
     /// How a client's batch stands to those of its producer; an error if it may not be appended.
     pub(crate) fn judge_client(&self, batch: &Batch) -> Result<Standing, ProducerError> {
-        match self.duplicate_of(batch) {
-            Some(known) => Ok(Standing::Repeats(*known)),
-            None if self.may_repeat_earlier(batch) => Ok(Standing::Unclear),
-            None => self.check_client(batch).map(|()| Standing::Next),
+        if let Some(known) = self.duplicate_of(batch) {
+            return Ok(Standing::Repeats(*known));
+        }
+        match self.check_client(batch) {
+            Err(_) if self.may_repeat_earlier(batch) => Ok(Standing::Unclear),
+            result => result.map(|()| Standing::Next),
         }
     }
 
