@@ -153,6 +153,23 @@ fn a_producer_that_rested_is_found_where_its_last_batch_lies() {
     assert!(disk.reads() - before < 5, "{}", disk.reads() - before);
 }
 
+/// Whom a leader that stopped has not answered asks the next one.
+#[test]
+fn a_follower_that_was_started_anew_and_leads_now_knows_them() {
+    let (_leaders, mut leader) = empty(LogConfig::default());
+    let sent = send(&mut leader, 5, 0..8, 200);
+    let (disk, mut log) = empty(LogConfig::default());
+    log.append_as_follower(&read_all(&mut leader).concat(), EPOCH, NOW).unwrap();
+    let mut log = stop_cleanly(&disk, log, &LogConfig::default());
+    log.begin_leader_epoch(dohle_base::LeaderEpoch(EPOCH.0 + 1)).unwrap();
+    for (batch, stored) in &sent[3..] {
+        let epoch = log.latest_epoch();
+        let again = log.append_each([&batch[..]].into_iter(), epoch, NOW, |_, _| ()).remove(0);
+        let again = again.unwrap();
+        assert_eq!((again.duplicate, again.base_offset), (true, stored.base_offset));
+    }
+}
+
 #[test]
 fn another_epoch_of_the_producer_is_another_producer() {
     let (disk, mut log) = empty(LogConfig::default());
