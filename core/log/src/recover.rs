@@ -15,7 +15,6 @@ mod damage;
 mod epochs;
 mod how;
 mod producers;
-mod recall;
 mod room;
 mod told;
 

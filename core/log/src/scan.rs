@@ -93,12 +93,14 @@ pub(crate) struct HeadScan<'a, F> {
     buffer: [u8; HEADS_SIZE],
     /// What of the file is in the buffer.
     held: std::ops::Range<u32>,
+    /// How many reads were made.
+    reads: u32,
 }
 
 impl<'a, F: DiskFile> HeadScan<'a, F> {
     /// Walks from a batch's first byte to `end`, the end of a batch.
     pub(crate) fn new(file: &'a F, position: u32, end: u32) -> Self {
-        Self { file, position, end, buffer: [0; HEADS_SIZE], held: 0..0 }
+        Self { file, position, end, buffer: [0; HEADS_SIZE], held: 0..0, reads: 0 }
     }
 
     /// The next head; `None` at the end.
@@ -135,7 +137,19 @@ impl<'a, F: DiskFile> HeadScan<'a, F> {
         let buffer = self.buffer.get_mut(..wanted).unwrap_or_default();
         let read = self.file.read_up_to(buffer, u64::from(self.position))?;
         self.held = self.position..self.position + read as u32;
+        self.reads = self.reads.saturating_add(1);
         Ok(())
+    }
+
+    /// All that the head tells which `next` gave last; `None` of an old message.
+    pub(crate) fn header(&self, head: &Head) -> Option<BatchHeader<'_>> {
+        let start = head.position.checked_sub(self.held.start)? as usize;
+        BatchHeader::parse(self.buffer.get(start..)?).ok()
+    }
+
+    /// How many reads were made.
+    pub(crate) fn reads(&self) -> u32 {
+        self.reads
     }
 
     fn damaged(&self, error: BatchError) -> LogError {

@@ -12,7 +12,7 @@ use crate::{
     error::{AppendError, LogError},
     log::Log,
     prepare::{Prepared, prepare},
-    producer_state::{Batch, EndedTransaction, read_marker},
+    producer_state::{Batch, EndedTransaction, ProducerBatch, Standing, read_marker},
     scan::{Head, is_whole},
 };
 
@@ -95,9 +95,10 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
-    /// Whether the producer may append the batch; what to answer a client that has before.
+    /// Whether the producer may append the batch; what to answer a client that has before. Reads back in
+    /// the log if nothing else can tell.
     pub(super) fn check_producer(
-        &self,
+        &mut self,
         batch: &BatchView<'_>,
         origin: Origin,
     ) -> Result<Option<Appended>, AppendError> {
@@ -109,17 +110,16 @@ impl<D: Disk> Log<D> {
         };
         match origin {
             Origin::Client => {
-                if let Some(known) = self.producers.duplicate_of(&check) {
-                    return Ok(Some(Appended {
-                        base_offset: known.base_offset(),
-                        last_offset: known.last_offset,
-                        log_append_time: self.stamp_of(known.timestamp),
-                        log_start_offset: self.log_start,
-                        size: 0,
-                        duplicate: true,
-                    }));
+                let mut standing = self.producers.judge_client(&check)?;
+                if standing == Standing::Unclear {
+                    self.recall(&check)?;
+                    standing = self.producers.judge_client(&check)?;
                 }
-                self.producers.check_client(&check)?;
+                match standing {
+                    Standing::Next => {}
+                    Standing::Repeats(known) => return Ok(Some(self.repeated(&known))),
+                    Standing::Unclear => self.producers.check_client(&check)?,
+                }
             }
             Origin::Coordinator => self.producers.check_coordinator(&check)?,
             Origin::Marker { transaction_version } => {
@@ -200,6 +200,18 @@ impl<D: Disk> Log<D> {
             log_start_offset: self.log_start,
             size: what.size,
             duplicate: false,
+        }
+    }
+
+    /// What is told of something that was appended before.
+    fn repeated(&self, known: &ProducerBatch) -> Appended {
+        Appended {
+            base_offset: known.base_offset(),
+            last_offset: known.last_offset,
+            log_append_time: self.stamp_of(known.timestamp),
+            log_start_offset: self.log_start,
+            size: 0,
+            duplicate: true,
         }
     }
 

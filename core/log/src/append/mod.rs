@@ -12,12 +12,14 @@
 //! ```text
 //!   leader     checks batches, gives them offsets     follower   takes them as they are
 //!   each       what several clients sent, each batch for itself, in runs of one write
+//!   recall     whether a client's batch repeats one that only the log tells of
 //!   here       the write at the end of the active segment, and the rolls
 //! ```
 
 mod each;
 mod follower;
 mod leader;
+mod recall;
 mod run;
 
 use std::io::IoSlice;

@@ -115,9 +115,18 @@ pub(crate) fn floor(
     base: Offset,
     target: Offset,
 ) -> Result<Option<IndexedOffset>, IoError> {
-    let next = entries.partition_point(is_up_to(base, target))?;
+    let next = count_up_to(entries, base, target)?;
     let Some(index) = next.checked_sub(1) else { return Ok(None) };
     Ok(Some(decode(base, &entries.entry(index)?)))
+}
+
+/// How many entries tell of batches up to `target`.
+pub(crate) fn count_up_to(
+    entries: &mut impl Entries<ENTRY_SIZE>,
+    base: Offset,
+    target: Offset,
+) -> Result<usize, IoError> {
+    entries.partition_point(is_up_to(base, target))
 }
 
 /// Whether an entry is one up to `target`. Zeros are none: they fill up a file that was not trimmed.

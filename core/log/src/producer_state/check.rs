@@ -14,9 +14,31 @@ pub(crate) struct Batch {
     pub(crate) transactional: bool,
 }
 
+/// How a client's batch stands to those of its producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It is the next one, or nothing is known of the producer.
+    Next,
+    /// It repeats this one.
+    Repeats(ProducerBatch),
+    /// It may repeat one that is not known: the log has to be read back.
+    Unclear,
+}
+
 impl Producers {
+    /// How a client's batch stands to those of its producer; an error if it may not be appended.
+    pub(crate) fn judge_client(&self, batch: &Batch) -> Result<Standing, ProducerError> {
+        if let Some(known) = self.duplicate_of(batch) {
+            return Ok(Standing::Repeats(*known));
+        }
+        match self.check_client(batch) {
+            Err(_) if self.may_repeat_earlier(batch) => Ok(Standing::Unclear),
+            result => result.map(|()| Standing::Next),
+        }
+    }
+
     /// The batch that this one repeats: same epoch, same sequence numbers, among the last five.
-    pub(crate) fn duplicate_of(&self, batch: &Batch) -> Option<&ProducerBatch> {
+    pub(super) fn duplicate_of(&self, batch: &Batch) -> Option<&ProducerBatch> {
         let state = self.state(batch.producer.id)?;
         let same = |old: &&ProducerBatch| {
             old.last_sequence == batch.last_sequence

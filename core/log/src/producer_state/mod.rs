@@ -9,6 +9,7 @@
 //! the log; `check_*` says before whether the batch may get there. Pure; `snapshot` gives it bytes.
 
 mod check;
+mod recall;
 pub(crate) mod snapshot;
 
 #[cfg(test)]
@@ -20,7 +21,10 @@ use dohle_base::{Offset, ProducerEpoch, ProducerId, Timestamp};
 use dohle_records::{BatchHeader, BatchView, ControlError, EndTxnMarker, Entry, sequence_after};
 
 use crate::txn_index::AbortedTransaction;
-pub(crate) use check::Batch;
+use recall::Recall;
+
+pub(crate) use check::{Batch, Standing};
+pub(crate) use recall::Recalled;
 
 /// How many batches of a producer are remembered. Source: the in-flight limit of idempotent
 /// producers in Kafka.
@@ -62,6 +66,8 @@ pub struct ProducerState {
 struct Batches {
     slots: [ProducerBatch; BATCHES_MAX],
     count: u8,
+    /// Whether the log may have some before them that are not known. Never if there are five.
+    has_earlier: bool,
 }
 
 /// A transaction that a marker has ended.
@@ -113,9 +119,19 @@ pub(crate) struct Producers {
     /// Nobody without an open transaction has last written before this; `None` if there is nobody.
     oldest: Option<Timestamp>,
     end: Offset,
+    recall: Recall,
 }
 
 impl ProducerBatch {
+    fn of(header: &BatchHeader<'_>) -> Self {
+        Self {
+            last_sequence: header.last_sequence(),
+            last_offset: header.last_offset(),
+            offset_delta: header.last_offset_delta(),
+            timestamp: header.max_timestamp(),
+        }
+    }
+
     /// The offset of its first record.
     pub fn base_offset(&self) -> Offset {
         Offset(self.last_offset.0.saturating_sub(i64::from(self.offset_delta)))
@@ -143,7 +159,8 @@ impl ProducerState {
         }
     }
 
-    /// Its last batches in its newest epoch, oldest first; at most five.
+    /// Its last batches in its newest epoch, oldest first; at most five. Of one that was read from a
+    /// snapshot they are those from the last one there on, until an earlier one is sent again.
     pub fn batches(&self) -> &[ProducerBatch] {
         self.batches.slots.get(..usize::from(self.batches.count)).unwrap_or_default()
     }
@@ -177,6 +194,7 @@ impl ProducerState {
             *slot = batch;
             self.batches.count += 1;
         }
+        self.batches.has_earlier &= usize::from(self.batches.count) < BATCHES_MAX;
     }
 
     fn is_expired(&self, now: Timestamp, expiration_ms: i64) -> bool {
@@ -192,7 +210,7 @@ impl Producers {
         let open = open.collect();
         let states = states.into_iter().map(|state| (state.id, state)).collect();
         let oldest = oldest_of(&states);
-        Self { states, open, ended: BTreeMap::new(), oldest, end }
+        Self { states, open, ended: BTreeMap::new(), oldest, end, recall: Recall::default() }
     }
 
     pub(crate) fn states(&self) -> impl ExactSizeIterator<Item = &ProducerState> {
@@ -239,12 +257,7 @@ impl Producers {
         let state = self.states.entry(id).or_insert_with(|| ProducerState::new(id));
         state.enter(header.producer_epoch());
         state.last_timestamp = header.max_timestamp();
-        state.push(ProducerBatch {
-            last_sequence: header.last_sequence(),
-            last_offset: header.last_offset(),
-            offset_delta: header.last_offset_delta(),
-            timestamp: header.max_timestamp(),
-        });
+        state.push(ProducerBatch::of(header));
         if header.attributes().is_transactional() && state.transaction_start.is_none() {
             state.transaction_start = Some(header.base_offset());
             self.open.insert(header.base_offset(), id);
@@ -295,26 +308,6 @@ impl Producers {
     /// Markers below `offset` are replicated, or gone.
     pub(crate) fn release_ended(&mut self, offset: Offset) {
         self.ended.retain(|_, marker| *marker >= offset);
-    }
-
-    /// Whether any producer has a batch that others may come before.
-    pub(crate) fn have_batches(&self) -> bool {
-        self.states.values().any(|state| state.batches.count > 0)
-    }
-
-    /// Takes the batches of these producers that come before the only ones that a snapshot tells of.
-    /// `read` has read less of the log, and knows of no producer more than the log's end tells.
-    pub(crate) fn recall(&mut self, read: &Self) {
-        let place =
-            |batch: &ProducerBatch| (batch.last_sequence, batch.last_offset, batch.offset_delta);
-        for state in self.states.values_mut() {
-            let Some(read) = read.state(state.id).filter(|read| read.epoch == state.epoch) else {
-                continue;
-            };
-            if read.batches().last().map(place) == state.batches().last().map(place) {
-                state.batches = read.batches;
-            }
-        }
     }
 
     /// Forgets producers that have not written for long, by the records' own times, and have no

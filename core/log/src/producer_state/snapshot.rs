@@ -114,6 +114,7 @@ fn decode_entry(bytes: &mut &[u8]) -> ProducerState {
     batch.timestamp = state.last_timestamp;
     if batch.last_offset.0 >= 0 {
         state.push(batch);
+        state.batches.has_earlier = true;
     }
     state
 }

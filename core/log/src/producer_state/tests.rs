@@ -98,6 +98,99 @@ fn the_last_five_batches_are_known_again() {
     assert_eq!(producers.duplicate_of(&check_of(1, 18, 3)), None, "another epoch");
 }
 
+/// What a snapshot tells of the producers, which have written these batches: whose, in which epoch, and
+/// with which sequence number. The offset is that in the list.
+fn from_snapshot(batches: &[(i64, i16, i32)]) -> Producers {
+    let mut producers = Producers::default();
+    for (offset, (id, epoch, sequence)) in (0..).zip(batches) {
+        apply(&mut producers, offset, by(*id, *epoch, *sequence), 1);
+    }
+    let bytes = snapshot::encode(&producers);
+    Producers::from_states(snapshot::decode(&bytes).unwrap(), producers.end())
+}
+
+fn by(id: i64, epoch: i16, base_sequence: i32) -> Producer {
+    Producer { id: ProducerId(id), epoch: ProducerEpoch(epoch), base_sequence }
+}
+
+/// Hands over a stretch of the log, as one who has read it.
+fn read_back(
+    producers: &mut Producers,
+    batches: &[(i64, i16, i32)],
+    stretch: std::ops::Range<i64>,
+) {
+    let bytes: Vec<_> = (0..)
+        .zip(batches)
+        .map(|(offset, (id, epoch, sequence))| batch(offset, by(*id, *epoch, *sequence), 1, false))
+        .collect();
+    let headers = bytes[stretch.start as usize..stretch.end as usize].iter();
+    let headers = headers.map(|bytes| BatchView::parse(bytes).unwrap().header());
+    let read: Vec<_> = headers.filter_map(|header| producers.recallable_batch(&header)).collect();
+    producers.recall(&read, Offset(stretch.start)..Offset(stretch.end));
+}
+
+fn standing(producers: &Producers, id: i64, epoch: i16, sequence: i32) -> Option<Standing> {
+    let (producer, last_sequence) = (by(id, epoch, sequence), sequence);
+    producers.judge_client(&Batch { producer, last_sequence, transactional: false }).ok()
+}
+
+fn sequences(producers: &Producers, id: i64) -> Vec<i32> {
+    let state = producers.state(ProducerId(id)).unwrap();
+    state.batches().iter().map(ProducerBatch::base_sequence).collect()
+}
+
+#[test]
+fn what_a_snapshot_does_not_tell_of_is_unclear_until_it_is_read() {
+    let log: Vec<_> = (0..7).map(|sequence| (1, 0, sequence)).collect();
+    let mut producers = from_snapshot(&log);
+    assert_eq!(standing(&producers, 1, 0, 7), Some(Standing::Next));
+    assert!(matches!(standing(&producers, 1, 0, 6), Some(Standing::Repeats(_))));
+    for (epoch, sequence, is_unclear) in [(0, 5, true), (0, 0, true), (0, 8, false), (1, 5, false)]
+    {
+        let standing = standing(&producers, 1, epoch, sequence);
+        assert_eq!(standing, is_unclear.then_some(Standing::Unclear), "{epoch} {sequence}");
+    }
+    assert_eq!(producers.recall_from(ProducerId(1)), Some(Offset(6)));
+    read_back(&mut producers, &log, 4..6);
+    assert_eq!(sequences(&producers, 1), [4, 5, 6]);
+    assert_eq!(standing(&producers, 1, 0, 3), Some(Standing::Unclear));
+    assert_eq!(producers.recall_from(ProducerId(1)), Some(Offset(4)));
+    read_back(&mut producers, &log, 0..4);
+    assert_eq!(sequences(&producers, 1), [2, 3, 4, 5, 6]);
+    assert_eq!(standing(&producers, 1, 0, 1), None, "more than five are never known");
+    assert_eq!(producers.recall_from(ProducerId(1)), None);
+}
+
+#[test]
+fn another_epoch_and_a_gap_end_what_can_be_known() {
+    for (before, is_known) in [((1, 0, 3), true), ((1, 1, 3), false), ((1, 0, 2), false)] {
+        let log = [(1, 0, 1), (1, 0, 2), before, (1, 0, 4)];
+        let mut producers = from_snapshot(&[(2, 0, 0), (2, 0, 1), (2, 0, 2), (1, 0, 4)]);
+        read_back(&mut producers, &log, 0..3);
+        let known = if is_known { vec![1, 2, 3, 4] } else { vec![4] };
+        assert_eq!(sequences(&producers, 1), known, "{before:?}");
+    }
+}
+
+#[test]
+fn what_was_read_for_one_serves_all_whose_known_batches_begin_there() {
+    let log = [(2, 0, 5), (1, 0, 5), (2, 0, 6), (1, 0, 6), (3, 0, 5), (3, 0, 6)];
+    let mut producers = from_snapshot(&log);
+    read_back(&mut producers, &log, 1..3);
+    // Of the second one not all is known: what lies between was not read for it, but for the first.
+    assert_eq!(sequences(&producers, 1), [5, 6]);
+    assert_eq!(producers.recall_from(ProducerId(2)), Some(Offset(1)));
+    assert_eq!(producers.recall_from(ProducerId(3)), Some(Offset(5)));
+    read_back(&mut producers, &log, 0..1);
+    assert_eq!(sequences(&producers, 2), [5, 6]);
+    assert_eq!(sequences(&producers, 3), [6]);
+    // Who writes on loses nothing of it, and who begins a new epoch forgets.
+    apply(&mut producers, 6, by(2, 0, 7), 1);
+    assert_eq!(standing(&producers, 2, 0, 4), Some(Standing::Unclear));
+    apply(&mut producers, 7, by(2, 1, 0), 1);
+    assert_eq!(standing(&producers, 2, 1, i32::MAX), None);
+}
+
 #[test]
 fn the_last_stable_offset_waits_for_markers_to_be_replicated() {
     let mut producers = Producers::default();
@@ -196,6 +289,8 @@ fn snapshots_are_kafkas_bytes() {
     let expected = "000144abb93e0000000100000000000003e8000200000009000000000000002900000004\
                     0000018bcfe56800ffffffffffffffffffffffff";
     assert_eq!(hex, expected);
+    // It tells of the last batch alone.
+    state.batches.has_earlier = true;
     assert_eq!(snapshot::decode(&bytes), Ok(vec![state]));
 }
 

@@ -36,9 +36,6 @@ impl<D: Disk> Log<D> {
             if let Some(producers) = self.read_snapshot(offset)? {
                 self.producers = producers;
                 replay_from = offset;
-                if !clean {
-                    self.recall_batches(offset)?;
-                }
                 break;
             }
             self.remove_snapshots(|other| other == offset)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 use dohle_base::{Offset, Timestamp};
 use dohle_log::{
-    AppendError, Appended, CompressionPolicy, Disk, DiskFile, Log, LogConfig, Results,
+    AppendError, Appended, CompressionPolicy, Disk, DiskFile, Log, LogConfig, OpenLog, Results,
     disk::OpenMode,
     sim::{Faults, SimDisk},
 };
@@ -83,8 +83,23 @@ impl Dice {
     }
 }
 
+/// The log as another process finds it, after a clean stop or a kill.
+fn reopen(disk: &SimDisk, mut log: Log<SimDisk>, config: &LogConfig, clean: bool) -> Log<SimDisk> {
+    log.flush().unwrap();
+    let recovery_point = log.recovery_point();
+    if clean {
+        log.close().unwrap();
+    }
+    open_how(disk, config.clone(), OpenLog { clean, recovery_point, ..OpenLog::default() }).unwrap()
+}
+
 /// What clients may send, now and then wrong: repeated, with a gap, of an older epoch, too large, broken.
-fn sent(dice: &mut Dice, next: &mut [(i16, i32, Bytes); 3]) -> Bytes {
+fn sent(dice: &mut Dice, next: &mut [(i16, i32, Bytes); 3], before: &[Bytes]) -> Bytes {
+    // One that has heard nothing of some begins anew with the first of them.
+    if dice.roll(12) == 0 && !before.is_empty() {
+        let back = dice.roll(before.len().min(20) as u64) as usize;
+        return before[before.len() - 1 - back].clone();
+    }
     let count = 1 + dice.roll(3) as usize;
     let plain = match dice.roll(12) {
         0 => records(1).sized(400),
@@ -136,16 +151,24 @@ fn all_is_as_if_they_had_been_appended_one_by_one() {
             ..limits
         },
     ];
-    let (mut runs, mut refused, mut known) = (0, 0, 0);
-    for (seed, config) in (0..600).map(|seed| (seed, &configs[seed as usize % configs.len()])) {
+    let (mut runs, mut refused, mut known, mut recalled) = (0, 0, 0, 0);
+    for (seed, config) in (0..900).map(|seed| (seed, &configs[seed as usize % configs.len()])) {
         let mut dice = Dice(seed);
         // One of them is about to begin anew.
         let mut next = [0, i32::MAX - 4, 0].map(|first| (1, first, Bytes::new()));
         let (alone_disk, mut alone) = empty(config.clone());
         let (disk, mut log) = empty(config.clone());
+        let mut before = Vec::new();
         for _ in 0..6 {
+            if dice.roll(3) == 0 {
+                let clean = dice.roll(2) == 0;
+                alone = reopen(&alone_disk, alone, config, clean);
+                log = reopen(&disk, log, config, clean);
+            }
             let count = 1 + dice.roll(12) as usize;
-            let batches: Vec<_> = (0..count).map(|_| sent(&mut dice, &mut next)).collect();
+            let batches: Vec<_> = (0..count).map(|_| sent(&mut dice, &mut next, &before)).collect();
+            before.extend(batches.iter().filter(|batch| !batch.is_empty()).cloned());
+            let reads = disk.reads();
             let expected: Vec<_> = batches
                 .iter()
                 .map(|batch| alone.append_as_leader(batch, EPOCH, dohle_log::Origin::Client, NOW))
@@ -153,6 +176,8 @@ fn all_is_as_if_they_had_been_appended_one_by_one() {
             let (before, alone_writes) = (disk.changes(), expected.iter().flatten().count() as u64);
             let results = append_each(&mut log, &batches);
             assert_eq!(results.as_slice(), expected, "seed {seed}");
+            let is_known = results.iter().flatten().any(|appended| appended.duplicate);
+            recalled += u64::from(is_known && disk.reads() > reads);
             runs += u64::from(disk.changes() - before < alone_writes);
             refused += results.iter().filter(|result| result.is_err()).count();
             known += results.iter().flatten().filter(|appended| appended.duplicate).count();
@@ -161,6 +186,7 @@ fn all_is_as_if_they_had_been_appended_one_by_one() {
         assert_eq!(files(&disk, log), files(&alone_disk, alone), "seed {seed}");
     }
     assert!(runs > 1_000 && refused > 1_000 && known > 300, "{runs} {refused} {known}");
+    assert!(recalled > 100, "{recalled}");
 }
 
 #[test]

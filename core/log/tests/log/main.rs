@@ -13,6 +13,7 @@ mod hostile;
 mod kit;
 mod planted;
 mod read;
+mod recall;
 mod redo;
 mod relocate;
 mod retention;

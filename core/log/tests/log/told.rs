@@ -13,7 +13,7 @@ use dohle_log::{
     Corruption, DamageReason, Disk, DiskFile, Log, LogError, OnDamage, Origin, ProducerState,
     ReadError, ReadRange, sim::SimDisk,
 };
-use dohle_records::{BatchView, split_batches};
+use dohle_records::{BatchView, sequence_after, split_batches};
 
 use crate::{kit::*, script::start};
 
@@ -138,6 +138,7 @@ impl Told {
         self.check_epochs(&log, &found)?;
         check_producers(disk, &log)?;
         check_names(disk, &log)?;
+        check_repeated(&mut log, &found)?;
         goes_on(disk, log)
     }
 
@@ -210,6 +211,45 @@ fn check_producers(disk: &SimDisk, log: &Log<SimDisk>) -> Result<(), String> {
         Some(state) => Err(format!("{state:?} is known, which no batch tells")),
         None => Ok(()),
     }
+}
+
+/// The last five batches of each producer that is known are known, too: sent again, from the first one
+/// on, they are answered and not stored.
+fn check_repeated(log: &mut Log<SimDisk>, found: &[Bytes]) -> Result<(), String> {
+    let known = log.producers().map(|state| (state.id, state.epoch)).collect::<Vec<_>>();
+    let (epoch, end) = (LeaderEpoch(log.latest_epoch().0.max(0)), log.log_end_offset());
+    for known in known {
+        let mut next = None;
+        let last = found.iter().rev().filter(|batch| {
+            let header = BatchView::parse(batch).expect("checked before").header();
+            (header.producer_id(), header.producer_epoch()) == known
+                && !header.attributes().is_control()
+        });
+        // One that was forgotten meanwhile has begun anew.
+        let mut last: Vec<_> = last
+            .take_while(|batch| {
+                let header = BatchView::parse(batch).expect("checked before").header();
+                let joins = next.is_none_or(|n| sequence_after(header.last_sequence(), 1) == n);
+                next = Some(header.base_sequence());
+                joins
+            })
+            .take(5)
+            .collect();
+        last.reverse();
+        for batch in last {
+            let header = BatchView::parse(batch).expect("checked before").header();
+            let again = log.append_as_leader(batch, epoch, Origin::Client, NOW);
+            let is_known = again.as_ref().is_ok_and(|again| {
+                again.duplicate
+                    && again.base_offset == header.base_offset()
+                    && again.last_offset == header.last_offset()
+            });
+            if !is_known {
+                return Err(format!("{} of {known:?} came again: {again:?}", tell(batch)));
+            }
+        }
+    }
+    if log.log_end_offset() == end { Ok(()) } else { Err("was stored again".to_owned()) }
 }
 
 /// Nothing lies in the directory that does not belong to the log.
