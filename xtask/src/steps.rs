@@ -97,7 +97,11 @@ pub(crate) fn chaos(args: &[String]) -> Result<()> {
         None => {}
         Some(option) if option.starts_with('-') => {
             hurt(&[&["kill"], &args[..]].concat())?;
-            return hurt(&[&["power"], &args[..]].concat());
+            hurt(&[&["power"], &args[..]].concat())?;
+            // Who says what the node is at meanwhile gets that alone.
+            let plain = ["--rounds", "--seed", "--binary", "--dir"];
+            let mut options = args.iter().filter(|arg| arg.starts_with('-'));
+            return if options.all(|arg| plain.contains(arg)) { mixed(&args) } else { Ok(()) };
         }
         Some(_) => return hurt(&args),
     }
@@ -105,12 +109,35 @@ pub(crate) fn chaos(args: &[String]) -> Result<()> {
     hurt(&["power", "--rounds", "30"])?;
     hurt(&["power", "--short", "--rounds", "20"])?;
     hurt(&["power", "--purged", "--partitions", "24", "--rounds", "15"])?;
+    hurt(&["power", "--large", "--rounds", "5"])?;
+    hurt(&["power", "--rolls", "--purged", "--moves", "--rounds", "10"])?;
+    hurt(&["power", "--compacted", "--short", "--moves", "--rounds", "10"])?;
+    hurt(&["kill", "--large", "--rolls", "--compacted", "--moves", "--rounds", "5"])?;
     // The judge is not blind: with this setting a power cut takes what was acknowledged.
     let os = "dohle.durability=os";
     hurt(&["power", "--rounds", "10", "--override", os, "--expect-loss"])?;
     hurt(&["bytes", "--rounds", "30"])?;
     hurt(&["full"])?;
     hurt(&["disk", "--rounds", "12"])
+}
+
+/// The same with all that a node can be at, in a tenth as many rounds of each kind: with large records,
+/// and without, when there are more of them.
+fn mixed(args: &[&str]) -> Result<()> {
+    let at = args.iter().position(|arg| *arg == "--rounds");
+    let rounds = at.and_then(|at| args.get(at + 1)).and_then(|rounds| rounds.parse::<u32>().ok());
+    let rounds = (rounds.unwrap_or(30) / 10).max(1).to_string();
+    let mut args = args.to_vec();
+    match at.and_then(|at| args.get_mut(at + 1)) {
+        Some(given) => *given = &rounds,
+        None => args.extend(["--rounds", &rounds]),
+    }
+    let busy = ["--rolls", "--compacted", "--moves"];
+    for kind in ["kill", "power"] {
+        hurt(&[&[kind, "--large"], &busy[..], &args[..]].concat())?;
+        hurt(&[&[kind, "--purged"], &busy[..], &args[..]].concat())?;
+    }
+    Ok(())
 }
 
 fn hurt(args: &[&str]) -> Result<()> {

@@ -46,12 +46,33 @@ pub(crate) struct Chaos {
     /// For kill and power: requests delete records, into the middle of the newest batches
     #[arg(long, conflicts_with = "short")]
     pub(crate) purged: bool,
-    /// For kill and power: of how many partitions the topic is
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) partitions: u16,
+    /// For kill and power: bursts of records of up to a megabyte, more than the write-ahead log takes
+    /// between two syncs
+    #[arg(long, conflicts_with = "short")]
+    pub(crate) large: bool,
+    /// For kill and power: the topic's segments are small, a new one is begun all the time
+    #[arg(long, conflicts_with = "short")]
+    pub(crate) rolls: bool,
+    /// For kill and power: beside the topic there is a compacted one, whose keys are written anew and
+    /// deleted
+    #[arg(long)]
+    pub(crate) compacted: bool,
+    /// For kill and power: partitions are moved between two log directories, on one file system or two
+    #[arg(long)]
+    pub(crate) moves: bool,
+    /// For kill and power: of how many partitions the topic is; 4 if not given, 24 with --large
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    partitions: Option<u16>,
     /// The run must find a loss: for settings that promise less
     #[arg(long)]
     pub(crate) expect_loss: bool,
+}
+
+impl Chaos {
+    pub(crate) fn partitions(&self) -> u16 {
+        // A request has one batch of each: of large ones so many are more than a frame takes.
+        self.partitions.unwrap_or(if self.large { 24 } else { 4 })
+    }
 }
 
 impl Command {

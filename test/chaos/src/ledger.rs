@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -12,12 +13,19 @@ use dohle_client::{Delivered, ProduceError};
 /// A record's number: no two have the same.
 pub(crate) type RecordId = u64;
 
+/// So many records in a row are large: several times what a frame of the write-ahead log takes.
+const BURST: u64 = 144;
+/// So many records begin with those.
+const BURST_EVERY: u64 = 4096;
+
 /// Everything that was sent, and what became of it.
 pub(crate) struct Ledger {
     seed: u64,
     partitions: i32,
     /// How many bytes a record has at most besides its number.
     filling_max: u64,
+    /// How many a record in a burst has, if there are bursts.
+    large: Option<Range<u64>>,
     entries: Mutex<Entries>,
 }
 
@@ -33,6 +41,8 @@ struct Entries {
     conflicts: Vec<String>,
     /// How often which error was told.
     refused: BTreeMap<String, u64>,
+    /// How many bytes of records of bursts were acknowledged.
+    large_size: u64,
 }
 
 /// What had been acknowledged at some time.
@@ -46,7 +56,22 @@ impl Ledger {
     pub(crate) fn new(seed: u64, partitions: i32, filling_max: u64) -> Self {
         let acknowledged = (0..partitions).map(|_| BTreeMap::new()).collect();
         let entries = Mutex::new(Entries { acknowledged, ..Entries::default() });
-        Self { seed, partitions, filling_max, entries }
+        Self { seed, partitions, filling_max, large: None, entries }
+    }
+
+    /// With bursts of records of so many bytes, if any.
+    pub(crate) fn with_large(self, large: Option<Range<u64>>) -> Self {
+        Self { large, ..self }
+    }
+
+    /// Whether there are bursts.
+    pub(crate) fn has_large(&self) -> bool {
+        self.large.is_some()
+    }
+
+    /// Whether the record is one of a burst.
+    pub(crate) fn is_large(&self, id: RecordId) -> bool {
+        self.has_large() && id % BURST_EVERY < BURST
     }
 
     pub(crate) fn partitions(&self) -> i32 {
@@ -74,7 +99,9 @@ impl Ledger {
         let mut rng = self.chance(id);
         let _ = rng.next_u64(); // The partition.
         let mut value = BytesMut::from(&id.to_be_bytes()[..]);
-        value.resize(8 + rng.below(self.filling_max) as usize, 0);
+        let large = self.large.clone().filter(|_| self.is_large(id));
+        let sizes = large.unwrap_or(0..self.filling_max);
+        value.resize(8 + (sizes.start + rng.below(sizes.end - sizes.start)) as usize, 0);
         rng.fill(&mut value[8..]);
         value.freeze()
     }
@@ -101,7 +128,9 @@ impl Ledger {
 
     /// Notes what became of a record.
     pub(crate) fn note(&self, id: RecordId, outcome: Result<Delivered, ProduceError>) {
+        let large_size = if self.is_large(id) { self.value_of(id).len() as u64 } else { 0 };
         let mut entries = self.entries();
+        entries.large_size += if outcome.is_ok() { large_size } else { 0 };
         match outcome {
             Ok(Delivered { offset: Some(offset), .. }) => {
                 let partition = self.partition_of(id);
@@ -139,6 +168,10 @@ impl Ledger {
     pub(crate) fn acknowledged_in(&self, partitions: &BTreeSet<i32>) -> usize {
         let entries = self.entries();
         partitions.iter().map(|index| entries.acknowledged[*index as usize].len()).sum()
+    }
+
+    pub(crate) fn acknowledged_large(&self) -> u64 {
+        self.entries().large_size
     }
 
     pub(crate) fn acknowledged_count(&self) -> usize {

@@ -29,6 +29,11 @@ pub(crate) enum Manner {
     Once,
 }
 
+/// A `max.request.size` that takes a large record of each partition.
+const LARGE_REQUEST: usize = 32 << 20;
+/// `buffer.memory` for requests like that.
+const LARGE_BUFFER: usize = 128 << 20;
+
 /// Records of a producer without an outcome.
 const IN_FLIGHT_MAX: usize = 100;
 
@@ -75,13 +80,16 @@ impl Load {
         let stop = Arc::new(AtomicBool::new(false));
         let mut client = client_config(address)?;
         client.request_timeout = client.request_timeout.min(patience / 2);
-        let config = ProducerConfig {
+        let mut config = ProducerConfig {
             delivery_timeout: patience,
             linger: Duration::from_millis(1),
             enable_idempotence: manner == Manner::Idempotent,
             retries: if manner == Manner::Idempotent { u32::MAX } else { 0 },
             ..ProducerConfig::new(client)
         };
+        if ledger.has_large() {
+            (config.max_request_size, config.buffer_memory) = (LARGE_REQUEST, LARGE_BUFFER);
+        }
         let producer = |_| {
             let (ledger, partitions) = (Arc::clone(ledger), Arc::clone(&partitions));
             tokio::spawn(work(ledger, partitions, config.clone(), Arc::clone(&stop)))
@@ -119,12 +127,12 @@ async fn work(
             let id = ledger.send_to(&partitions);
             let record = ProducerRecord::new(TOPIC, ledger.value_of(id));
             let delivery = producer.send(record.with_partition(ledger.partition_of(id))).await?;
-            let (ledger, failed) = (Arc::clone(&ledger), Arc::clone(&failed));
+            let (notes, failed) = (Arc::clone(&ledger), Arc::clone(&failed));
             tokio::spawn(async move {
-                note(&ledger, id, delivery, &failed).await;
+                note(&notes, id, delivery, &failed).await;
                 drop(permit);
             });
-            if id.is_multiple_of(4) {
+            if id.is_multiple_of(4) && !ledger.is_large(id) {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }

@@ -25,14 +25,18 @@ mod directories;
 mod disk;
 mod full;
 mod judge;
+mod keys;
 mod ledger;
 mod load;
+mod moves;
 mod namespace;
 mod node;
 mod outage;
 mod purges;
 mod report;
+mod rolls;
 mod rounds;
+mod settings;
 mod short;
 mod volume;
 

@@ -10,25 +10,28 @@ pub(crate) enum Outage {
     /// The process alone.
     Kill,
     /// All that was not synced goes with it.
-    PowerCut(Volume),
+    PowerCut(Vec<Volume>),
 }
 
 impl Outage {
     /// Takes the node down, and brings the disk back.
     pub(crate) fn strike(&mut self, node: &mut Node, rng: &mut Rng) -> Result<()> {
-        let Self::PowerCut(volume) = self else { return node.kill() };
+        let Self::PowerCut(volumes) = self else { return node.kill() };
         if rng.below(2) == 0 {
-            volume.write_back_some(rng)?;
+            volumes.iter().try_for_each(|volume| volume.write_back_some(rng))?;
         }
         // A sync that is under way while ext4 is shut down may say that all is well although its
         // transaction was dropped; so it does about once in twenty times. Nobody is told after the
         // power went, so whoever could tell is stopped first, and has stopped.
         node.freeze()?;
-        volume.cut()?;
+        volumes.iter().try_for_each(Volume::cut)?;
         node.kill()?;
-        volume.unmount()?;
-        // With the second one sizes get to the disk before the bytes do.
-        let options = ["data=ordered", "data=writeback"];
-        volume.mount(options[rng.below(2) as usize])
+        for volume in volumes {
+            volume.unmount()?;
+            // With the second one sizes get to the disk before the bytes do.
+            let options = ["data=ordered", "data=writeback"];
+            volume.mount(options[rng.below(2) as usize])?;
+        }
+        Ok(())
     }
 }

@@ -15,20 +15,19 @@ use crate::{
     cli::Chaos,
     commits::Commits,
     judge::{Findings, Judge, Reach, Removal},
+    keys::{self, Keys},
     ledger::Ledger,
     load::{Load, Manner, TOPIC, client_config},
+    moves::Moving,
     node::{Layout, Node},
     outage::Outage,
     purges::Purging,
     report::Report,
-    short,
+    rolls::Rolls,
+    settings, short,
     volume::Volume,
 };
 
-/// Bytes of a record at most: many small ones find more than a few large ones.
-const FILLING_MAX: u64 = 600;
-/// The file system of a power cut: a few hundred megabytes of segments and what goes with them.
-const VOLUME_SIZE: u64 = 1 << 30;
 /// A producer outlives every outage.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// How long a node is at work between two outages, at most.
@@ -101,28 +100,19 @@ async fn hurt(
     seed: u64,
     report: &mut Report,
 ) -> Result<Findings> {
-    let mut outage = match kind {
-        Kind::Kill => Outage::Kill,
-        Kind::Power => Outage::PowerCut(Volume::make(dir, "volume", VOLUME_SIZE)?),
-    };
-    let data = match &outage {
-        Outage::Kill => dir.join("data"),
-        Outage::PowerCut(volume) => volume.path().join("data"),
-    };
-    let layout = Layout { dir: dir.to_owned(), data: vec![data.clone()], metadata: None };
-    let mut overrides = args.overrides.clone();
-    overrides
-        .extend(args.short.then_some(short::OVERRIDES).into_iter().flatten().map(str::to_owned));
+    let (mut outage, data) = disks(args, kind, dir, seed)?;
+    let layout = Layout { dir: dir.to_owned(), data: data.clone(), metadata: None };
     // Dropped before the volume: who has files open there must be gone.
-    let mut node = Node::format(&args.binary, &layout, &overrides)?;
+    let mut node = Node::format(&args.binary, &layout, &settings::overrides(args))?;
     let starting = node.start()?;
     node.ready(starting).await?;
     let address = node.address();
-    let config = if args.short { &short::TOPIC_CONFIG[..] } else { &[] };
-    let partitions = i32::from(args.partitions);
-    make_topic_with(&address, TOPIC, partitions, config).await?;
+    let partitions = i32::from(args.partitions());
+    make_topic_with(&address, TOPIC, partitions, &settings::topic_config(args)).await?;
 
-    let ledger = Arc::new(Ledger::new(seed, partitions, FILLING_MAX));
+    let (filling_max, large) = settings::fillings(args);
+    let ledger = Ledger::new(seed, partitions, filling_max).with_large(large);
+    let ledger = Arc::new(ledger);
     let load = Load::start(&ledger, &address, Manner::Idempotent, PATIENCE)?;
     let commits = Commits::start(&address)?;
     let mut judge = Judge::new(&ledger, &address);
@@ -133,6 +123,22 @@ async fn hurt(
     if let Some(purging) = &purging {
         judge.removal = Removal::Purges(Arc::clone(&purging.purges));
     }
+    let keys = match args.compacted {
+        true => {
+            make_topic_with(&address, keys::TOPIC, keys::PARTITIONS, &keys::TOPIC_CONFIG).await?;
+            Some(Keys::start(&address, seed, PATIENCE)?)
+        }
+        false => None,
+    };
+    let moving = match args.moves {
+        true => {
+            let topics = [Some(TOPIC), keys.as_ref().map(|_| keys::TOPIC)];
+            let topics = topics.into_iter().flatten().collect();
+            Some(Moving::start(topics, data.clone(), &address, seed)?)
+        }
+        false => None,
+    };
+    let mut rolls = Rolls::default();
     let mut rng = Rng::from_seed(seed);
     let mut findings = Findings::default();
     for round in 1..=args.rounds {
@@ -145,24 +151,47 @@ async fn hurt(
             }
             (report.acknowledged, report.commits) =
                 (ledger.acknowledged_count(), commits.acknowledged());
+            if args.rolls {
+                report.rolled = rolls.count(&data, TOPIC)?;
+            }
+            if args.compacted {
+                report.compacted = keys::compacted_to(&data).max(report.compacted);
+            }
+            report.large = ledger.acknowledged_large();
+            report.moved = moving.as_ref().map_or(0, Moving::done);
             report.purges = purging.as_ref().map_or(0, |purging| purging.purges.answered());
             let Some(lack) = report.lacks(args, round) else { break };
             let is_over = begun.elapsed() > WORK_MAX;
             ensure!(!is_over, "round {round}: {lack}, after {WORK_MAX:?} of work: {report}");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+        report.compacted_before = report.compacted;
+        let held = match &keys {
+            Some(keys) => Some(keys.hold().await?),
+            None => None,
+        };
         outage.strike(&mut node, &mut rng)?;
         report.outages += 1;
         restart(&mut node, &mut outage, &mut rng, report).await?;
         let reach = if round % WHOLE_EVERY == 0 { Reach::Whole } else { Reach::Tail };
         findings = judge.look(reach).await?;
         commits.look(&mut findings).await?;
+        if let Some(keys) = &keys {
+            keys.look(&mut findings).await?;
+        }
+        drop(held);
         if !findings.is_empty() {
             println!("chaos: round {round}");
             break;
         }
     }
     commits.stop();
+    if let Some(moving) = &moving {
+        moving.stop();
+    }
+    if let Some(keys) = &keys {
+        keys.stop();
+    }
     if let Some(purging) = purging {
         report.purges = purging.finish().await?;
     }
@@ -178,10 +207,27 @@ async fn hurt(
         println!("chaos: {count} records: {error}");
     }
     if findings.is_empty() {
+        report.compacted_before = 0;
         let lack = report.lacks(args, args.rounds);
         ensure!(lack.is_none(), "vacuous: {}", lack.unwrap_or_default());
     }
     Ok(findings)
+}
+
+/// What is hurt, and the log directories: two if partitions move, on one file system or on two.
+fn disks(args: &Chaos, kind: Kind, dir: &Path, seed: u64) -> Result<(Outage, Vec<PathBuf>)> {
+    let names = if args.moves { &["data", "other"][..] } else { &["data"] };
+    if kind == Kind::Kill {
+        return Ok((Outage::Kill, names.iter().map(|name| dir.join(name)).collect()));
+    }
+    let size = settings::volume_size(args);
+    let mut volumes = vec![Volume::make(dir, "volume", size)?];
+    if args.moves && seed % 2 == 1 {
+        volumes.push(Volume::make(dir, "volume-other", size)?);
+    }
+    let ring = volumes.iter().cycle();
+    let data = names.iter().zip(ring).map(|(name, volume)| volume.path().join(name)).collect();
+    Ok((Outage::PowerCut(volumes), data))
 }
 
 /// Starts the node; in one of four cases the next outage does not wait until it serves.

@@ -1,6 +1,6 @@
 //! A topic that is kept short: its old segments are removed all the time.
 
-use std::{fs, path::Path};
+use std::{fs, path::PathBuf};
 
 use anyhow::Result;
 
@@ -20,13 +20,15 @@ pub(crate) const OVERRIDES: [&str; 2] =
     ["log.retention.check.interval.ms=10", "log.initial.task.delay.ms=10"];
 
 /// How many removed segments of the topic wait to be unlinked.
-pub(crate) fn count_removed(data: &Path, topic: &str) -> Result<usize> {
+pub(crate) fn count_removed(data: &[PathBuf], topic: &str) -> Result<usize> {
     let mut count = 0;
-    for partition in fs::read_dir(data)? {
+    let dirs = data.iter().map(fs::read_dir).collect::<Result<Vec<_>, _>>()?;
+    for partition in dirs.into_iter().flatten() {
         let partition = partition?;
         if partition.file_name().to_string_lossy().starts_with(&format!("{topic}-")) {
-            let files = fs::read_dir(partition.path())?.collect::<Result<Vec<_>, _>>()?;
-            let names = files.iter().map(|file| file.file_name());
+            // It may have moved away since.
+            let Ok(files) = fs::read_dir(partition.path()) else { continue };
+            let names = files.flatten().map(|file| file.file_name());
             count += names.filter(|name| name.to_string_lossy().ends_with(".log.deleted")).count();
         }
     }

@@ -1,0 +1,128 @@
+//! Requests that move partitions between the log directories, one after the other.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+use dohle_base::Rng;
+use dohle_client::{Client, PartitionId, Route};
+use dohle_protocol::api::{
+    alter_replica_log_dirs_request::{
+        AlterReplicaLogDir, AlterReplicaLogDirTopic, AlterReplicaLogDirsRequest,
+    },
+    describe_log_dirs_request::DescribeLogDirsRequest,
+};
+use tokio::task::JoinHandle;
+
+use crate::load::client_config;
+
+/// How long a move is waited for before another is asked for as well.
+const WAIT_MAX: Duration = Duration::from_secs(2);
+const POLL: Duration = Duration::from_millis(5);
+
+/// A client at work.
+pub(crate) struct Moving {
+    done: Arc<AtomicUsize>,
+    task: JoinHandle<()>,
+}
+
+/// Where a replica lies, as DescribeLogDirs tells.
+struct Place {
+    dir: PathBuf,
+    topic: &'static str,
+    partition: i32,
+    is_future: bool,
+}
+
+impl Moving {
+    /// Sets a client to work on the partitions of these topics.
+    ///
+    /// # Errors
+    /// The address is none.
+    pub(crate) fn start(
+        topics: Vec<&'static str>,
+        dirs: Vec<PathBuf>,
+        address: &str,
+        seed: u64,
+    ) -> Result<Self> {
+        let client = Client::new(client_config(address)?)?;
+        let done = Arc::new(AtomicUsize::new(0));
+        let rng = Rng::from_seed(seed ^ 0x4d6f_7665);
+        let task = tokio::spawn(work(Arc::clone(&done), client, topics, dirs, rng));
+        Ok(Self { done, task })
+    }
+
+    /// How many partitions have come to where they were to go.
+    pub(crate) fn done(&self) -> usize {
+        self.done.load(Ordering::SeqCst)
+    }
+
+    /// Asks for no more. What is under way goes on.
+    pub(crate) fn stop(&self) {
+        self.task.abort();
+    }
+}
+
+async fn work(
+    done: Arc<AtomicUsize>,
+    client: Client,
+    topics: Vec<&'static str>,
+    dirs: Vec<PathBuf>,
+    mut rng: Rng,
+) {
+    loop {
+        tokio::time::sleep(POLL).await;
+        let Ok(places) = places(&client, &topics).await else { continue };
+        let settled: Vec<_> = places.iter().filter(|place| !place.is_future).collect();
+        let Some(place) = settled.get(rng.below(settled.len() as u64) as usize) else { continue };
+        let others: Vec<_> = dirs.iter().filter(|dir| **dir != place.dir).collect();
+        let Some(target) = others.get(rng.below(others.len() as u64) as usize) else { continue };
+        if ask(&client, place, target).await.is_err() {
+            continue;
+        }
+        let (topic, partition) = (place.topic, place.partition);
+        let begun = Instant::now();
+        while begun.elapsed() < WAIT_MAX {
+            tokio::time::sleep(POLL).await;
+            let Ok(places) = self::places(&client, &topics).await else { continue };
+            let mut own =
+                places.iter().filter(|place| place.topic == topic && place.partition == partition);
+            if own.all(|place| !place.is_future && place.dir == **target) {
+                done.fetch_add(1, Ordering::SeqCst);
+                break;
+            }
+        }
+    }
+}
+
+async fn places(client: &Client, topics: &[&'static str]) -> Result<Vec<Place>> {
+    let answer = client.request(Route::Any, DescribeLogDirsRequest { topics: None }).await?;
+    let mut places = Vec::new();
+    for dir in answer.results {
+        for told in dir.topics {
+            let Some(topic) = topics.iter().find(|topic| told.name == **topic) else { continue };
+            places.extend(told.partitions.iter().map(|partition| Place {
+                dir: PathBuf::from(dir.log_dir.as_str()),
+                topic,
+                partition: partition.partition_index.0,
+                is_future: partition.is_future_key,
+            }));
+        }
+    }
+    Ok(places)
+}
+
+async fn ask(client: &Client, place: &Place, target: &std::path::Path) -> Result<()> {
+    let partitions = [PartitionId(place.partition)].into();
+    let topic = AlterReplicaLogDirTopic { name: place.topic.into(), partitions };
+    let path = target.to_string_lossy().as_ref().into();
+    let dirs = [AlterReplicaLogDir { path, topics: [topic].into() }].into();
+    client.request(Route::Any, AlterReplicaLogDirsRequest { dirs }).await?;
+    Ok(())
+}
