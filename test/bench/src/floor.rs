@@ -12,46 +12,59 @@
 //! metadata, checks nothing but checksums, overwrites or removes what it was given and forgets all at its end:
 //! a measure, not a broker. Nobody but the generator may rely on it.
 
+mod at;
 mod connection;
+mod connections;
 mod fetch;
+mod fetch_frame;
 mod log;
 mod new_files;
+mod output;
 mod produce_frame;
 mod ring;
 mod topics;
 
 use std::{
-    collections::HashMap,
-    io,
-    net::TcpListener,
+    mem,
+    net::{TcpListener, TcpStream},
     rc::Rc,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
 use bytes::Bytes;
 use dohle_protocol::{
     ApiKey, Message, Reader,
     api::{
         api_versions_response::ApiVersionsResponse, create_topics_request::CreateTopicsRequest,
-        delete_topics_request::DeleteTopicsRequest, fetch_request::FetchRequest,
+        delete_topics_request::DeleteTopicsRequest,
     },
     decode_request_header,
 };
 
-use rustix::net::sockopt::set_socket_send_buffer_size;
+use rustix::{
+    io::Errno,
+    net::{
+        SocketFlags, accept_with,
+        sockopt::{set_socket_send_buffer_size, set_tcp_nodelay},
+    },
+};
 
 use crate::{
     cli,
     poller::{EventFlags, Poller, Ready},
     usage::allow_open_files,
 };
-use connection::{Connection, Spare};
-use fetch::{Answer, Fetch};
+use connection::Connection;
+use connections::Connections;
+use fetch::Fetch;
+use fetch_frame::FetchAsked;
+use output::Spare;
 use produce_frame::ProduceFrame;
 use topics::Topics;
 
-const LISTENER: u64 = 0;
+/// No connection has this number.
+const LISTENER: u64 = u64::MAX;
 
 /// Measured: with it, a fetch of 1 MiB costs half of what it costs with the system's own, growing
 /// buffer. The receive buffer stays the system's: of this size it would make a produce of 64 KiB a
@@ -72,10 +85,13 @@ pub(crate) fn run(args: &cli::Floor) -> Result<()> {
 
 fn serve(listener: &TcpListener, topics: Topics) -> Result<()> {
     listener.set_nonblocking(true)?;
+    // Connections have what their listener has.
+    set_tcp_nodelay(listener, true)?;
+    set_socket_send_buffer_size(listener, SEND_BUFFER)?;
     let mut floor = Floor {
         poller: Poller::new()?,
-        connections: HashMap::new(),
-        connections_seen: LISTENER,
+        ready: Vec::new(),
+        connections: Connections::default(),
         topics,
         parked: Vec::new(),
         held: Vec::new(),
@@ -89,38 +105,50 @@ fn serve(listener: &TcpListener, topics: Topics) -> Result<()> {
 
 struct Floor {
     poller: Poller,
-    connections: HashMap<u64, Connection>,
-    /// The number of the last one.
-    connections_seen: u64,
+    /// Of this round.
+    ready: Vec<Ready>,
+    connections: Connections,
     topics: Topics,
     parked: Vec<Parked>,
     /// Connections whose answers wait for the sync of this round.
-    held: Vec<u64>,
+    held: Vec<usize>,
     spare: Spare,
 }
 
 /// A fetch at the end of a log.
 struct Parked {
-    connection: u64,
+    connection: usize,
     fetch: Fetch,
     until: Instant,
 }
 
 impl Floor {
     fn turn(&mut self, listener: &TcpListener) -> Result<()> {
-        let ready: Vec<Ready> = self.poller.wait(self.time_to_wait())?.collect();
-        for event in ready {
+        let mut ready = mem::take(&mut self.ready);
+        let time = self.time_to_wait();
+        ready.extend(self.poller.wait(time)?);
+        for event in ready.drain(..) {
             if event.token == LISTENER {
                 self.accept(listener)?;
-            } else if let Err(error) = self.serve(event) {
-                // Whatever is wrong with a connection ends it, and only it.
-                eprintln!("floor: connection {}: {error:#}", event.token);
-                self.connections.remove(&event.token);
-                self.parked.retain(|parked| parked.connection != event.token);
+                continue;
+            }
+            let number = usize::try_from(event.token)?;
+            if let Err(error) = self.serve(number, event.flags) {
+                self.end(number, &error);
             }
         }
+        self.ready = ready;
         self.sync()?;
-        self.answer_parked()
+        self.answer_parked();
+        Ok(())
+    }
+
+    /// Whatever is wrong with a connection ends it, and only it.
+    fn end(&mut self, number: usize, error: &Error) {
+        eprintln!("floor: connection {number}: {error:#}");
+        self.connections.remove(number);
+        self.parked.retain(|parked| parked.connection != number);
+        self.held.retain(|held| *held != number);
     }
 
     /// Makes durable what came in this round, and lets the answers go.
@@ -128,11 +156,10 @@ impl Floor {
         if self.topics.needs_sync() {
             self.topics.sync()?;
         }
-        for token in self.held.drain(..) {
-            let Some(connection) = self.connections.get_mut(&token) else { continue };
-            if let Err(error) = flush(&self.poller, token, connection) {
-                eprintln!("floor: connection {token}: {error:#}");
-                self.connections.remove(&token);
+        while let Some(number) = self.held.pop() {
+            let Some(connection) = self.connections.get_mut(number) else { continue };
+            if let Err(error) = flush(&self.poller, number, connection) {
+                self.end(number, &error);
             }
         }
         Ok(())
@@ -145,31 +172,26 @@ impl Floor {
     }
 
     fn accept(&mut self, listener: &TcpListener) -> Result<()> {
-        let (socket, _) = match listener.accept() {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            accepted => accepted.context("accept")?,
+        let socket = match accept_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC) {
+            Err(Errno::AGAIN) => return Ok(()),
+            accepted => TcpStream::from(accepted.context("accept")?),
         };
-        socket.set_nodelay(true)?;
-        socket.set_nonblocking(true)?;
-        set_socket_send_buffer_size(&socket, SEND_BUFFER)?;
-        self.connections_seen += 1;
-        self.poller.add(&socket, self.connections_seen, EventFlags::IN)?;
-        self.connections.insert(self.connections_seen, Connection::new(socket, &self.spare));
+        self.poller.add(&socket, self.connections.next() as u64, EventFlags::IN)?;
+        self.connections.add(Connection::new(socket, &self.spare));
         Ok(())
     }
 
     /// Reads once, handles every whole request, and writes the answers at once, unless something is
     /// to be synced first.
-    fn serve(&mut self, event: Ready) -> Result<()> {
+    fn serve(&mut self, number: usize, flags: EventFlags) -> Result<()> {
         let Self { connections, topics, parked, poller, held, .. } = self;
-        let Some(connection) = connections.get_mut(&event.token) else { return Ok(()) };
-        if event.flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
+        let Some(connection) = connections.get_mut(number) else { return Ok(()) };
+        if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
             if !connection.read()? {
                 bail!("closed by its peer");
             }
             let handled = handle_all(topics, connection, |fetch| {
-                let until = Instant::now() + fetch.time_max;
-                parked.push(Parked { connection: event.token, fetch, until });
+                parked.push(Parked { connection: number, until: fetch.until(), fetch });
             });
             // Also what came before one that is broken: it lies in this connection's buffer.
             topics.write(connection.buffer())?;
@@ -177,42 +199,47 @@ impl Floor {
             connection.make_room();
         }
         if topics.needs_sync() {
-            held.push(event.token);
+            held.push(number);
             return Ok(());
         }
-        flush(poller, event.token, connection)
+        flush(poller, number, connection)
     }
 
     /// Answers the waiting fetches for which there is something now, or whose time is up.
-    fn answer_parked(&mut self) -> Result<()> {
-        let Self { connections, topics, parked, poller, .. } = self;
-        if parked.is_empty() {
-            return Ok(());
+    fn answer_parked(&mut self) {
+        if self.parked.is_empty() {
+            return;
         }
         let now = Instant::now();
-        let mut still = Vec::new();
-        for waiting in parked.drain(..) {
-            let Some(connection) = connections.get_mut(&waiting.connection) else { continue };
-            match waiting.fetch.answer(topics) {
-                Answer::NothingYet if now < waiting.until => still.push(waiting),
-                answer => {
-                    let token = waiting.connection;
-                    waiting.fetch.put(&answer, connection)?;
-                    if let Err(error) = flush(poller, token, connection) {
-                        eprintln!("floor: connection {token}: {error:#}");
-                        connections.remove(&token);
-                    }
+        let mut index = 0;
+        while let Some(&Parked { connection: number, fetch, until }) = self.parked.get(index) {
+            match self.answer(number, fetch, now < until) {
+                Ok(false) => index += 1,
+                Ok(true) => drop(self.parked.swap_remove(index)),
+                Err(error) => {
+                    // And those that it has parked.
+                    self.end(number, &error);
+                    index = 0;
                 }
             }
         }
-        *parked = still;
-        Ok(())
+    }
+
+    /// Answers a fetch that waited, unless there is nothing yet and it `may_wait`; whether it did.
+    fn answer(&mut self, number: usize, fetch: Fetch, may_wait: bool) -> Result<bool> {
+        let connection = self.connections.get_mut(number).context("it is gone")?;
+        let (_, output) = connection.buffers();
+        if !fetch.answer(&mut self.topics, output, may_wait)? {
+            return Ok(false);
+        }
+        flush(&self.poller, number, connection)?;
+        Ok(true)
     }
 }
 
-fn flush(poller: &Poller, token: u64, connection: &mut Connection) -> Result<()> {
+fn flush(poller: &Poller, number: usize, connection: &mut Connection) -> Result<()> {
     if let Some(interest) = connection.flush()? {
-        poller.modify(connection.socket(), token, interest)?;
+        poller.modify(connection.socket(), number as u64, interest)?;
     }
     Ok(())
 }
@@ -237,31 +264,30 @@ fn handle(
     connection: &mut Connection,
     frame: std::ops::Range<usize>,
 ) -> Result<Option<Fetch>> {
-    let (buffer, out) = connection.buffers();
+    let (buffer, output) = connection.buffers();
     if let Some(produce) = ProduceFrame::parse(&buffer[frame.clone()]) {
-        let partition = topics.partition(produce.topic, produce.index)?;
+        let partition = topics.at(topics.place(produce.topic, produce.index)?)?;
         let (correlation_id, records) = (produce.correlation_id, produce.records);
         let part = frame.start + records.start..frame.start + records.end;
         let base_offset = partition.log.append(buffer, part)?;
-        partition.ack.put(out, correlation_id, base_offset);
+        let size = partition.ack.size();
+        partition.ack.put(output.room(size), correlation_id, base_offset);
+        output.put(size);
         let ring = Rc::clone(partition.log.ring());
         topics.put_into(&ring, buffer)?;
         return Ok(None);
     }
     // It may ask for what is before it.
     topics.write(buffer)?;
+    if let Some(asked) = FetchAsked::parse(&buffer[frame.clone()]) {
+        let fetch = Fetch::of(&asked, topics)?;
+        let answered = fetch.answer(topics, output, true)?;
+        return Ok((!answered).then_some(fetch));
+    }
     let mut r = Reader::new(Bytes::copy_from_slice(&buffer[frame]));
     let (key, header) = decode_request_header(&mut r)?;
     let version = header.request_api_version;
     match key {
-        ApiKey::Fetch => {
-            let request = FetchRequest::decode(&mut r, version)?;
-            let fetch = Fetch::of(&request, version, header.correlation_id)?;
-            match fetch.answer(topics) {
-                Answer::NothingYet => return Ok(Some(fetch)),
-                answer => fetch.put(&answer, connection)?,
-            }
-        }
         ApiKey::CreateTopics => {
             let request = CreateTopicsRequest::decode(&mut r, version)?;
             connection.answer(key, &header, &topics.create(&request)?)?;
@@ -273,7 +299,7 @@ fn handle(
         ApiKey::ApiVersions => {
             connection.answer(key, &header, &ApiVersionsResponse::default())?;
         }
-        other => bail!("the floor does not serve {}", other.name()),
+        other => bail!("the floor does not serve such a {}", other.name()),
     }
     Ok(None)
 }

@@ -11,6 +11,7 @@ use dohle_protocol::{
     RecordSet, Request, Writer,
     api::{
         fetch_request::{FetchPartition, FetchRequest, FetchTopic},
+        fetch_response::{FetchResponse, FetchableTopicResponse, PartitionData},
         produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData},
         produce_response::{PartitionProduceResponse, ProduceResponse, TopicProduceResponse},
     },
@@ -115,13 +116,101 @@ impl Ack {
         }
     }
 
-    /// Appends the answer to a request of `correlation_id`.
-    pub(crate) fn put(&self, out: &mut Vec<u8>, correlation_id: [u8; 4], base_offset: Offset) {
-        let start = out.len();
-        out.extend_from_slice(&self.frame);
-        let offset_at = start + self.base_offset_at;
-        out[start + 4..start + 8].copy_from_slice(&correlation_id);
-        out[offset_at..offset_at + 8].copy_from_slice(&base_offset.0.to_be_bytes());
+    /// Its size, with the 4 bytes that say it.
+    pub(crate) fn size(&self) -> usize {
+        self.frame.len()
+    }
+
+    /// Writes the answer to a request of `correlation_id`; `out` is as long as the answer.
+    pub(crate) fn put(&self, out: &mut [u8], correlation_id: [u8; 4], base_offset: Offset) {
+        out.copy_from_slice(&self.frame);
+        out[4..8].copy_from_slice(&correlation_id);
+        out[self.base_offset_at..][..8].copy_from_slice(&base_offset.0.to_be_bytes());
+    }
+}
+
+/// The answer to a Fetch request of one partition, around its records.
+///
+/// ```text
+/// … error code (2) │ high watermark (8) │ last stable offset (8) │ log start offset (8) │ …
+/// … size of the records + 1 (varint) │ records │ behind
+/// ```
+#[derive(Clone, Debug)]
+pub(crate) struct FetchAnswer {
+    /// Up to the size of the records.
+    head: Vec<u8>,
+    high_watermark_at: usize,
+    behind: Vec<u8>,
+}
+
+/// What a [`FetchAnswer`] says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FetchFields {
+    pub(crate) correlation_id: [u8; 4],
+    pub(crate) error_code: ErrorCode,
+    pub(crate) log_start_offset: Offset,
+    /// All of it is stable.
+    pub(crate) high_watermark: Offset,
+    pub(crate) records_size: u32,
+}
+
+impl FetchAnswer {
+    pub(crate) fn of(partition: &Partition) -> Result<Self> {
+        let records = Offset(!MARK.0);
+        let data = PartitionData {
+            partition_index: PartitionId(partition.index),
+            high_watermark: MARK,
+            last_stable_offset: Offset(0),
+            log_start_offset: Offset(0),
+            records: Some(RecordSet::Bytes(Bytes::copy_from_slice(&records.0.to_be_bytes()))),
+            ..PartitionData::default()
+        };
+        let topic = FetchableTopicResponse {
+            topic: Str::from(&partition.topic),
+            partitions: [data].into(),
+            ..FetchableTopicResponse::default()
+        };
+        let body = FetchResponse { responses: [topic].into(), ..FetchResponse::default() };
+        let mut w = Writer::new();
+        encode_response(&mut w, FetchRequest::KEY, FETCH_VERSION, 0, &body)?;
+        let mut head = w.into_bytes().to_vec();
+        let records_at = position_of(&head, records);
+        let behind = head.split_off(records_at + 8);
+        head.truncate(records_at - 1); // Their size is one byte.
+        Ok(Self { high_watermark_at: position_of(&head, MARK), head, behind })
+    }
+
+    /// Writes what is before the records into `out`, which must be [`Self::head_size_max`] long; gives its size.
+    pub(crate) fn put_head(&self, out: &mut [u8], fields: FetchFields) -> usize {
+        let mut size = self.head.len();
+        out[..size].copy_from_slice(&self.head);
+        let FetchFields { high_watermark, log_start_offset, .. } = fields;
+        let at = self.high_watermark_at;
+        out[4..8].copy_from_slice(&fields.correlation_id);
+        out[at - 2..at].copy_from_slice(&fields.error_code.0.to_be_bytes());
+        for (index, offset) in [high_watermark, high_watermark, log_start_offset].iter().enumerate()
+        {
+            out[at + index * 8..][..8].copy_from_slice(&offset.0.to_be_bytes());
+        }
+        let mut left = fields.records_size + 1;
+        while left >= 0x80 {
+            out[size] = left as u8 | 0x80;
+            (left, size) = (left >> 7, size + 1);
+        }
+        out[size] = left as u8;
+        size += 1;
+        let all = size - 4 + fields.records_size as usize + self.behind.len();
+        out[..4].copy_from_slice(&(all as u32).to_be_bytes());
+        size
+    }
+
+    pub(crate) fn head_size_max(&self) -> usize {
+        self.head.len() + 5
+    }
+
+    /// What follows the records.
+    pub(crate) fn behind(&self) -> &[u8] {
+        &self.behind
     }
 }
 

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use dohle_base::Offset;
 use dohle_records::{BatchMut, BatchView};
 
-use super::{connection::Slice, ring::Ring};
+use super::{output::Slice, ring::Ring};
 
 pub(super) struct Log {
     ring: Rc<RefCell<Ring>>,
@@ -56,6 +56,9 @@ impl Log {
     /// How many of the batches are written over.
     fn forgotten(&self) -> usize {
         let start = self.ring.borrow().start();
+        if self.batches.front().is_none_or(|first| first.position >= start) {
+            return 0;
+        }
         self.batches.partition_point(|batch| batch.position < start)
     }
 

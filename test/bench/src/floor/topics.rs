@@ -8,6 +8,7 @@ use std::{
     cell::RefCell,
     collections::BTreeMap,
     fs::{File, OpenOptions},
+    mem,
     path::{Path, PathBuf},
     rc::Rc,
 };
@@ -26,14 +27,17 @@ use super::{
     new_files::NewFiles,
     ring::{FILE_SIZE, Ring},
 };
-use crate::frames::{self, Ack};
+use crate::frames::{self, Ack, FetchAnswer};
 
 /// No load has more.
 const PARTITIONS_MAX: i32 = 10_000;
 
 pub(super) struct Topics {
     dir: PathBuf,
-    partitions: BTreeMap<String, Vec<Partition>>,
+    /// Which of `topics` has a name.
+    numbers: BTreeMap<String, usize>,
+    /// By number, which is not given again; a deleted one has no partitions.
+    topics: Vec<Vec<Partition>>,
     /// Of deleted topics.
     spare: Vec<Rc<File>>,
     files_made: u64,
@@ -47,26 +51,42 @@ pub(super) struct Topics {
 pub(super) struct Partition {
     pub(super) log: Log,
     pub(super) ack: Ack,
+    pub(super) fetched: FetchAnswer,
+}
+
+/// Where a partition is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    topic: usize,
+    index: usize,
 }
 
 impl Topics {
     pub(super) fn in_dir(dir: &Path, new_files: bool) -> Result<Self> {
         std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
-        let (dir, partitions) = (dir.to_owned(), BTreeMap::new());
+        let (dir, numbers, topics) = (dir.to_owned(), BTreeMap::new(), Vec::new());
         let (spare, files_made) = (Vec::new(), 0);
         let (durable, unwritten) = (None, None);
-        Ok(Self { dir, partitions, spare, files_made, new_files, durable, unwritten })
+        Ok(Self { dir, numbers, topics, spare, files_made, new_files, durable, unwritten })
     }
 
-    pub(super) fn partition(&mut self, topic: &str, index: i32) -> Result<&mut Partition> {
-        match self.find(topic, index) {
-            Some(partition) => Ok(partition),
-            None => bail!("no partition {topic}-{index}"),
+    /// # Errors
+    /// A partition that is not there.
+    pub(super) fn place(&self, topic: &str, index: i32) -> Result<Place> {
+        let number = self.numbers.get(topic).copied();
+        let place = number.zip(usize::try_from(index).ok());
+        match place.map(|(topic, index)| Place { topic, index }) {
+            Some(place) if place.index < self.topics[place.topic].len() => Ok(place),
+            _ => bail!("no partition {topic}-{index}"),
         }
     }
 
-    pub(super) fn find(&mut self, topic: &str, index: i32) -> Option<&mut Partition> {
-        self.partitions.get_mut(topic)?.get_mut(usize::try_from(index).ok()?)
+    /// # Errors
+    /// A partition that is gone.
+    pub(super) fn at(&mut self, place: Place) -> Result<&mut Partition> {
+        let topic = self.topics.get_mut(place.topic);
+        let partition = topic.and_then(|partitions| partitions.get_mut(place.index));
+        partition.context("the partition is gone")
     }
 
     pub(super) fn create(&mut self, request: &CreateTopicsRequest) -> Result<CreateTopicsResponse> {
@@ -80,7 +100,7 @@ impl Topics {
     }
 
     fn create_one(&mut self, topic: &CreatableTopic) -> Result<ErrorCode> {
-        if self.partitions.contains_key(topic.name.as_str()) {
+        if self.numbers.contains_key(topic.name.as_str()) {
             return Ok(ErrorCode::TOPIC_ALREADY_EXISTS);
         }
         if !(1..=PARTITIONS_MAX).contains(&topic.num_partitions) {
@@ -94,9 +114,11 @@ impl Topics {
         for index in 0..topic.num_partitions {
             let name = frames::Partition { topic: topic.name.to_string(), index };
             let ring = if durable { self.durable_ring()? } else { self.own_ring()? };
-            partitions.push(Partition { log: Log::over(ring), ack: Ack::of(&name)? });
+            let (ack, fetched) = (Ack::of(&name)?, FetchAnswer::of(&name)?);
+            partitions.push(Partition { log: Log::over(ring), ack, fetched });
         }
-        self.partitions.insert(topic.name.to_string(), partitions);
+        self.numbers.insert(topic.name.to_string(), self.topics.len());
+        self.topics.push(partitions);
         Ok(ErrorCode::NONE)
     }
 
@@ -112,9 +134,10 @@ impl Topics {
     }
 
     fn delete_one(&mut self, name: &Str) -> ErrorCode {
-        match self.partitions.remove(name.as_str()) {
+        match self.numbers.remove(name.as_str()) {
             None => ErrorCode::UNKNOWN_TOPIC_OR_PARTITION,
-            Some(partitions) => {
+            Some(number) => {
+                let partitions = mem::take(&mut self.topics[number]);
                 let rings = partitions.into_iter().map(|partition| partition.log.into_ring());
                 let own = rings.filter(|ring| {
                     let durable = self.durable.as_ref();

@@ -12,7 +12,10 @@ use dohle_protocol::{
     decode_request_header, decode_response, encode_response,
 };
 
-use super::{Ack, FETCH_VERSION, FetchFrame, FetchLimits, PRODUCE_VERSION, Partition};
+use super::{
+    Ack, FETCH_VERSION, FetchAnswer, FetchFields, FetchFrame, FetchLimits, Fetched,
+    PRODUCE_VERSION, Partition,
+};
 
 fn partition() -> Partition {
     Partition { topic: "orders".to_owned(), index: 3 }
@@ -21,12 +24,12 @@ fn partition() -> Partition {
 #[test]
 fn an_ack_carries_its_offset_and_its_correlation_id() {
     let ack = Ack::of(&partition()).unwrap();
-    let mut out = vec![7];
+    let mut out = vec![7; ack.size()];
     ack.put(&mut out, 42_i32.to_be_bytes(), Offset(1_000_000));
-    let size = i32::from_be_bytes(out[1..5].try_into().unwrap());
-    assert_eq!(size as usize, out.len() - 5);
+    let size = i32::from_be_bytes(out[..4].try_into().unwrap());
+    assert_eq!(size as usize, out.len() - 4);
 
-    let frame = Bytes::copy_from_slice(&out[5..]);
+    let frame = Bytes::copy_from_slice(&out[4..]);
     assert_eq!(ack.base_offset(&frame).unwrap(), Offset(1_000_000));
     let (correlation_id, response) =
         decode_response::<ProduceRequest>(frame, PRODUCE_VERSION).unwrap();
@@ -38,7 +41,7 @@ fn an_ack_carries_its_offset_and_its_correlation_id() {
 #[test]
 fn an_error_is_no_ack() {
     let ack = Ack::of(&partition()).unwrap();
-    let mut out = Vec::new();
+    let mut out = vec![0; ack.size()];
     ack.put(&mut out, [0; 4], Offset(5));
     let (_, mut response) =
         decode_response::<ProduceRequest>(Bytes::from(out).slice(4..), PRODUCE_VERSION).unwrap();
@@ -53,7 +56,7 @@ fn an_error_is_no_ack() {
 #[test]
 fn an_ack_with_a_tag_is_an_ack() {
     let ack = Ack::of(&partition()).unwrap();
-    let mut out = Vec::new();
+    let mut out = vec![0; ack.size()];
     ack.put(&mut out, [0; 4], Offset(5));
     let (_, mut response) =
         decode_response::<ProduceRequest>(Bytes::from(out).slice(4..), PRODUCE_VERSION).unwrap();
@@ -73,6 +76,56 @@ fn a_fetch_asks_from_the_offset_that_was_put_in() {
         assert_eq!(request.topics[0].partitions[0].fetch_offset, offset);
         assert_eq!(request.max_wait_ms, 500);
     }
+}
+
+/// The whole answer, with its size.
+fn fetched(fields: FetchFields, records: &[u8]) -> Vec<u8> {
+    let answer = FetchAnswer::of(&partition()).unwrap();
+    let mut out = vec![7; answer.head_size_max()];
+    let size = answer.put_head(&mut out, fields);
+    out.truncate(size);
+    [&out[..], records, answer.behind()].concat()
+}
+
+#[test]
+fn a_fetch_answer_carries_records_of_every_size_and_its_offsets() {
+    for size in [0, 1, 126, 127, 128, 16_382, 16_383, 65_536, 2_097_151, 3_000_000] {
+        let records: Vec<u8> = (0..size).map(|n| n as u8).collect();
+        let fields = FetchFields {
+            correlation_id: 42_i32.to_be_bytes(),
+            error_code: ErrorCode::NONE,
+            log_start_offset: Offset(5),
+            high_watermark: Offset(1_000_000),
+            records_size: size,
+        };
+        let out = fetched(fields, &records);
+        assert_eq!(out[..4], (out.len() as u32 - 4).to_be_bytes());
+        let frame = Bytes::from(out).slice(4..);
+        let (correlation_id, response) =
+            decode_response::<FetchRequest>(frame.clone(), FETCH_VERSION).unwrap();
+        assert_eq!((correlation_id, response.error_code), (42, ErrorCode::NONE));
+        assert_eq!(response.responses[0].topic.as_str(), "orders");
+        let data = &response.responses[0].partitions[0];
+        assert_eq!((data.partition_index.0, data.last_stable_offset), (3, Offset(1_000_000)));
+
+        let fetched = Fetched::decode(frame).unwrap();
+        assert_eq!(fetched.log_start_offset, Offset(5));
+        assert_eq!(fetched.high_watermark, Offset(1_000_000));
+        assert_eq!(fetched.records, records);
+    }
+}
+
+#[test]
+fn a_fetch_answer_can_be_an_error() {
+    let fields = FetchFields {
+        correlation_id: [0; 4],
+        error_code: ErrorCode::OFFSET_OUT_OF_RANGE,
+        log_start_offset: Offset(5),
+        high_watermark: Offset(6),
+        records_size: 0,
+    };
+    let refused = Fetched::decode(Bytes::from(fetched(fields, &[])).slice(4..)).unwrap_err();
+    assert!(refused.to_string().contains("OFFSET_OUT_OF_RANGE"), "{refused}");
 }
 
 fn encoded(response: &ProduceResponse) -> Bytes {

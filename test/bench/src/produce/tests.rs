@@ -31,7 +31,7 @@ fn load(bootstrap: SocketAddr) -> Measured {
 }
 
 fn answer(client: &mut TcpStream, lane: &Lane, base_offset: i64) {
-    let mut frame = Vec::new();
+    let mut frame = vec![0; lane.ack.size()];
     lane.ack.put(&mut frame, [0; 4], dohle_base::Offset(base_offset));
     client.write_all(&frame).unwrap();
 }
