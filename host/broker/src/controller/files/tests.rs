@@ -103,7 +103,7 @@ pub(in crate::controller) fn load(
         snapshots: SnapshotPolicy { bytes_max: settings.snapshot_bytes as u64, interval: None },
         seed: second,
     };
-    let mut loader = NodeLoader::new(config, files.quorum_state()?.as_deref())?;
+    let mut loader = files.loader(config)?;
     files.load(&mut loader)?;
     Ok((loader.start(at(second))?, files))
 }
