@@ -105,7 +105,9 @@ pub(in crate::controller) fn load(
     };
     let mut loader = files.loader(config)?;
     files.load(&mut loader)?;
-    Ok((loader.start(at(second))?, files))
+    let started = loader.start(at(second));
+    let path = files.dir.clone();
+    Ok((started.map_err(|error| FilesError::Unfit { path, error })?, files))
 }
 
 /// How the broker of such a node registers.
