@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
-/// Words before the number of a byte, a line or a record.
-const PLACES: [&str; 6] = ["at ", "line ", "position=", "record ", "position ", "column "];
+/// Words before the number of a byte or a line.
+const PLACES: [&str; 3] = ["at ", "line ", "position="];
+/// The fields of `meta.properties` and `quorum-state`, which have one line.
+const FIELDS: [&str; 6] = ["field ", "version ", "cluster.id ", "node.id ", "broker.id ", "directory.id "];
 
 /// Whether a line of the log tells of the file.
 ///
@@ -32,7 +34,8 @@ fn is_told(line: &str, name: &str) -> bool {
             rest[at + place.len()..].starts_with(|next: char| next.is_ascii_digit())
         })
     });
-    let reason = rest.rsplit_once(": ").map_or("", |(_, reason)| reason);
+    let is_placed = is_placed || FIELDS.iter().any(|field| rest.contains(field));
+    let reason = rest.split_once(": ").map_or("", |(_, reason)| reason);
     is_placed && reason.split_whitespace().count() > 1
 }
 
@@ -51,5 +54,7 @@ mod tests {
         assert!(!told("ERROR offline: /d/t-0/1.log is damaged: checksum is 1, not 2"));
         assert!(!told("ERROR offline: /d/t-1/1.log is damaged at 17: checksum is 1, not 2"));
         assert!(!told(""));
+        assert!(told("error: /d/t-0/1.log: directory.id = x: not a valid value"));
+        assert!(!told("error: /d/t-0/1.log: not a valid value"));
     }
 }
