@@ -24,7 +24,7 @@ cargo xtask COMMAND
   client    only our own client, against a node
   compat    only foreign clients; further arguments go to test/compat/run
   chaos     a real node that is killed, loses power, runs out of disk and loses one of its disks;
-            further arguments go to dohle-chaos: kill, power, bytes, full or disk (kill and power if
+            further arguments go to dohle-chaos: kill, power, bytes, full, disk or many (kill and power if
             none is named), --rounds N, --seed S
   counts    instructions, allocations and system calls of a request: fails where one grew by more
             than a tenth; --bless expects from now on what is found

@@ -27,6 +27,7 @@ mod full;
 mod judge;
 mod ledger;
 mod load;
+mod many;
 mod namespace;
 mod node;
 mod outage;
@@ -81,5 +82,6 @@ async fn run(command: cli::Command) -> Result<ExitCode> {
         cli::Command::Bytes(args) => bytes::run(args).await,
         cli::Command::Full(args) => full::run(args).await,
         cli::Command::Disk(args) => disk::run(args).await,
+        cli::Command::Many(args) => many::run(args).await,
     }
 }

@@ -180,8 +180,16 @@ fn hostile_bytes_are_an_error_with_file_and_reason() {
     let block = [b"DohleWAL".as_slice(), &[1; 48]].concat();
     let rows: [(&str, &[u8], &str); 14] = [
         ("recovery-point-offset-checkpoint", b"1\n0\n", "line 1: the version is not 0"),
-        ("log-start-offset-checkpoint", b"0\n2\nt 0 7\n", "line 2: the count is not that of the lines behind it"),
-        ("cleaner-offset-checkpoint", b"0\n1\nt 0 x\n", "line 3: the offset is not a number from 0"),
+        (
+            "log-start-offset-checkpoint",
+            b"0\n2\nt 0 7\n",
+            "line 2: the count is not that of the lines behind it",
+        ),
+        (
+            "cleaner-offset-checkpoint",
+            b"0\n1\nt 0 x\n",
+            "line 3: the offset is not a number from 0",
+        ),
         ("replication-offset-checkpoint", b"\xff\xfe", "line 1: not text"),
         ("leader-epoch-checkpoint", b"0\n1\n1\n", "line 3: expected `epoch offset`"),
         ("partition.metadata", b"version: 0\ntopic_id: x", "line 2: there is no topic id"),

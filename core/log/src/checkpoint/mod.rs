@@ -297,7 +297,11 @@ impl Lines<'_> {
             return Err(self.malformed(2, "the count is not that of the lines behind it"));
         }
         // Of a number that was cut the rest is a number, too.
-        if text.ends_with('\n') { Ok(()) } else { Err(self.malformed(read + 2, "the line has no end")) }
+        if text.ends_with('\n') {
+            Ok(())
+        } else {
+            Err(self.malformed(read + 2, "the line has no end"))
+        }
     }
 
     fn malformed(&self, line: usize, reason: &'static str) -> SideFileError {

@@ -185,7 +185,9 @@ pub(super) fn recovery_points(disk: &OsDisk, path: &Path) -> Option<PartitionOff
 /// Where logs start; damaged, it counts as empty: what was deleted is there again, as with Kafka.
 pub(super) fn log_starts(disk: &OsDisk, path: &Path) -> PartitionOffsets {
     checkpoint::read_offsets(disk, path, OffsetKind::LogStart).unwrap_or_else(|error| {
-        warn!("passed over, logs start at their first segments, deleted records may be back: {error}");
+        warn!(
+            "passed over, logs start at their first segments, deleted records may be back: {error}"
+        );
         PartitionOffsets::new()
     })
 }

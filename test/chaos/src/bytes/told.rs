@@ -5,7 +5,8 @@ use std::path::Path;
 /// Words before the number of a byte or a line.
 const PLACES: [&str; 3] = ["at ", "line ", "position="];
 /// The fields of `meta.properties` and `quorum-state`, which have one line.
-const FIELDS: [&str; 6] = ["field ", "version ", "cluster.id ", "node.id ", "broker.id ", "directory.id "];
+const FIELDS: [&str; 6] =
+    ["field ", "version ", "cluster.id ", "node.id ", "broker.id ", "directory.id "];
 
 /// Whether a line of the log tells of the file.
 ///
@@ -30,9 +31,8 @@ fn last_of(said: &str) -> String {
 fn is_told(line: &str, name: &str) -> bool {
     let Some((_, rest)) = line.split_once(name) else { return false };
     let is_placed = PLACES.iter().any(|place| {
-        rest.match_indices(place).any(|(at, _)| {
-            rest[at + place.len()..].starts_with(|next: char| next.is_ascii_digit())
-        })
+        rest.match_indices(place)
+            .any(|(at, _)| rest[at + place.len()..].starts_with(|next: char| next.is_ascii_digit()))
     });
     let is_placed = is_placed || FIELDS.iter().any(|field| rest.contains(field));
     let reason = rest.split_once(": ").map_or("", |(_, reason)| reason);
@@ -48,7 +48,9 @@ mod tests {
         let (data, path) = (Path::new("/d"), Path::new("/d/t-0/1.log"));
         let told = |said| tells(said, data, path).is_ok();
         assert!(told("ERROR offline: /d/t-0/1.log is damaged at 17: checksum is 1, not 2"));
-        assert!(told("WARN cut file=/d/t-0/1.log position=17 size=3: a batch of 3 bytes, 61 or more"));
+        assert!(told(
+            "WARN cut file=/d/t-0/1.log position=17 size=3: a batch of 3 bytes, 61 or more"
+        ));
         assert!(!told("ERROR offline: /d/t-0/1.log is damaged"));
         assert!(!told("ERROR offline: /d/t-0/1.log is damaged at 17"));
         assert!(!told("ERROR offline: /d/t-0/1.log is damaged: checksum is 1, not 2"));

@@ -15,9 +15,7 @@ use dohle_client::{
     Admin, ClientConfig, CommittedOffset, Consumer, ConsumerConfig, IsolationLevel, Offset,
     OffsetReset, OffsetSpec, Producer, ProducerConfig, ProducerRecord, SeekTo, Str, TopicPartition,
 };
-use dohle_records::{
-    BatchBuilder, BatchSpec, EndTxnMarker, NewRecord, Producer as Writer,
-};
+use dohle_records::{BatchBuilder, BatchSpec, EndTxnMarker, NewRecord, Producer as Writer};
 
 use super::kinds::by_kind;
 use crate::{judge::Findings, load::client_config, rounds::make_topic_with};
@@ -66,7 +64,8 @@ pub(super) const SMALL_SEGMENTS: (&str, &str) = ("internal.segment.bytes", "1638
 
 /// Writes what is there besides the ledger's records, but for the transaction.
 pub(super) async fn write(address: &str, data: &Path) -> Result<()> {
-    let compact = [SMALL_SEGMENTS, ("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0")];
+    let compact =
+        [SMALL_SEGMENTS, ("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0")];
     make_topic_with(address, COMPACTED, 1, &compact).await?;
     make_topic_with(address, PURGED, 1, &[SMALL_SEGMENTS]).await?;
     make_topic_with(address, ABORTED, 1, &[]).await?;
@@ -98,10 +97,12 @@ pub(super) async fn write(address: &str, data: &Path) -> Result<()> {
         [("cleaner-offset-checkpoint", COMPACTED), ("log-start-offset-checkpoint", PURGED)]
     {
         let entry = format!("{topic} 0 ");
-        let is_there = || fs::read_to_string(data.join(file)).is_ok_and(|text| text.contains(&entry));
+        let is_there =
+            || fs::read_to_string(data.join(file)).is_ok_and(|text| text.contains(&entry));
         wait(file, is_there).await?;
     }
-    let snapshot = || by_kind(data).is_ok_and(|found| found.contains_key("__cluster_metadata .checkpoint"));
+    let snapshot =
+        || by_kind(data).is_ok_and(|found| found.contains_key("__cluster_metadata .checkpoint"));
     wait("a metadata snapshot", snapshot).await
 }
 
@@ -279,10 +280,7 @@ async fn append_to(address: &str, topic: &str, index: i32) -> Result<()> {
     let producer = Producer::new(ProducerConfig {
         delivery_timeout: TRIED,
         linger: Duration::ZERO,
-        ..ProducerConfig::new(ClientConfig {
-            request_timeout: TRIED / 2,
-            ..brief_config(address)?
-        })
+        ..ProducerConfig::new(ClientConfig { request_timeout: TRIED / 2, ..brief_config(address)? })
     })?;
     let value = "behind the damage";
     let record = ProducerRecord::new(topic, value).with_key("behind").with_partition(index);
