@@ -24,10 +24,10 @@ cargo xtask COMMAND
   client    only our own client, against a node
   compat    only foreign clients; further arguments go to test/compat/run
   chaos     a real node that is killed, loses power, runs out of disk and loses one of its disks;
-            further arguments go to dohle-chaos: kill, power, bytes, full or disk (kill and power if
-            none is named), --rounds N, --seed S; what a node is at meanwhile: --short, --purged,
-            --large, --rolls, --compacted, --moves. If neither
-            is named, a tenth as many rounds of each kind follow with most of these at once
+            further arguments go to dohle-chaos: kill, power, bytes, full, disk or many (kill and
+            power if none is named), --rounds N, --seed S; what a node is at meanwhile: --short,
+            --purged, --large, --rolls, --compacted, --moves. If neither is named, a tenth as many
+            rounds of each kind follow with most of these at once
   counts    instructions, allocations and system calls of a request: fails where one grew by more
             than a tenth; --bless expects from now on what is found
   bench     Dohle, Apache Kafka and the floor in turn on the same loads; prints ratios, asserts

@@ -117,6 +117,8 @@ pub(crate) fn chaos(args: &[String]) -> Result<()> {
     let os = "dohle.durability=os";
     hurt(&["power", "--rounds", "10", "--override", os, "--expect-loss"])?;
     hurt(&["bytes", "--rounds", "30"])?;
+    // A fifth of the handles, as of the 100,000 partitions that are its default.
+    hurt(&["many", "--partitions", "3000", "--handles", "600"])?;
     hurt(&["full"])?;
     hurt(&["disk", "--rounds", "12"])
 }

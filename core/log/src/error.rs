@@ -180,7 +180,7 @@ pub enum DamageReason {
         offset: Offset,
     },
     /// An entry of an index of transactions that is none.
-    #[error("not an entry")]
+    #[error("expected an entry of an aborted transaction")]
     NotAnEntry,
 }
 

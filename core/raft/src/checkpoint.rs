@@ -53,13 +53,16 @@ pub enum CheckpointError {
         fault: ControlError,
     },
     /// The file does not begin with a header.
-    #[error("no header at the beginning")]
+    #[error("at 0: expected a header")]
     NoHeader,
     /// The file ends before its footer: it was never completed.
-    #[error("no footer at the end")]
-    NoFooter,
+    #[error("at {size}: expected a footer, the file ends")]
+    NoFooter {
+        /// Where it ends.
+        size: usize,
+    },
     /// There is something behind the footer.
-    #[error("data behind the footer, at {position}")]
+    #[error("at {position}: expected the end, behind the footer")]
     BehindFooter {
         /// Where it begins.
         position: usize,
@@ -82,7 +85,7 @@ impl Checkpoint {
             reading.batch(position, &batch)?;
             position += batch.size();
         }
-        reading.finish()
+        reading.finish(position)
     }
 
     /// What the header of a file says of the time of the newest record in it. `head` is the beginning
@@ -163,10 +166,10 @@ impl Reading {
         Ok(())
     }
 
-    fn finish(self) -> Result<Checkpoint, CheckpointError> {
+    fn finish(self, size: usize) -> Result<Checkpoint, CheckpointError> {
         match (self.header_seen, self.footer_seen) {
             (false, _) => Err(CheckpointError::NoHeader),
-            (true, false) => Err(CheckpointError::NoFooter),
+            (true, false) => Err(CheckpointError::NoFooter { size }),
             (true, true) => Ok(self.checkpoint),
         }
     }

@@ -28,8 +28,13 @@ pub struct ElectionState {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ElectionStateError {
     /// It is not JSON, or not an object.
-    #[error("not a JSON object")]
-    NotJson,
+    #[error("line {line} column {column}: expected a JSON object")]
+    NotJson {
+        /// The line at which it cannot be one any more, from 1.
+        line: usize,
+        /// The byte in that line, from 1; 0 is its end.
+        column: usize,
+    },
     /// A field is absent or has a value that it cannot have.
     #[error("field {field} is missing or out of range")]
     BadField {
@@ -57,9 +62,11 @@ impl ElectionState {
     /// # Errors
     /// `NotJson`, `BadField`, `UnknownVersion`.
     pub fn parse(file: &[u8]) -> Result<Self, ElectionStateError> {
-        let value: Value = serde_json::from_slice(file).map_err(|_| ElectionStateError::NotJson)?;
+        let value: Value = serde_json::from_slice(file).map_err(|error| {
+            ElectionStateError::NotJson { line: error.line(), column: error.column() }
+        })?;
         if !value.is_object() {
-            return Err(ElectionStateError::NotJson);
+            return Err(ElectionStateError::NotJson { line: 1, column: 1 });
         }
         let version = integer(&value, "data_version")?;
         if !(0..=1).contains(&version) {

@@ -29,7 +29,7 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
     /// `quorum-state` is unusable.
-    #[error("quorum-state: {0}")]
+    #[error("{0}")]
     Election(#[from] ElectionStateError),
     /// A batch cannot be decoded.
     #[error("metadata log, offset {offset}: {fault}")]
@@ -76,8 +76,7 @@ pub enum LoadError {
     NoVoters,
     /// This replica is not among the voters.
     #[error(
-        "no voter: node {id} with the directory.id that meta.properties has, {}; observers are not \
-         supported yet", directory_id.unwrap_or(Uuid::ZERO)
+        "directory.id is {}, with which node {id} is no voter: observers are not supported yet", directory_id.unwrap_or(Uuid::ZERO)
     )]
     NotAVoter {
         /// The node.

@@ -28,7 +28,7 @@ use std::{
 use dohle_base::{PartitionId, Str, Uuid};
 use dohle_log::{
     IoError,
-    checkpoint::{self, OffsetKind, PartitionOffsets},
+    checkpoint::PartitionOffsets,
     clean_stop,
     wal::{OpenWal, Unflushed, Wal, WalError},
 };
@@ -41,7 +41,7 @@ use tracing::warn;
 pub use failure::Alarm;
 pub(crate) use failure::is_short_of_handles;
 
-use self::checkpoints::{Noted, offsets, recovery_points};
+use self::checkpoints::{Noted, cleaned_to, log_starts, recovery_points};
 use crate::{
     durability::{WriteAhead, WriterThread},
     open_files::OpenFiles,
@@ -157,7 +157,8 @@ impl LogDir {
         let (left_clean, boot, salt) = (stop.is_some(), boot_id()?, random()?);
         let how = OpenWal { capacity: WAL_CAPACITY, left_clean, boot, salt };
         let (wal, unflushed) = Wal::open(&disk, &path, how)?;
-        let is_ours = left_clean || whose::are_marked(&disk, &path);
+        let (high_watermarks, are_marked) = whose::high_watermarks(&disk, &path);
+        let is_ours = left_clean || are_marked;
         let handover = wal.handover(&disk)?;
         if !is_ours {
             // Only that tells a later start, once this one has marked them.
@@ -170,12 +171,11 @@ impl LogDir {
             broker_epoch: stop.and_then(|stop| stop.broker_epoch).unwrap_or(-1),
             knows_recovery_points: recovery_points.is_some(),
             recovery_points: recovery_points.unwrap_or_default(),
-            log_starts: offsets(&disk, &path, OffsetKind::LogStart),
-            cleaned_to: offsets(&disk, &path, OffsetKind::CleanerPoint),
+            log_starts: log_starts(&disk, &path),
+            cleaned_to: cleaned_to(&disk, &path),
             high_watermarks: match lost_cache {
                 Some(_) => PartitionOffsets::new(),
-                None => checkpoint::read_offsets(&disk, &path, OffsetKind::HighWatermark)
-                    .unwrap_or_default(),
+                None => high_watermarks,
             },
             lost_cache,
             disk_failed: unflushed.disk_failed(),

@@ -15,7 +15,7 @@ use dohle_log::{
 use dohle_metadata::{MetaProperties, MetaPropertiesError, Misfit, check_directories};
 use dohle_os::OsDisk;
 use dohle_raft::METADATA_LOG_DIR;
-use tracing::error;
+use tracing::{error, warn};
 
 /// The largest `meta.properties` that is read.
 const FILE_SIZE_MAX: usize = 1 << 20;
@@ -167,7 +167,9 @@ fn read_one(
     let faulty = |fault| DirectoriesError::Properties { path: file.clone(), fault };
     let mut properties = MetaProperties::parse(&bytes).map_err(faulty)?;
     if properties.directory_id.is_none() {
-        properties.directory_id = Some(Uuid::random(rng));
+        let id = Uuid::random(rng);
+        warn!(file = %file.display(), "directory.id is missing: it is {id} from now on");
+        properties.directory_id = Some(id);
         properties.node_id = Some(node_id);
         replace_file(disk, &file, &properties.to_file())?;
     }

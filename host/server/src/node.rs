@@ -9,6 +9,7 @@
 
 use std::{
     net::{SocketAddr, ToSocketAddrs},
+    path::{Path, PathBuf},
     sync::Arc,
     thread::JoinHandle,
     time::Duration,
@@ -21,16 +22,16 @@ use dohle_broker::{
     Retention, Upkeep, metrics::Metrics,
 };
 use dohle_config::{Address, BrokerConfig, NodeSettings};
-use dohle_controller::{NodeConfig, NodeLoader, OpenError, Settings, SnapshotPolicy};
+use dohle_controller::{NodeConfig, OpenError, Settings, SnapshotPolicy};
 use dohle_group::GroupSettings;
-use dohle_metadata::{Listener as Registered, supported_features};
+use dohle_metadata::{Listener as Registered, MetaProperties, supported_features};
 use dohle_metrics::Endpoint;
 use dohle_net::{ListenerSpec, Options, Server, StartError as NetError};
 use dohle_os::{Clock, OsDisk};
 use dohle_protocol::api::broker_registration_request::{
     BrokerRegistrationRequest, Feature, Listener as RegisteredListener,
 };
-use dohle_raft::{Endpoint as RaftEndpoint, ReplicaKey, VoterSet};
+use dohle_raft::{Endpoint as RaftEndpoint, LoadError, METADATA_LOG_DIR, ReplicaKey, VoterSet};
 use tracing::warn;
 
 use crate::{
@@ -79,14 +80,29 @@ pub enum StartError {
     #[error(transparent)]
     Files(#[from] FilesError),
     /// The metadata does not fit together.
-    #[error(transparent)]
-    Metadata(#[from] OpenError),
+    #[error("{}: {error}", path.display())]
+    Metadata {
+        /// The file that is to blame, or the directory of the metadata log.
+        path: PathBuf,
+        /// What is wrong.
+        error: OpenError,
+    },
     /// The controller did not let the broker in.
     #[error(transparent)]
     Driver(#[from] DriverError),
     /// The system has no thread or no entropy to give.
     #[error(transparent)]
     Io(#[from] std::io::Error),
+}
+
+/// Which file of the metadata directory is to blame.
+fn misfit(config: &BrokerConfig, error: OpenError) -> StartError {
+    let dir = Path::new(config.metadata_log.dir.as_str());
+    let name = match &error {
+        OpenError::Raft(LoadError::NotAVoter { .. }) => MetaProperties::FILE,
+        _ => METADATA_LOG_DIR,
+    };
+    StartError::Metadata { path: dir.join(name), error }
 }
 
 fn source_of(error: &NetError) -> String {
@@ -161,10 +177,10 @@ impl Node {
         let metrics = Arc::new(Metrics::default());
         let mut files = MetadataFiles::open(&config.metadata_log, disk, clock.now().wall)?;
         let node_config = node_config(&me, &settings, &config, &bound, rng.next_u64());
-        let mut loader = NodeLoader::new(node_config, files.quorum_state()?.as_deref())?;
+        let mut loader = files.loader(node_config)?;
         files.load(&mut loader)?;
-        let mut driver =
-            Driver::new(loader.start(clock.now())?, files, clock, Arc::clone(&metrics));
+        let started = loader.start(clock.now()).map_err(|error| misfit(&config, error))?;
+        let mut driver = Driver::new(started, files, clock, Arc::clone(&metrics));
         driver.boot(registration(&me, &config, &bound, &log_dirs))?;
 
         let (controller, inbox) = ControllerHandle::new();

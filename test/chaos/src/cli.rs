@@ -20,6 +20,25 @@ pub(crate) enum Command {
     /// One of several disks that fails while it is written: every call to it is told EIO. Needs root, for
     /// the same reason
     Disk(Chaos),
+    /// More partitions than file handles
+    Many(Many),
+}
+
+/// How many partitions, within what, and where.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Many {
+    /// So many partitions, in topics of 5,000
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) partitions: u32,
+    /// So many handles may the node have
+    #[arg(long, default_value_t = 20_000)]
+    pub(crate) handles: usize,
+    /// The program to hurt
+    #[arg(long, default_value = "target/release/dohle")]
+    pub(crate) binary: PathBuf,
+    /// Where data and logs go
+    #[arg(long, default_value = "target/chaos")]
+    pub(crate) dir: PathBuf,
 }
 
 /// How long, with what, and where.

@@ -72,6 +72,17 @@ impl Findings {
     pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
     }
+
+    pub(crate) fn extend(&mut self, others: Self) {
+        let untold = others.count - others.told.len();
+        others.told.into_iter().for_each(|finding| self.add(finding));
+        self.count += untold;
+    }
+
+    /// Whether there are no others than those with this word in them.
+    pub(crate) fn are_all(&self, word: &str) -> bool {
+        self.count == self.told.len() && self.told.iter().all(|finding| finding.contains(word))
+    }
 }
 
 impl std::fmt::Display for Findings {

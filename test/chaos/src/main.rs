@@ -28,6 +28,7 @@ mod judge;
 mod keys;
 mod ledger;
 mod load;
+mod many;
 mod moves;
 mod namespace;
 mod node;
@@ -85,5 +86,6 @@ async fn run(command: cli::Command) -> Result<ExitCode> {
         cli::Command::Bytes(args) => bytes::run(args).await,
         cli::Command::Full(args) => full::run(args).await,
         cli::Command::Disk(args) => disk::run(args).await,
+        cli::Command::Many(args) => many::run(args).await,
     }
 }

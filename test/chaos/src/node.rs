@@ -43,6 +43,8 @@ pub(crate) struct Node {
     log: PathBuf,
     port: u16,
     process: Option<Child>,
+    /// How many files it may have open, if not as many as this program.
+    handles: Option<usize>,
 }
 
 /// A start that is under way: the first line that the node says, which comes when it serves.
@@ -69,7 +71,7 @@ impl Node {
             bail!("format: {}", String::from_utf8_lossy(&output.stderr));
         }
         let log = layout.dir.join("node.log");
-        Ok(Self { binary, properties, log, port, process: None })
+        Ok(Self { binary, properties, log, port, process: None, handles: None })
     }
 
     /// Where clients reach it.
@@ -77,11 +79,29 @@ impl Node {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// Lets it have no more files open from the next start on.
+    pub(crate) fn limit_handles(&mut self, handles: usize) {
+        self.handles = Some(handles);
+    }
+
+    /// The process.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
+    }
+
     /// Begins a start.
     pub(crate) fn start(&mut self) -> Result<Starting> {
         let log = OpenOptions::new().create(true).append(true).open(&self.log)?;
         // Whatever becomes of this program, the node does not stay.
-        let mut process = Command::new("setpriv")
+        let mut command = match self.handles {
+            None => Command::new("setpriv"),
+            Some(handles) => {
+                let mut command = Command::new("prlimit");
+                command.arg(format!("--nofile={handles}:{handles}")).arg("setpriv");
+                command
+            }
+        };
+        let mut process = command
             .args(["--pdeathsig", "KILL", "--"])
             .arg(&self.binary)
             .arg("server")

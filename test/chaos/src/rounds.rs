@@ -255,7 +255,7 @@ pub(crate) async fn make_topic(address: &str, name: &str, partitions: i32) -> Re
     make_topic_with(address, name, partitions, &[]).await
 }
 
-async fn make_topic_with(
+pub(crate) async fn make_topic_with(
     address: &str,
     name: &str,
     partitions: i32,

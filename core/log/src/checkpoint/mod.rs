@@ -11,8 +11,7 @@
 //! They are replaced as a whole: a reader finds the old file or the new one. Where there is no room for a new
 //! one, what must not be believed any more is struck out of the old one: a digit that becomes 0 takes none, and
 //! whichever of an entry's digits a power cut leaves, it says less than before. An empty file has no
-//! entries. What a damaged file means is for the caller to decide: recovery points and log starts
-//! count as 0, high watermarks take the directory offline.
+//! entries. What a damaged file means is for the caller to decide.
 
 pub mod mark;
 #[cfg(test)]
@@ -24,6 +23,7 @@ use std::{
     io::IoSlice,
     ops::Range,
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
 use dohle_base::{LeaderEpoch, Offset, PartitionId, Str};
@@ -93,7 +93,7 @@ impl OffsetKind {
 /// Reads what the log directory `dir` remembers. A missing file has no entries.
 ///
 /// # Errors
-/// `Malformed` for a wrong version or count, or a line that is no entry.
+/// `Malformed` for a wrong version or count, a line that is no entry, or a last one that does not end.
 pub fn read_offsets<D: Disk>(
     disk: &D,
     dir: &Path,
@@ -101,11 +101,11 @@ pub fn read_offsets<D: Disk>(
 ) -> Result<PartitionOffsets, SideFileError> {
     let path = dir.join(kind.file_name());
     let bytes = read_file(disk, &path, FILE_SIZE_MAX)?.unwrap_or_default();
-    let lines = Lines { path: &path, bytes: &bytes };
+    let lines = Lines { path: &path, bytes: &bytes, form: "expected `topic partition offset`" };
     let mut offsets = PartitionOffsets::new();
     lines.read(|[topic, partition, offset]| {
-        let partition = partition.parse().map_err(|_| "the partition is not a number")?;
-        let offset = offset.parse().map_err(|_| "the offset is not a number")?;
+        let partition = number(partition).ok_or("the partition is not a number from 0")?;
+        let offset = number(offset).ok_or("the offset is not a number from 0")?;
         offsets.insert((topic.into(), PartitionId(partition)), Offset(offset));
         Ok(())
     })?;
@@ -219,11 +219,11 @@ fn place_in(line: &[u8], partitions: &BTreeSet<(Str, PartitionId)>) -> Option<Ra
 pub fn read_epochs<D: Disk>(disk: &D, dir: &Path) -> Result<Vec<EpochStart>, SideFileError> {
     let path = dir.join(LEADER_EPOCH_FILE);
     let bytes = read_file(disk, &path, FILE_SIZE_MAX)?.unwrap_or_default();
-    let lines = Lines { path: &path, bytes: &bytes };
+    let lines = Lines { path: &path, bytes: &bytes, form: "expected `epoch offset`" };
     let mut epochs = Vec::new();
     lines.read(|[epoch, start]| {
-        let epoch = LeaderEpoch(epoch.parse().map_err(|_| "the epoch is not a number")?);
-        let start = Offset(start.parse().map_err(|_| "the offset is not a number")?);
+        let epoch = LeaderEpoch(number(epoch).ok_or("the epoch is not a number from 0")?);
+        let start = Offset(number(start).ok_or("the offset is not a number from 0")?);
         epochs.push(EpochStart { epoch, start });
         Ok(())
     })?;
@@ -256,10 +256,17 @@ fn line(text: &mut String, entry: std::fmt::Arguments<'_>) {
     writeln!(text, "{entry}").expect("a string takes all text");
 }
 
+/// A number that is not negative: none of what is remembered can be.
+fn number<N: FromStr + PartialOrd + Default>(text: &str) -> Option<N> {
+    text.parse().ok().filter(|number| *number >= N::default())
+}
+
 /// The lines of a checkpoint, to be read as entries.
 struct Lines<'a> {
     path: &'a Path,
     bytes: &'a [u8],
+    /// What a line that is no entry should be.
+    form: &'static str,
 }
 
 impl Lines<'_> {
@@ -276,17 +283,25 @@ impl Lines<'_> {
             return Err(self.malformed(1, "the version is not 0"));
         }
         let count = lines.next().and_then(|line| line.parse::<usize>().ok());
-        let count = count.ok_or_else(|| self.malformed(2, "the count is not a number"))?;
+        let count = count.ok_or_else(|| self.malformed(2, "the count is not a number from 0"))?;
         let mut read = 0;
         for (index, line) in lines.enumerate() {
             let mut fields = line.split_ascii_whitespace();
             let taken = std::array::from_fn(|_| fields.next().unwrap_or_default());
             let complete = !taken.contains(&"") && fields.next().is_none();
-            let result = if complete { entry(taken) } else { Err("wrong number of fields") };
+            let result = if complete { entry(taken) } else { Err(self.form) };
             result.map_err(|reason| self.malformed(index + 3, reason))?;
             read += 1;
         }
-        if read == count { Ok(()) } else { Err(self.malformed(2, "the count is wrong")) }
+        if read != count {
+            return Err(self.malformed(2, "the count is not that of the lines behind it"));
+        }
+        // Of a number that was cut the rest is a number, too.
+        if text.ends_with('\n') {
+            Ok(())
+        } else {
+            Err(self.malformed(read + 2, "the line has no end"))
+        }
     }
 
     fn malformed(&self, line: usize, reason: &'static str) -> SideFileError {

@@ -58,6 +58,11 @@ fn damage_is_named_by_its_line() {
         ("0\n1\na 0 99999999999999999999\n", 3),
         ("0\n1\n\n", 3),
         ("0\n99999999999999999999\n", 2),
+        ("0\n1\na 0 -1\n", 3),
+        ("0\n1\na -1 0\n", 3),
+        // Of 1234, and of an entry more.
+        ("0\n2\na 0 1\nb 0 12", 4),
+        ("0\n0", 2),
     ];
     for (text, expected) in rows {
         match read(text) {

@@ -61,6 +61,15 @@ impl AbortedTransaction {
         entry
     }
 
+    /// Whether its numbers can be true, with a marker at `from` or behind. There is no checksum.
+    fn can_follow(&self, from: Offset) -> bool {
+        self.producer_id.0 >= 0
+            && self.first_offset >= Offset::ZERO
+            && self.first_offset < self.last_offset
+            && self.last_offset >= from
+            && (Offset::ZERO..=self.last_offset.next()).contains(&self.last_stable_offset)
+    }
+
     pub(crate) fn decode(entry: &[u8; ENTRY_SIZE]) -> Option<Self> {
         let (version, fields) = entry.split_at(2);
         let mut fields = fields.as_chunks::<8>().0.iter().map(|bytes| i64::from_be_bytes(*bytes));
@@ -84,8 +93,14 @@ pub(crate) fn read<D: Disk>(disk: &D, path: &Path) -> Result<Vec<AbortedTransact
     if !rest.is_empty() {
         return Err(corrupt(entries.len()));
     }
-    let decoded = entries.iter().enumerate();
-    decoded.map(|(index, entry)| AbortedTransaction::decode(entry).ok_or(corrupt(index))).collect()
+    let mut behind = Offset::ZERO;
+    let decoded = entries.iter().enumerate().map(|(index, entry)| {
+        let entry = AbortedTransaction::decode(entry).filter(|entry| entry.can_follow(behind));
+        let entry = entry.ok_or_else(|| corrupt(index))?;
+        behind = entry.last_offset.next();
+        Ok(entry)
+    });
+    decoded.collect()
 }
 
 /// The bytes of a whole index.

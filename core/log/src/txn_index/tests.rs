@@ -45,6 +45,22 @@ fn damage_is_told_with_its_place() {
 }
 
 #[test]
+fn an_entry_that_cannot_be_true_is_none() {
+    let (disk, path) = (disk(), Path::new(FILE));
+    let bytes = encode(&[aborted(1, 3), aborted(5, 9)]);
+    // The high bits of all numbers of the second entry, and markers that do not ascend.
+    for (at, bits) in [(36, 0x80), (44, 0x80), (44, 1), (52, 0x80), (59, 8), (60, 1), (60, 0x80)] {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= bits;
+        disk.plant(path, &bytes);
+        let found = read(&disk, path);
+        assert!(matches!(found, Err(LogError::Corrupt(c)) if c.position == 34), "{at}");
+    }
+    disk.plant(path, &bytes);
+    assert_eq!(read(&disk, path), Ok(vec![aborted(1, 3), aborted(5, 9)]));
+}
+
+#[test]
 fn an_entry_that_was_not_written_whole_is_written_over() {
     let (disk, path) = (disk(), Path::new(FILE));
     append(&disk, path, &aborted(1, 3)).unwrap();

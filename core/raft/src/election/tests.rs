@@ -34,9 +34,9 @@ fn a_vote_keeps_its_directory() {
 fn nothing_is_guessed() {
     use ElectionStateError::{BadField, NotJson, UnknownVersion};
     for (file, error) in [
-        ("", NotJson),
-        ("7", NotJson),
-        (&V1[..40], NotJson),
+        ("", NotJson { line: 1, column: 0 }),
+        ("7", NotJson { line: 1, column: 1 }),
+        (&V1[..40], NotJson { line: 1, column: 40 }),
         ("{}", BadField { field: "data_version" }),
         (r#"{"data_version":2}"#, UnknownVersion { version: 2 }),
         (&V1.replace("\"leaderEpoch\":1", "\"leaderEpoch\":-1"), BadField { field: "leaderEpoch" }),

@@ -22,7 +22,7 @@ use std::{
 use bytes::Bytes;
 use dohle_base::{Instant, LeaderEpoch, Now, Offset, Timestamp, TopicId};
 use dohle_config::MetadataLog as Settings;
-use dohle_controller::{NodeLoader, OpenError, SnapshotJob};
+use dohle_controller::{NodeConfig, NodeLoader, OpenError, SnapshotJob};
 use dohle_log::{
     AppendError, Disk, DiskFile, FlushPlan, IoError, Log, LogConfig, LogError, OpenLog, Origin,
     ReadError, ReadRange, Slice,
@@ -83,9 +83,24 @@ pub enum FilesError {
     /// The log could not be written.
     #[error("metadata log: {0}")]
     Append(#[from] AppendError),
-    /// What is in the files does not fit together.
-    #[error(transparent)]
-    Open(#[from] OpenError),
+    /// A file does not say what it should, or does not fit those before it.
+    #[error("{}: {error}", path.display())]
+    Unfit {
+        /// The file; the directory, if it is none alone.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: OpenError,
+    },
+    /// A batch of the log cannot be decoded, or does not fit those before it.
+    #[error("{} is damaged at {position}: {error}", path.display())]
+    UnfitBatch {
+        /// The file.
+        path: PathBuf,
+        /// Where the batch begins.
+        position: u64,
+        /// What is wrong with it.
+        error: OpenError,
+    },
 }
 
 impl FilesError {
@@ -169,13 +184,14 @@ impl<D: Disk> MetadataFiles<D> {
         Ok(Self { disk, dir, log, snapshots, retention, is_unsynced, lacks_sides, look_at: None })
     }
 
-    /// The content of `quorum-state`; none before the first election.
+    /// Begins to load with the content of `quorum-state`, which is not there before the first election.
     ///
     /// # Errors
-    /// It cannot be read.
-    pub fn quorum_state(&self) -> Result<Option<Vec<u8>>, FilesError> {
+    /// It cannot be read, or does not say what it should.
+    pub fn loader(&self, config: NodeConfig) -> Result<NodeLoader, FilesError> {
         let path = self.dir.join(QUORUM_STATE_FILE);
-        Ok(read_file(&self.disk, &path, QUORUM_STATE_SIZE_MAX)?)
+        let bytes = read_file(&self.disk, &path, QUORUM_STATE_SIZE_MAX)?;
+        NodeLoader::new(config, bytes.as_deref()).map_err(|error| FilesError::Unfit { path, error })
     }
 
     /// Hands the newest snapshot and the log behind it to `loader`.
@@ -183,16 +199,20 @@ impl<D: Disk> MetadataFiles<D> {
     /// # Errors
     /// They cannot be read, or do not fit together.
     pub fn load(&mut self, loader: &mut NodeLoader) -> Result<(), FilesError> {
+        let unfit = |path: &Path| {
+            let path = path.to_owned();
+            |error| FilesError::Unfit { path, error }
+        };
         if let Some((id, file)) = self.snapshots.read_newest()? {
-            loader.checkpoint(id, &file)?;
+            loader.checkpoint(id, &file).map_err(unfit(&self.dir.join(id.file_name())))?;
         }
-        let above = self.dir.parent().unwrap_or(&self.dir);
-        let old = read_file(&self.disk, &above.join(OLD_BOOTSTRAP), BOOTSTRAP_SIZE_MAX)?;
-        if let Some(old) = old {
-            loader.old_bootstrap(&old.into())?;
+        let old_path = self.dir.parent().unwrap_or(&self.dir).join(OLD_BOOTSTRAP);
+        if let Some(old) = read_file(&self.disk, &old_path, BOOTSTRAP_SIZE_MAX)? {
+            loader.old_bootstrap(&old.into()).map_err(unfit(&old_path))?;
         }
         let (start, end) = (self.log.log_start_offset(), self.log.log_end_offset());
-        loader.log(start, end, self.log.epochs().iter().map(|e| (e.epoch, e.start)))?;
+        let epochs = self.log.epochs().iter().map(|e| (e.epoch, e.start));
+        loader.log(start, end, epochs).map_err(unfit(&self.dir))?;
         let mut next = loader.snapshot_end();
         while next < end {
             let range =
@@ -201,7 +221,11 @@ impl<D: Disk> MetadataFiles<D> {
             let (from, bytes) = (next, slice.read()?);
             let mut rest = &bytes[..];
             while let Some(batch) = first_batch(&slice, rest)? {
-                loader.batch(&batch)?;
+                loader.batch(&batch).map_err(|error| FilesError::UnfitBatch {
+                    path: slice.file.path().to_owned(),
+                    position: slice.position + (slice.size - rest.len()) as u64,
+                    error,
+                })?;
                 next = batch.next_offset();
                 rest = &rest[batch.size()..];
             }

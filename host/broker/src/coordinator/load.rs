@@ -1,11 +1,17 @@
 //! Reads a partition of `__consumer_offsets` into a group machine.
 
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
 use dohle_base::{ErrorCode, Offset, ProducerId};
 use dohle_group::{GroupMachine, GroupRecord, RecordError};
-use dohle_log::{IoError, ReadError};
+use dohle_log::{DiskFile, IoError, ReadError, Slice};
 use dohle_machine::Runtime;
+use dohle_os::OsFile;
 use dohle_records::{
-    BatchError, ControlError, DECOMPRESSED_SIZE_MAX, EndTxnMarker, Entry, entries, owned_records,
+    BatchError, ControlError, DECOMPRESSED_SIZE_MAX, EndTxnMarker, Entry, owned_records,
 };
 use dohle_replication::{Isolation, Read};
 
@@ -26,9 +32,34 @@ pub(super) enum LoadError {
     /// The disk failed.
     #[error(transparent)]
     Io(#[from] IoError),
-    /// A batch is damaged.
+    /// A batch is not what was written, or says what no version of Kafka writes.
+    #[error("{} is damaged at {position}: {fault}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// Where the batch begins.
+        position: u64,
+        /// What is wrong with it.
+        fault: Fault,
+    },
+}
+
+/// What is wrong with a batch.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    /// It is none, or its checksum is wrong.
     #[error(transparent)]
     Batch(#[from] BatchError),
+    /// It does not lie between those before it and the end of the log: no checksum covers its first offset.
+    #[error("it ends at offset {last}, expected {from} to {end}")]
+    OutOfOrder {
+        /// Its last offset.
+        last: Offset,
+        /// The least that it can be.
+        from: Offset,
+        /// The end of the log.
+        end: Offset,
+    },
     /// A marker of a transaction is not one.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -57,29 +88,50 @@ pub(super) fn load(partition: &Partition) -> Result<Runtime<GroupMachine>, LoadE
         let found =
             partition.with_leader(|leader| leader.read(read)).map_err(LoadError::NotLed)??;
         let Some(slice) = found.slice else { break };
-        let bytes = slice.read()?;
-        let before = next;
-        for entry in entries(&bytes) {
-            // What is cut off at the end comes with the next read.
-            let Ok(entry) = entry else { break };
-            if entry.last_offset() >= next {
-                replay(&mut runtime, &bytes, &entry)?;
-            }
-            next = entry.last_offset().next();
-        }
-        if next == before {
-            break;
-        }
+        next = replay_slice(&mut runtime, &slice, next, standing.log_end)?;
     }
     runtime.handle_high_watermark(standing.high_watermark);
     Ok(runtime)
+}
+
+/// Takes in the batches of a slice from `next` on; says where the next slice begins.
+fn replay_slice(
+    runtime: &mut Runtime<GroupMachine>,
+    slice: &Slice<OsFile>,
+    mut next: Offset,
+    end: Offset,
+) -> Result<Offset, LoadError> {
+    let bytes = slice.read()?;
+    let mut read = 0;
+    while read < bytes.len() {
+        let damaged = |fault: Fault| LoadError::Damaged {
+            path: slice.file.path().to_owned(),
+            position: slice.position + read as u64,
+            fault,
+        };
+        let entry = match Entry::parse(&bytes[read..]) {
+            // What is cut off at the end comes with the next read: the first one is whole.
+            Err(BatchError::Truncated { .. }) if read > 0 => break,
+            entry => entry.map_err(|error| damaged(error.into()))?,
+        };
+        // What was flushed long ago nobody else has looked at since.
+        entry.check_crc().map_err(|error| damaged(error.into()))?;
+        let last = entry.last_offset();
+        if last < next || last >= end {
+            return Err(damaged(Fault::OutOfOrder { last, from: next, end }));
+        }
+        replay(runtime, &bytes, &entry).map_err(damaged)?;
+        next = last.next();
+        read += entry.bytes().len();
+    }
+    Ok(next)
 }
 
 fn replay(
     runtime: &mut Runtime<GroupMachine>,
     bytes: &bytes::Bytes,
     entry: &Entry<'_>,
-) -> Result<(), LoadError> {
+) -> Result<(), Fault> {
     let batch = entry.batch();
     let producer_id = match batch {
         Some(batch) if batch.attributes().is_transactional() => batch.producer_id(),
@@ -99,7 +151,7 @@ fn replay(
         let offset = record.offset;
         let Some(key) = record.key else { continue };
         let record = GroupRecord::decode(key, record.value, producer_id)
-            .map_err(|error| LoadError::Record { offset, error })?;
+            .map_err(|error| Fault::Record { offset, error })?;
         runtime.replay(offset, &record);
     }
     Ok(())

@@ -182,10 +182,21 @@ pub(super) fn recovery_points(disk: &OsDisk, path: &Path) -> Option<PartitionOff
     None
 }
 
-/// A damaged checkpoint of these kinds counts as empty: the logs are then read from their start.
-pub(super) fn offsets(disk: &OsDisk, path: &Path, kind: OffsetKind) -> PartitionOffsets {
-    checkpoint::read_offsets(disk, path, kind).unwrap_or_else(|error| {
-        warn!("passed over, logs are read from their start: {error}");
+/// Where logs start; damaged, it counts as empty: what was deleted is there again, as with Kafka.
+pub(super) fn log_starts(disk: &OsDisk, path: &Path) -> PartitionOffsets {
+    checkpoint::read_offsets(disk, path, OffsetKind::LogStart).unwrap_or_else(|error| {
+        warn!(
+            "passed over, logs start at their first segments, deleted records may be back: {error}"
+        );
+        PartitionOffsets::new()
+    })
+}
+
+/// Up to where logs were compacted; damaged, it counts as empty: they are compacted from their start. Kafka takes the
+/// directory offline for it.
+pub(super) fn cleaned_to(disk: &OsDisk, path: &Path) -> PartitionOffsets {
+    checkpoint::read_offsets(disk, path, OffsetKind::CleanerPoint).unwrap_or_else(|error| {
+        warn!("passed over, logs are compacted from their start: {error}");
         PartitionOffsets::new()
     })
 }

@@ -14,7 +14,7 @@ use std::{path::Path, sync::Arc};
 
 use dohle_log::{
     IoError,
-    checkpoint::{PartitionOffsets, mark},
+    checkpoint::{self, OffsetKind, PartitionOffsets, mark},
 };
 use dohle_os::OsDisk;
 use tracing::warn;
@@ -22,11 +22,15 @@ use tracing::warn;
 use super::LogDir;
 use crate::partition::Partition;
 
-/// Whether nobody else wrote to a directory that was not left clean.
-pub(super) fn are_marked(disk: &OsDisk, path: &Path) -> bool {
-    mark::is_there(disk, path).unwrap_or_else(|error| {
-        warn!("its logs are taken for another process's: {error}");
-        false
+/// The high watermarks that a directory was left with, and whether they are marked. Damaged ones say nothing,
+/// and are not: it may be the damage that looks like a mark. Kafka takes the directory offline for it; here the logs
+/// are then opened as those that Kafka has left, by their own checksums.
+pub(super) fn high_watermarks(disk: &OsDisk, path: &Path) -> (PartitionOffsets, bool) {
+    let read = checkpoint::read_offsets(disk, path, OffsetKind::HighWatermark);
+    let told = read.and_then(|offsets| Ok((offsets, mark::is_there(disk, path)?)));
+    told.unwrap_or_else(|error| {
+        warn!("passed over, and it is not known who wrote to the directory last: {error}");
+        (PartitionOffsets::new(), false)
     })
 }
 

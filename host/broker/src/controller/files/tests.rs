@@ -103,9 +103,11 @@ pub(in crate::controller) fn load(
         snapshots: SnapshotPolicy { bytes_max: settings.snapshot_bytes as u64, interval: None },
         seed: second,
     };
-    let mut loader = NodeLoader::new(config, files.quorum_state()?.as_deref())?;
+    let mut loader = files.loader(config)?;
     files.load(&mut loader)?;
-    Ok((loader.start(at(second))?, files))
+    let started = loader.start(at(second));
+    let path = files.dir.clone();
+    Ok((started.map_err(|error| FilesError::Unfit { path, error })?, files))
 }
 
 /// How the broker of such a node registers.

@@ -66,6 +66,18 @@ fn nothing_is_cut_off_where_recovery_points_cannot_be_read() {
     assert_eq!(opens(left.path()), (OnDamage::Cut, true));
 }
 
+/// A bit of Kafka's count may make it look like ours.
+#[test]
+fn damaged_high_watermarks_are_not_marked() {
+    let node = taken_over();
+    let high_watermarks = OffsetKind::HighWatermark.file_name();
+    for damaged in ["0\n02\nt 0 1\n", "0\n01\nt 0 x\n", "0\n01\nt 0 1", "1\n01\nt 0 1\n"] {
+        let left = killed(&node);
+        fs::write(left.path().join(high_watermarks), damaged).unwrap();
+        assert_eq!(opens(left.path()), (OnDamage::Refuse, false), "{damaged:?}");
+    }
+}
+
 /// Kafka writes the high watermarks before it serves anything.
 #[test]
 fn what_kafka_wrote_behind_a_killed_process_is_not_ours() {
@@ -85,7 +97,7 @@ fn what_kafka_wrote_behind_a_killed_process_is_not_ours() {
         let (path, alarm) = (left.path().to_owned(), Alarm::default());
         let dir = LogDir::open(Uuid(7), path, OsDisk, upkeep, alarm, files).unwrap();
         dir.write_checkpoints(&[]).unwrap();
-        assert!(are_marked(&OsDisk, left.path()));
+        assert!(high_watermarks(&OsDisk, left.path()).1);
     }
     assert_eq!(opens(left.path()), (OnDamage::Refuse, false));
     // Nor does ours become another's by one.

@@ -1,0 +1,62 @@
+//! Whether the node tells of damage as it must: by the file, the position and what was expected.
+
+use std::path::Path;
+
+/// Words before the number of a byte or a line.
+const PLACES: [&str; 3] = ["at ", "line ", "position="];
+/// The fields of `meta.properties` and `quorum-state`, which have one line.
+const FIELDS: [&str; 6] =
+    ["field ", "version ", "cluster.id ", "node.id ", "broker.id ", "directory.id "];
+
+/// Whether a line of the log tells of the file.
+///
+/// # Errors
+/// What is missing, with the lines that name it.
+pub(super) fn tells(said: &str, data: &Path, path: &Path) -> Result<(), String> {
+    let name = path.strip_prefix(data).unwrap_or(path).display().to_string();
+    let lines: Vec<_> = said.lines().filter(|line| line.contains(&name)).collect();
+    if lines.is_empty() {
+        return Err(format!("{name} is not named: {}", last_of(said)));
+    }
+    let is_whole = |line: &&str| is_told(line, &name);
+    if lines.iter().any(is_whole) { Ok(()) } else { Err(lines.join("\n    ")) }
+}
+
+fn last_of(said: &str) -> String {
+    let lines: Vec<_> = said.lines().collect();
+    lines[lines.len().saturating_sub(5)..].join("\n    ")
+}
+
+/// Behind the name are a place and a reason.
+fn is_told(line: &str, name: &str) -> bool {
+    let Some((_, rest)) = line.split_once(name) else { return false };
+    let is_placed = PLACES.iter().any(|place| {
+        rest.match_indices(place)
+            .any(|(at, _)| rest[at + place.len()..].starts_with(|next: char| next.is_ascii_digit()))
+    });
+    let is_placed = is_placed || FIELDS.iter().any(|field| rest.contains(field));
+    let reason = rest.split_once(": ").map_or("", |(_, reason)| reason);
+    is_placed && reason.split_whitespace().count() > 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_the_file_the_place_and_the_reason() {
+        let (data, path) = (Path::new("/d"), Path::new("/d/t-0/1.log"));
+        let told = |said| tells(said, data, path).is_ok();
+        assert!(told("ERROR offline: /d/t-0/1.log is damaged at 17: checksum is 1, not 2"));
+        assert!(told(
+            "WARN cut file=/d/t-0/1.log position=17 size=3: a batch of 3 bytes, 61 or more"
+        ));
+        assert!(!told("ERROR offline: /d/t-0/1.log is damaged"));
+        assert!(!told("ERROR offline: /d/t-0/1.log is damaged at 17"));
+        assert!(!told("ERROR offline: /d/t-0/1.log is damaged: checksum is 1, not 2"));
+        assert!(!told("ERROR offline: /d/t-1/1.log is damaged at 17: checksum is 1, not 2"));
+        assert!(!told(""));
+        assert!(told("error: /d/t-0/1.log: directory.id = x: not a valid value"));
+        assert!(!told("error: /d/t-0/1.log: not a valid value"));
+    }
+}
