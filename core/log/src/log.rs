@@ -233,6 +233,12 @@ impl<D: Disk> Log<D> {
             || self.sealed_open.as_ref().is_some_and(|open| !open.is_empty())
     }
 
+    /// How many files those are.
+    pub fn open_file_count(&self) -> usize {
+        let sealed = self.sealed_open.as_ref().map_or(0, |open| open.count());
+        usize::from(self.active().open_file().is_some()) + sealed
+    }
+
     /// Whether all that is in it is known to be durable.
     pub fn is_flushed(&self) -> bool {
         self.recovery_point >= self.log_end

@@ -52,6 +52,10 @@ impl SealedOpen {
         self.files.is_empty()
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.files.len()
+    }
+
     /// The last entry up to `offset` of a segment's index, or that there is none; `None` if that is not
     /// known here.
     pub(crate) fn index_floor(

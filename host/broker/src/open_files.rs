@@ -22,7 +22,10 @@ mod tests;
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use crate::partition::Partition;
@@ -62,8 +65,8 @@ pub(crate) enum Choice {
 pub(crate) enum Fate {
     /// It keeps its files.
     Kept,
-    /// They were closed, and it is in the ring no more.
-    Closed,
+    /// They were closed, so many, and it is in the ring no more.
+    Closed { files: usize },
     /// It had none, and is in the ring no more.
     HadNone,
 }
@@ -74,7 +77,12 @@ pub struct OpenFiles {
     limit: usize,
     count: fn() -> usize,
     ring: Mutex<VecDeque<Weak<Partition>>>,
+    /// How many files `LOGS` logs have, by those that were closed last: one has up to five.
+    files_of_logs: AtomicUsize,
 }
+
+/// So many logs, to tell parts of a file.
+const LOGS: usize = 16;
 
 impl OpenFiles {
     /// For a process that may have so many handles, and so many connections, on so many cores.
@@ -86,7 +94,7 @@ impl OpenFiles {
     }
 
     fn new(limit: usize, count: fn() -> usize) -> Self {
-        Self { limit, count, ring: Mutex::default() }
+        Self { limit, count, ring: Mutex::default(), files_of_logs: AtomicUsize::new(LOGS) }
     }
 
     /// Whether there are too many.
@@ -96,7 +104,19 @@ impl OpenFiles {
 
     /// Whether so many are held by answers on their way that logs cannot do with the rest.
     pub(crate) fn are_held_by_others(&self) -> bool {
-        (self.count)() > self.limit / 4 * 3 && self.ring().len() < self.limit / 2
+        (self.count)() > self.limit / 4 * 3 && self.held_by_logs() < self.limit / 2
+    }
+
+    /// How many files logs have, roughly.
+    fn held_by_logs(&self) -> usize {
+        self.ring().len().saturating_mul(self.files_of_logs.load(Ordering::Relaxed)) / LOGS
+    }
+
+    fn note_closed(&self, logs: usize, files: usize) {
+        if logs > 0 {
+            let before = self.files_of_logs.load(Ordering::Relaxed);
+            self.files_of_logs.store((3 * before + files * LOGS / logs) / 4, Ordering::Relaxed);
+        }
     }
 
     /// A log has files open that had none. Its partition is not locked.
@@ -116,21 +136,31 @@ impl OpenFiles {
     /// passed over.
     pub(crate) fn make_room(&self) {
         let mut ring = self.ring();
-        let mut left = CLOSED_AT_ONCE;
+        let (logs, files) = Self::close_some(&mut ring);
+        self.note_closed(logs, files);
+    }
+
+    /// Says of how many logs it closed how many files.
+    fn close_some(ring: &mut VecDeque<Weak<Partition>>) -> (usize, usize) {
+        let (mut logs, mut files) = (0, 0);
         for choice in [Choice::Resting, Choice::Flushed, Choice::Any] {
             for _ in 0..ring.len().min(LOOKED_AT_MAX) {
-                if left == 0 {
-                    return;
+                if logs == CLOSED_AT_ONCE {
+                    return (logs, files);
                 }
-                let Some(next) = ring.pop_front() else { return };
+                let Some(next) = ring.pop_front() else { return (logs, files) };
                 let Some(partition) = next.upgrade() else { continue };
                 match partition.close_files(choice) {
                     Fate::Kept => ring.push_back(next),
-                    Fate::Closed => left -= 1,
+                    Fate::Closed { files: closed } => {
+                        logs += 1;
+                        files += closed;
+                    }
                     Fate::HadNone => {}
                 }
             }
         }
+        (logs, files)
     }
 
     fn ring(&self) -> MutexGuard<'_, VecDeque<Weak<Partition>>> {

@@ -312,8 +312,8 @@ impl Partition {
             if choice != Choice::Any && !log.is_flushed() {
                 return Fate::Kept;
             }
+            fate = Fate::Closed { files: log.open_file_count() };
             log.release_files();
-            fate = Fate::Closed;
         }
         // Under the lock: who opens a file from here on enters the ring again.
         self.is_in_ring.store(false, Ordering::Release);

@@ -175,3 +175,25 @@ fn answers_that_hold_most_of_the_files_are_noticed() {
     (0..60).for_each(|_| few_logs.enter(Arc::downgrade(&node.partitions[0])));
     assert!(!few_logs.are_held_by_others());
 }
+
+#[test]
+fn logs_with_several_files_each_are_no_answers() {
+    let files = OpenFiles::new(100, || 90);
+    let node = node(1);
+    (0..30).for_each(|_| files.enter(Arc::downgrade(&node.partitions[0])));
+    assert!(files.are_held_by_others());
+    // Those that were closed had three each: 30 logs have most of the 90.
+    (0..10).for_each(|_| files.note_closed(CLOSED_AT_ONCE, 3 * CLOSED_AT_ONCE));
+    assert!(!files.are_held_by_others());
+    (0..20).for_each(|_| files.note_closed(CLOSED_AT_ONCE, CLOSED_AT_ONCE));
+    assert!(files.are_held_by_others());
+}
+
+#[test]
+fn what_a_closed_log_had_is_counted() {
+    let files = node(CLOSED_AT_ONCE as i32);
+    files.dir.open_files().make_room();
+    assert!(open(&files).is_empty());
+    // One file each, as was supposed.
+    assert_eq!(files.dir.open_files().files_of_logs.load(Ordering::Relaxed), LOGS);
+}
