@@ -222,6 +222,9 @@ pub enum AppendError {
         /// The greatest that is allowed.
         latest: Timestamp,
     },
+    /// A client says that the log's clock has stamped its records.
+    #[error("the batch of a client comes with log append time")]
+    StampedByClient,
     /// A record without a key, which a compacted topic cannot keep.
     #[error("record {index} has no key")]
     NoKey {

@@ -220,11 +220,12 @@ impl<D: Disk> Log<D> {
     }
 
     /// The end of what a read-committed consumer may see: before the first transaction that is open
-    /// or whose end is not below `high_watermark`, which must not go back but by truncation.
+    /// or whose end is not below `high_watermark`, which must not go back but by truncation. Where the
+    /// transaction's start was deleted that is the log's start, as in Kafka 4.4: nothing is before it.
     pub fn last_stable_offset(&mut self, high_watermark: Offset) -> Offset {
         self.producers.release_ended(high_watermark);
         let unstable = self.producers.first_unstable_offset();
-        unstable.map_or(high_watermark, |offset| offset.min(high_watermark))
+        unstable.map_or(high_watermark, |offset| offset.max(self.log_start).min(high_watermark))
     }
 
     /// Whether the log keeps files open: that of the segment that is written, or of others.

@@ -114,6 +114,9 @@ pub(crate) fn prepare<'a>(
     }
     check_size(config, batch.size())?;
     let attributes = batch.attributes();
+    if origin == Origin::Client && attributes.timestamp_type() == TimestampType::LogAppend {
+        check_client_stamp(config, batch)?;
+    }
     let plain = !attributes.is_control();
     let rebuilt = match config.compression {
         // Control records stay as their makers make them.
@@ -171,6 +174,17 @@ pub(crate) fn prepare<'a>(
 fn check_size(config: &LogConfig, size: usize) -> Result<(), AppendError> {
     let size_max = config.message_bytes_max as usize;
     if size > size_max { Err(AppendError::TooLarge { size, size_max }) } else { Ok(()) }
+}
+
+/// Judges a client's batch whose head says that the log's clock has stamped its records: all of them have
+/// the head's time then. Where the topic's records keep their times that is a time as any other, and no
+/// excuse to have none. Source: Kafka 4.4.
+fn check_client_stamp(config: &LogConfig, batch: &BatchView<'_>) -> Result<(), AppendError> {
+    let keeps_times = config.timestamp_type == TimestampType::Create;
+    match keeps_times && batch.max_timestamp() != Timestamp::NONE {
+        true => Ok(()),
+        false => Err(AppendError::StampedByClient),
+    }
 }
 
 /// Whether only the records can tell if the head's greatest timestamp is theirs: it lies before that

@@ -141,12 +141,6 @@ impl<'a, F: DiskFile> HeadScan<'a, F> {
         Ok(())
     }
 
-    /// All that the head tells which `next` gave last; `None` of an old message.
-    pub(crate) fn header(&self, head: &Head) -> Option<BatchHeader<'_>> {
-        let start = head.position.checked_sub(self.held.start)? as usize;
-        BatchHeader::parse(self.buffer.get(start..)?).ok()
-    }
-
     /// How many reads were made.
     pub(crate) fn reads(&self) -> u32 {
         self.reads

@@ -3,6 +3,7 @@
 //! ```text
 //! it is in some directory                        there, and the metadata is told if it says otherwise
 //! it is not, and belongs in one that is there    there
+//! it is not assigned, and one has frames of it   there: it was made there, and the metadata was not told yet
 //! it may be in one that has failed               nowhere: it is not made anew beside what it has
 //! it is new                                      where a client wanted it, or else where the fewest are
 //! ```
@@ -113,16 +114,28 @@ impl Placement {
             (Some(only), _) if only.id == assigned => Place::In(only),
             (Some(only), _) => Place::Chosen(only),
             (None, Some(own)) => Place::In(own),
-            (None, None)
-                if may_be_elsewhere
-                    || assigned != Uuid::UNASSIGNED_DIR && broker.has_failed_dirs() =>
-            {
-                Place::Offline
+            (None, None) if assigned == Uuid::UNASSIGNED_DIR => {
+                // It was in no other: it does not move before the metadata says where it is.
+                let framed = online().find(|dir| dir.redo(topic.id, index, |_| ()).is_some());
+                match framed {
+                    Some(dir) => Place::Chosen(self.count(dir)),
+                    None if may_be_elsewhere => Place::Offline,
+                    None => self.choose_place(broker, &topic.name, index),
+                }
             }
-            (None, None) => {
-                self.choose(broker, &topic.name, index).map_or(Place::Offline, Place::Chosen)
-            }
+            (None, None) if broker.has_failed_dirs() => Place::Offline,
+            (None, None) => self.choose_place(broker, &topic.name, index),
         }
+    }
+
+    fn choose_place(&mut self, broker: &Broker, topic: &Str, index: PartitionId) -> Place {
+        self.choose(broker, topic, index).map_or(Place::Offline, Place::Chosen)
+    }
+
+    /// One more goes there.
+    fn count(&mut self, dir: &Arc<LogDir>) -> Arc<LogDir> {
+        *self.counts.entry(dir.id).or_default() += 1;
+        Arc::clone(dir)
     }
 
     /// The directory that a client asked for, or the one with the fewest partitions.
@@ -134,9 +147,7 @@ impl Placement {
         let uncordoned = online().filter(|dir| !self.cordoned.contains(&dir.id));
         // If all are cordoned the controller was too late to know.
         let chosen = preferred.or_else(|| uncordoned.min_by_key(count)).or_else(|| online().next());
-        let chosen = Arc::clone(chosen?);
-        *self.counts.entry(chosen.id).or_default() += 1;
-        Some(chosen)
+        chosen.map(|chosen| self.count(chosen))
     }
 }
 

@@ -20,7 +20,9 @@ pub(crate) fn append_error(error: &AppendError, partition: &Partition) -> ErrorC
         }
         AppendError::TooLarge { .. } => ErrorCode::MESSAGE_TOO_LARGE,
         AppendError::LargerThanSegment { .. } => ErrorCode::RECORD_LIST_TOO_LARGE,
-        AppendError::Timestamp { .. } => ErrorCode::INVALID_TIMESTAMP,
+        AppendError::Timestamp { .. } | AppendError::StampedByClient => {
+            ErrorCode::INVALID_TIMESTAMP
+        }
         AppendError::NoKey { .. } => ErrorCode::INVALID_RECORD,
         AppendError::Producer(error) => producer_error(*error),
         AppendError::OutOfOrder { .. } | AppendError::StaleLeaderEpoch { .. } => {

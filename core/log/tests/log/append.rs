@@ -4,11 +4,11 @@ use std::path::Path;
 
 use dohle_base::{LeaderEpoch, Offset, Timestamp};
 use dohle_log::{
-    AppendError, CompressionPolicy, Disk, Log, LogConfig, OpenLog, Origin, ProducerError,
+    AppendError, Appended, CompressionPolicy, Disk, Log, LogConfig, OpenLog, Origin, ProducerError,
     sim::{Faults, SimDisk},
 };
 use dohle_records::{
-    BatchError, BatchView, Codec, Compression, ControlError, MAGIC_V2, TimestampType,
+    BatchError, BatchMut, BatchView, Codec, Compression, ControlError, MAGIC_V2, TimestampType,
 };
 
 use crate::kit::*;
@@ -136,6 +136,48 @@ fn with_log_append_time_all_records_get_the_logs_time() {
     assert_eq!(log.max_timestamp().unwrap().unwrap().offset, Offset(0));
 }
 
+/// Source: Kafka 4.4, where each record of such a batch has the time that the head says: that time is judged
+/// as any other where records keep their own, unless it is none, and refused where the log stamps them.
+#[test]
+fn clients_may_not_say_that_the_log_has_stamped_their_records() {
+    let stamped = |time: i64| {
+        let mut bytes = records(2).at(NOW.0 - 5).bytes().to_vec();
+        let mut batch = BatchMut::parse(&mut bytes).unwrap();
+        batch.set_max_timestamp(TimestampType::LogAppend, Timestamp(time));
+        bytes
+    };
+    let is_refused = |result: &Result<Appended, AppendError>| {
+        matches!(result, Err(AppendError::StampedByClient))
+    };
+    // (of the topic, by the head) => refused
+    let table = [
+        (TimestampType::LogAppend, NOW.0, true),
+        (TimestampType::LogAppend, NOW.0 - 1, true),
+        (TimestampType::LogAppend, -1, true),
+        (TimestampType::Create, -1, true),
+        (TimestampType::Create, NOW.0, false),
+    ];
+    for checks_records in [false, true] {
+        for (timestamp_type, time, wanted) in table {
+            let config = LogConfig { timestamp_type, checks_records, ..LogConfig::default() };
+            let (_disk, mut log) = empty(config);
+            let result = log.append_as_leader(&stamped(time), EPOCH, Origin::Client, NOW);
+            assert_eq!(is_refused(&result), wanted, "{timestamp_type:?} {time}: {result:?}");
+            assert_eq!(log.log_end_offset(), Offset(if wanted { 0 } else { 2 }));
+            if !wanted {
+                let stored = read_all(&mut log);
+                let view = BatchView::parse(&stored[0]).unwrap();
+                assert_eq!(view.attributes().timestamp_type(), TimestampType::Create);
+                assert_eq!(view.max_timestamp(), Timestamp(time));
+            }
+        }
+    }
+    // A time that is too far away is told as such.
+    let (_disk, mut log) = empty(LogConfig { timestamp_after_ms_max: 500, ..LogConfig::default() });
+    let result = log.append_as_leader(&stamped(NOW.0 + 501), EPOCH, Origin::Client, NOW);
+    assert!(matches!(result, Err(AppendError::Timestamp { .. })), "{result:?}");
+}
+
 #[test]
 fn a_topics_own_codec_makes_batches_anew() {
     for (codec, target) in [(Codec::None, Codec::Zstd), (Codec::Gzip, Codec::None)] {
@@ -197,6 +239,25 @@ fn transactions_hold_the_last_stable_offset_and_leave_their_aborts() {
     let mut log = open(&disk, small()).unwrap();
     assert_eq!(log.aborted_transactions(Offset(0), Offset(7)).unwrap(), aborted);
     assert_eq!(log.producer(1.into()).unwrap().coordinator_epoch, 0);
+}
+
+/// Nobody can read before it. Source: Kafka 4.4.
+#[test]
+fn the_last_stable_offset_is_not_before_the_logs_start() {
+    let (disk, mut log) = empty(small());
+    records(2).by(1, 0, 0).in_transaction().append(&mut log).unwrap();
+    records(3).append(&mut log).unwrap();
+    log.advance_log_start(Offset(3)).unwrap();
+    assert_eq!(log.last_stable_offset(Offset(5)), Offset(3), "it is still open");
+    log.flush().unwrap();
+    drop(log);
+    let how = OpenLog { log_start: Offset(3), recovery_point: Offset(5), ..OpenLog::default() };
+    let mut log = open_how(&disk, small(), how).unwrap();
+    assert_eq!(log.log_start_offset(), Offset(3));
+    assert_eq!(log.last_stable_offset(Offset(5)), Offset(3));
+    append_marker(&mut log, 1, true);
+    assert_eq!(log.last_stable_offset(Offset(5)), Offset(3), "the marker is not replicated");
+    assert_eq!(log.last_stable_offset(Offset(6)), Offset(6));
 }
 
 #[test]

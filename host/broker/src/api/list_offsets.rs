@@ -144,3 +144,6 @@ fn place(
         leader_epoch: found.leader_epoch,
     }))
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,6 +81,10 @@ impl LogDir {
         for partition in partitions.iter().filter(|partition| partition.directory() == self.id) {
             let key = || key_of(partition);
             let noted = partition.with_leader(|leader| {
+                if !partition.goes(&self.way) {
+                    // A move has ended since: that log is the copy, which lies elsewhere.
+                    return false;
+                }
                 let standing = leader.standing();
                 high_watermarks.insert(key(), standing.high_watermark);
                 recovery_points.insert(key(), leader.log().recovery_point());
@@ -90,8 +94,9 @@ impl LogDir {
                 if leader.log().cleaned_to() > Offset::ZERO {
                     cleaned_to.insert(key(), leader.log().cleaned_to());
                 }
+                true
             });
-            if noted.is_err() {
+            if noted != Ok(true) {
                 unserved.push(key());
             }
         }

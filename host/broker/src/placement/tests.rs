@@ -5,21 +5,27 @@ use std::{
     path::Path,
 };
 
-use dohle_base::TopicId;
+use dohle_base::{BrokerId, Offset, Rng, TopicId};
 use dohle_log::{
     IoError, LogConfig,
     disk::Operation,
     partition_metadata,
     wal::{Frame, OpenWal, Wal},
 };
+use dohle_metadata::{MetadataRecord, MetadataState};
 use dohle_os::OsDisk;
+use dohle_protocol::records::metadata::{
+    partition_record::PartitionRecord, topic_record::TopicRecord,
+};
 use dohle_records::{BatchBuilder, BatchSpec, NewRecord};
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
     kit::{Kit, kit, kit_in},
+    metadata::Published,
     open_files::OpenFiles,
+    publisher::Publisher,
 };
 
 const A: Uuid = Uuid(7);
@@ -104,6 +110,55 @@ fn leave_frame(dir: &Path) {
     assert!(frame.push((TOPIC, PartitionId(0)), &[IoSlice::new(&batch.finish())]));
     assert!(wal.append(&mut frame).unwrap());
     wal.sync().unwrap();
+}
+
+/// The metadata was not told yet where a partition was made, and a power cut has taken the name of its
+/// directory. What was acknowledged is in the frames of one directory.
+#[test]
+fn a_partition_that_was_not_assigned_yet_is_where_its_frames_are() {
+    // (B has frames, has failed) => place
+    let table = [
+        (false, None, ("chosen", Some(A))),
+        (true, None, ("chosen", Some(B))),
+        (true, Some(A), ("chosen", Some(B))),
+        (true, Some(B), ("offline", None)),
+    ];
+    for (has_frames, failed, wanted) in table {
+        let root = tempfile::tempdir().unwrap();
+        if has_frames {
+            leave_frame(&root.path().join("b"));
+        }
+        let kit = broker_in(root, [&[], &[]], failed);
+        let placed = place(&kit, Uuid::UNASSIGNED_DIR, false);
+        assert_eq!(placed, wanted, "frames: {has_frames}, failed: {failed:?}");
+    }
+}
+
+#[test]
+fn what_frames_have_of_a_partition_that_was_not_assigned_yet_is_served() {
+    let root = tempfile::tempdir().unwrap();
+    leave_frame(&root.path().join("b"));
+    let kit = broker_in(root, [&[], &[]], None);
+    let mut publisher = Publisher::new(Arc::clone(&kit.broker), Rng::from_seed(1));
+    let image = kit.broker.metadata().image.clone();
+    let topic = TopicRecord { name: "u".into(), topic_id: TOPIC };
+    let unassigned = PartitionRecord {
+        partition_id: PartitionId(0),
+        topic_id: TOPIC,
+        replicas: vec![BrokerId(1)],
+        isr: vec![BrokerId(1)],
+        leader: BrokerId(1),
+        directories: vec![Uuid::UNASSIGNED_DIR],
+        ..PartitionRecord::default()
+    };
+    let mut state = MetadataState::new(image);
+    state.apply(&MetadataRecord::Topic(topic)).unwrap();
+    state.apply(&MetadataRecord::Partition(unassigned)).unwrap();
+    publisher.publish(Published { image: state.image().clone(), ..Published::default() });
+    let partition = kit.broker.partitions.get(TOPIC, PartitionId(0)).unwrap();
+    let end = partition.with_leader(|leader| leader.log().log_end_offset());
+    assert_eq!((partition.directory(), end), (B, Ok(Offset(1))));
+    assert_eq!(publisher.take_assignments(), [(TOPIC, PartitionId(0), B)]);
 }
 
 /// B has frames of the partition, of a former stay there, or of this one.

@@ -300,9 +300,10 @@ fn explained(
                 | BatchError::BadRecord { .. }
                 | BatchError::TrailingBytes { .. }
         ),
-        AppendError::NoKey { .. } | AppendError::Timestamp { .. } | AppendError::Producer(_) => {
-            true
-        }
+        AppendError::NoKey { .. }
+        | AppendError::Timestamp { .. }
+        | AppendError::StampedByClient
+        | AppendError::Producer(_) => true,
         _ => false,
     };
     PartitionProduceResponse {

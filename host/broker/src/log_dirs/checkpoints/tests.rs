@@ -1,9 +1,16 @@
 //! What is noted of a partition stays, and what damaged checkpoints mean.
 
+use std::{sync::TryLockError, thread, time::Duration};
+
+use dohle_log::LogConfig;
+
 use super::*;
 use crate::{
     durability::tests::{append, is_committed_soon},
+    kit::kit,
     log_dirs::{closing::tests::written, whose},
+    open_files::OpenFiles,
+    partition::State,
 };
 
 #[test]
@@ -53,4 +60,35 @@ fn damaged_checkpoints_say_nothing_and_the_directory_is_served() {
     assert_eq!(cleaned_to(&disk, path), PartitionOffsets::new());
     assert_eq!(recovery_points(&disk, path), None);
     assert_eq!(whose::high_watermarks(&disk, path), (PartitionOffsets::new(), false));
+}
+
+/// Its copy is flushed further than what it was, and that may be found by the next start.
+#[test]
+fn nothing_is_noted_of_a_copy_in_the_directory_that_a_partition_leaves() {
+    let kit = kit("", OpenFiles::within(1_000, 100, 2), 1, &LogConfig::default());
+    let [partition] = &kit.partitions[..] else { unreachable!() };
+    let [old, new] = &kit.broker.log_dirs[..] else { unreachable!() };
+    assert!(is_committed_soon(partition, append(partition)));
+    kit.flush();
+    assert!(is_committed_soon(partition, append(partition)));
+    let noted = || {
+        let points = checkpoint::read_offsets(&OsDisk, &old.path, OffsetKind::RecoveryPoint);
+        points.unwrap().get(&key_of(partition)).copied()
+    };
+    assert_eq!(noted(), Some(Offset(1)));
+    thread::scope(|scope| {
+        let mut state = partition.state();
+        let writing = scope.spawn(|| old.write_checkpoints(&kit.partitions));
+        while !matches!(old.checkpoints.try_lock(), Err(TryLockError::WouldBlock)) {
+            thread::yield_now();
+        }
+        // It has some time to get to the partition's lock.
+        thread::sleep(Duration::from_millis(50));
+        let State::Led(leader) = &mut *state else { unreachable!() };
+        leader.log_mut().flush().unwrap();
+        partition.move_to(Arc::clone(new));
+        drop(state);
+        writing.join().unwrap().unwrap();
+    });
+    assert_eq!(noted(), Some(Offset(1)));
 }

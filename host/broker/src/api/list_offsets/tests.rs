@@ -1,0 +1,99 @@
+//! Where read-committed consumers are sent to they can read: what ListOffsets and Fetch tell agrees.
+
+use dohle_base::{BrokerId, PartitionId, ProducerEpoch, ProducerId};
+use dohle_log::{LogConfig, Origin};
+use dohle_net::{ConnectionContext, ConnectionId};
+use dohle_protocol::api::{
+    fetch_request::{FetchPartition, FetchRequest, FetchTopic, ReplicaState},
+    list_offsets_request::ListOffsetsTopic,
+};
+use dohle_records::{BatchBuilder, BatchSpec, NewRecord, Producer};
+
+use super::*;
+use crate::{
+    OpenFiles,
+    api::fetch::Fetch,
+    durability::tests::{append, is_committed_soon},
+    kit::{Kit, kit},
+};
+
+/// Lets `act` make a call of a version.
+fn call<R>(kit: &Kit, version: i16, act: impl FnOnce(Call<'_>) -> R) -> R {
+    let connection = ConnectionContext {
+        id: ConnectionId(1),
+        peer: ([127, 0, 0, 1], 1).into(),
+        listener: 0,
+        listener_name: "PLAINTEXT".into(),
+        thread: 0,
+    };
+    let tally = kit.broker.metrics.tally(connection.thread);
+    let (broker, connection, tally) = (&kit.broker, &connection, &tally);
+    act(Call { broker, tally, version, client_id: None, connection })
+}
+
+/// Where a read-committed consumer is told to go on that wants what is new.
+fn latest(kit: &Kit) -> (ErrorCode, Offset) {
+    let asked = ListOffsetsPartition {
+        partition_index: PartitionId(0),
+        current_leader_epoch: LeaderEpoch::NONE,
+        timestamp: LATEST,
+        ..ListOffsetsPartition::default()
+    };
+    let request = ListOffsetsRequest {
+        replica_id: BrokerId(-1),
+        isolation_level: READ_COMMITTED,
+        topics: vec![ListOffsetsTopic { name: "t".into(), partitions: vec![asked] }],
+        ..ListOffsetsRequest::default()
+    };
+    let Answer::Now(body) = call(kit, 11, |call| ListOffsets::handle(call, request)) else {
+        panic!("it waits")
+    };
+    let told = &body.message.topics[0].partitions[0];
+    (told.error_code, told.offset)
+}
+
+/// What it is told there: the log's start, the last stable offset and the high watermark.
+fn fetched(kit: &Kit, fetch_offset: Offset) -> (ErrorCode, [Offset; 3]) {
+    let wanted = FetchPartition {
+        partition: PartitionId(0),
+        fetch_offset,
+        partition_max_bytes: 1 << 20,
+        ..FetchPartition::default()
+    };
+    let topic =
+        FetchTopic { topic: "t".into(), partitions: [wanted].into(), ..FetchTopic::default() };
+    let request = FetchRequest {
+        replica_id: BrokerId(-1),
+        replica_state: ReplicaState { replica_id: BrokerId(-1), ..ReplicaState::default() },
+        max_bytes: 1 << 20,
+        isolation_level: READ_COMMITTED,
+        topics: [topic].into(),
+        session_epoch: -1,
+        ..FetchRequest::default()
+    };
+    let Answer::Now(body) = call(kit, 12, |call| Fetch::handle(call, request)) else {
+        panic!("it waits")
+    };
+    let told = &body.message.responses[0].partitions[0];
+    let offsets = [told.log_start_offset, told.last_stable_offset, told.high_watermark];
+    (told.error_code, offsets)
+}
+
+#[test]
+fn where_an_open_transactions_start_is_deleted_nobody_is_sent_before_the_logs_start() {
+    let kit = kit("", OpenFiles::within(1_000, 100, 2), 1, &LogConfig::default());
+    let [partition] = &kit.partitions[..] else { unreachable!() };
+    let producer = Producer { id: ProducerId(5), epoch: ProducerEpoch(0), base_sequence: 0 };
+    let mut batch =
+        BatchBuilder::new(BatchSpec { producer, transactional: true, ..BatchSpec::default() });
+    batch.append(&NewRecord { value: Some(b"x"), ..NewRecord::default() }).unwrap();
+    partition.append(&batch.finish(), Origin::Client, Timestamp(0)).unwrap().unwrap();
+    let ends: Vec<_> = (0..3).map(|_| append(partition)).collect();
+    assert!(is_committed_soon(partition, ends[2]));
+    assert_eq!(latest(&kit), (ErrorCode::NONE, Offset(0)));
+    let deleted = partition.with_leader(|leader| leader.delete_records(Offset(2))).unwrap();
+    assert_eq!(deleted, Ok(Offset(2)));
+    assert_eq!(latest(&kit), (ErrorCode::NONE, Offset(2)));
+    let stands = [Offset(2), Offset(2), Offset(4)];
+    assert_eq!(fetched(&kit, Offset(2)), (ErrorCode::NONE, stands));
+}
