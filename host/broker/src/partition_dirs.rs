@@ -21,12 +21,17 @@ use std::{
 
 use dohle_base::{BrokerId, PartitionId, Str, Timestamp, TopicId, Uuid};
 use dohle_log::{
-    DirRole, Disk, IoError, PartitionDir, checkpoint::SideFileError, partition_metadata,
+    DirRole, Disk, IoError, PartitionDir,
+    checkpoint::SideFileError,
+    partition_metadata::{self, Owner},
 };
 use dohle_metadata::MetadataImage;
 use tracing::{info, warn};
 
 use crate::{Broker, log_dirs::LogDir, partition::Partition, retention::DeletedDir};
+
+#[cfg(test)]
+mod tests;
 
 /// The directory of the metadata log, which is none of a partition that is served here.
 const METADATA_LOG: &str = "__cluster_metadata";
@@ -132,8 +137,7 @@ pub(crate) fn sort_out(
         match found.role {
             DirRole::Deleted => {
                 if is_former(dir, &path, &found, image) {
-                    // The crash may have come before the checkpoints said so.
-                    dir.forget(&found.topic, found.partition);
+                    forget_former(dir, &found, image);
                 }
                 if !is_all_there_is(dir, &path, &found, image, broker.node_id) {
                     left.deleted.push(DeletedDir { dir: Arc::clone(dir), path, due: Timestamp(0) });
@@ -145,7 +149,10 @@ pub(crate) fn sort_out(
             DirRole::Current if found.topic == METADATA_LOG => {}
             DirRole::Current | DirRole::Future => {
                 if let Some(why) = why_stray(dir, &path, &found, image, broker.node_id) {
-                    set_stray(dir, &entry.name, found, &why, broker.random_id())?;
+                    set_stray(dir, &entry.name, found.clone(), &why, broker.random_id())?;
+                    if found.role == DirRole::Current {
+                        forget_former(dir, &found, image);
+                    }
                 } else if found.role == DirRole::Future {
                     left.futures.push(FutureDir { dir: Arc::clone(dir), path, found });
                 }
@@ -160,6 +167,20 @@ fn is_former(dir: &LogDir, path: &Path, found: &PartitionDir, image: &MetadataIm
     let written = partition_metadata::read(dir.disk(), path).ok().flatten();
     let named = image.topics.named(&found.topic).map(|topic| topic.id);
     written.is_some_and(|written| named.is_some_and(|named| named != written))
+}
+
+/// What the checkpoints say of a partition's name is of one that is gone, for a crash may have come before they
+/// were written anew. But not if the one that has the name now says durably whose it is: they were, before it did.
+fn forget_former(dir: &LogDir, found: &PartitionDir, image: &MetadataImage) {
+    let current = PartitionDir::current(&found.topic, found.partition).name(Uuid::ZERO);
+    let owner = partition_metadata::read_owner(dir.disk(), &dir.path.join(current));
+    let named = image.topics.named(&found.topic).map(|topic| topic.id);
+    let is_theirs =
+        |owner: Owner| owner.is_durable && named.is_some_and(|named| named == owner.topic);
+    // One that cannot be read is reported when the partition is opened.
+    if owner.is_ok_and(|owner| !owner.is_some_and(is_theirs)) {
+        dir.forget(&found.topic, found.partition);
+    }
 }
 
 /// Whether a directory has nothing of a partition that the metadata says to be there but what was to be removed.

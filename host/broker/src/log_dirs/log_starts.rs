@@ -131,7 +131,8 @@ impl LogDir {
             .try_for_each(|kind| checkpoint::strike_out(&self.disk, &self.path, kind, forgotten))
     }
 
-    /// Forgets the partitions that are not among these; says which those are.
+    /// Forgets the partitions that are not among these; says which were forgotten since the directory was opened:
+    /// the checkpoints still tell of them, and of some whose names others have by now.
     pub(crate) fn forget_others(&self, partitions: &[Arc<Partition>]) -> BTreeSet<Key> {
         let here = partitions.iter().filter(|partition| partition.directory() == self.id);
         let here = here.map(|partition| key_of(partition));
@@ -139,8 +140,9 @@ impl LogDir {
         let told = self.left.log_starts.keys().chain(self.left.recovery_points.keys());
         let gone: BTreeSet<_> = told.filter(|key| !here.contains(key)).cloned().collect();
         gone.iter().for_each(|key| self.noted().forget(key));
-        self.forgotten().extend(gone.iter().cloned());
-        gone
+        let mut forgotten = self.forgotten();
+        forgotten.extend(gone);
+        forgotten.clone()
     }
 
     pub(super) fn is_forgotten(&self, key: &Key) -> bool {
