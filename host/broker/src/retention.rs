@@ -14,6 +14,8 @@
 //! Not here: which segments go (core/log), and compaction.
 
 mod check;
+#[cfg(test)]
+mod stepwise;
 
 #[cfg(test)]
 mod tests;

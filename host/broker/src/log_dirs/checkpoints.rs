@@ -13,11 +13,10 @@ use dohle_log::{
     IoError,
     checkpoint::{self, OffsetKind, PartitionOffsets},
 };
-use dohle_os::OsDisk;
 use tracing::warn;
 
 use super::{Key, LogDir};
-use crate::{durability, partition::Partition};
+use crate::{disk::NodeDisk, durability, partition::Partition};
 
 impl LogDir {
     /// What the checkpoints said of a partition when the directory was opened.
@@ -167,7 +166,7 @@ pub(super) fn key_of(partition: &Partition) -> Key {
 
 /// What the checkpoint says; `None` if it is damaged: then logs are read from their start, and nothing is cut
 /// off at damage, for it may lie in what had been flushed.
-pub(super) fn recovery_points(disk: &OsDisk, path: &Path) -> Option<PartitionOffsets> {
+pub(super) fn recovery_points(disk: &NodeDisk, path: &Path) -> Option<PartitionOffsets> {
     let kind = OffsetKind::RecoveryPoint;
     let damage = match checkpoint::read_offsets(disk, path, kind) {
         Ok(points) if !points.is_empty() => return Some(points),
@@ -183,7 +182,7 @@ pub(super) fn recovery_points(disk: &OsDisk, path: &Path) -> Option<PartitionOff
 }
 
 /// A damaged checkpoint of these kinds counts as empty: the logs are then read from their start.
-pub(super) fn offsets(disk: &OsDisk, path: &Path, kind: OffsetKind) -> PartitionOffsets {
+pub(super) fn offsets(disk: &NodeDisk, path: &Path, kind: OffsetKind) -> PartitionOffsets {
     checkpoint::read_offsets(disk, path, kind).unwrap_or_else(|error| {
         warn!("passed over, logs are read from their start: {error}");
         PartitionOffsets::new()

@@ -112,6 +112,11 @@ impl LogDir {
         self.left.lost_cache.is_some() && self.left.knows_recovery_points
     }
 
+    /// Whether what this program had written and not synced may be gone, in any order.
+    pub(crate) fn has_lost_cache(&self) -> bool {
+        self.left.lost_cache == Some(true) && !self.left.is_clean
+    }
+
     /// Whether what the system caches of it was not to be believed when it was opened.
     pub(crate) fn distrusts_cache(&self) -> bool {
         self.left.disk_failed

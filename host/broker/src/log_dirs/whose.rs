@@ -16,14 +16,13 @@ use dohle_log::{
     IoError,
     checkpoint::{PartitionOffsets, mark},
 };
-use dohle_os::OsDisk;
 use tracing::warn;
 
 use super::LogDir;
-use crate::partition::Partition;
+use crate::{disk::NodeDisk, partition::Partition};
 
 /// Whether nobody else wrote to a directory that was not left clean.
-pub(super) fn are_marked(disk: &OsDisk, path: &Path) -> bool {
+pub(super) fn are_marked(disk: &NodeDisk, path: &Path) -> bool {
     mark::is_there(disk, path).unwrap_or_else(|error| {
         warn!("its logs are taken for another process's: {error}");
         false

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    disk::either::OS,
     durability::tests::{append, is_committed_soon},
     log_dirs::closing::tests::written,
 };
@@ -15,7 +16,7 @@ fn what_is_noted_of_a_partition_stays_noted_when_it_goes_offline() {
     gone.take_offline();
     assert!(is_committed_soon(here, append(here)));
     let noted = || {
-        let of = |kind| checkpoint::read_offsets(&OsDisk, &node.dir.path, kind).unwrap();
+        let of = |kind| checkpoint::read_offsets(&OS, &node.dir.path, kind).unwrap();
         let key = (gone.topic().clone(), gone.index());
         [OffsetKind::RecoveryPoint, OffsetKind::LogStart].map(|kind| of(kind).get(&key).copied())
     };
