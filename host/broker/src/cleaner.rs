@@ -98,6 +98,14 @@ impl Cleaner {
     }
 }
 
+#[cfg(test)]
+impl Cleaner {
+    /// Cleans a log, as one of the threads.
+    pub(crate) fn step(&self, broker: &Broker, partition: &crate::partition::Partition) {
+        work::clean(broker, &self.shared, partition, 0);
+    }
+}
+
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)

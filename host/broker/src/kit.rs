@@ -7,7 +7,7 @@ use dohle_config::{BrokerConfig, NoProviders, NodeSettings, Properties};
 use dohle_group::GroupSettings;
 use dohle_log::{Log, LogConfig, OpenLog};
 use dohle_metadata::{METADATA_VERSION, MetadataRecord, MetadataState, MetadataVersion, Topic};
-use dohle_os::{Clock, OsDisk};
+use dohle_os::Clock;
 use dohle_protocol::records::metadata::{
     feature_level_record::FeatureLevelRecord, partition_record::PartitionRecord,
     topic_record::TopicRecord,
@@ -18,6 +18,7 @@ use tempfile::TempDir;
 use crate::{
     Alarm, Broker, Cleaner, ControllerHandle, ControllerInbox, Coordinator, ListenerKind, LogDir,
     OpenFiles, Parts, Published, Retention, Upkeep, UpkeepInbox,
+    disk::either::OS,
     metrics::Metrics,
     partition::{Partition, State},
 };
@@ -58,11 +59,26 @@ pub(crate) fn kit_in(
         let (upkeep, inbox) = Upkeep::new();
         inboxes.push(inbox);
         let (alarm, files) = (alarm.clone(), Arc::clone(&files));
-        Arc::new(LogDir::open(Uuid(id), path, OsDisk, upkeep, alarm, files).unwrap())
+        Arc::new(LogDir::open(Uuid(id), path, OS, upkeep, alarm, files).unwrap())
     });
     let log_dirs: Vec<_> = log_dirs.collect();
     let properties = Properties::parse(&format!("{CONFIG}{settings}")).unwrap();
     let (settings, _) = NodeSettings::from_file(&properties, &NoProviders).unwrap();
+    let (broker, inbox) = broker(settings, log_dirs, alarm, 1);
+    broker.show(Published { image: image(partitions), ..Published::default() });
+    let partitions: Vec<_> = (0..partitions).map(|index| open(&broker, index, config)).collect();
+    broker.partitions.insert(partitions.iter().map(Arc::clone));
+    Kit { broker, partitions, controller: inbox, upkeep: inboxes, _root: root }
+}
+
+/// A broker with these log directories, and what it asks of the controller. `seed` is that of the names which it
+/// makes up.
+pub(crate) fn broker(
+    settings: NodeSettings,
+    log_dirs: Vec<Arc<LogDir>>,
+    alarm: Alarm,
+    seed: u64,
+) -> (Arc<Broker>, ControllerInbox) {
     let (clock, (controller, inbox)) = (Clock::start(), ControllerHandle::new());
     let broker = Broker::new(Parts {
         node_id: BrokerId(1),
@@ -78,12 +94,9 @@ pub(crate) fn kit_in(
         cleaner: Cleaner::default(),
         clock,
         metrics: Arc::new(Metrics::default()),
-        rng: Rng::from_seed(1),
+        rng: Rng::from_seed(seed),
     });
-    broker.show(Published { image: image(partitions), ..Published::default() });
-    let partitions: Vec<_> = (0..partitions).map(|index| open(&broker, index, config)).collect();
-    broker.partitions.insert(partitions.iter().map(Arc::clone));
-    Kit { broker, partitions, controller: inbox, upkeep: inboxes, _root: root }
+    (broker, inbox)
 }
 
 impl Kit {
@@ -121,7 +134,7 @@ fn image(partitions: i32) -> dohle_metadata::MetadataImage {
 fn open(broker: &Broker, index: i32, config: &LogConfig) -> Arc<Partition> {
     let dir = &broker.log_dirs[0];
     let (path, how) = (dir.path.join(format!("t-{index}")), OpenLog::default());
-    let log = Log::open(OsDisk, path, config.clone(), how, Timestamp(0)).unwrap();
+    let log = Log::open(OS, path, config.clone(), how, Timestamp(0)).unwrap();
     let leader = Leader::new(log, LeaderEpoch(0), CommitRule::Synced, Offset::ZERO).unwrap();
     let topic = Topic { name: "t".into(), id: TOPIC, partitions: Default::default() };
     let state = State::Led(Box::new(leader));

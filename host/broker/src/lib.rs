@@ -16,6 +16,9 @@ mod cleaner;
 mod commit;
 mod controller;
 mod coordinator;
+#[cfg(test)]
+mod cuts;
+mod disk;
 mod dispatch;
 mod durability;
 mod fatal;

@@ -32,10 +32,7 @@ use dohle_log::{
     clean_stop,
     wal::{OpenWal, Unflushed, Wal, WalError},
 };
-use dohle_os::{
-    DirLock, LockError, OsDisk, OsFile, Volume, VolumeSync, boot_id, random, share_volume,
-    volume_id, volume_of,
-};
+use dohle_os::{LockError, Volume, random};
 use tracing::warn;
 
 pub use failure::Alarm;
@@ -43,6 +40,7 @@ pub(crate) use failure::is_short_of_handles;
 
 use self::checkpoints::{Noted, cleaned_to, log_starts, recovery_points};
 use crate::{
+    disk::{NodeDisk, NodeFile, NodeLock, System},
     durability::{WriteAhead, WriterThread},
     open_files::OpenFiles,
     partition::Partition,
@@ -95,7 +93,7 @@ pub struct LogDir {
     pub id: Uuid,
     /// Where it is.
     pub path: PathBuf,
-    disk: OsDisk,
+    disk: NodeDisk,
     /// The system's number of the volume that it is on.
     volume_id: u64,
     files: Arc<OpenFiles>,
@@ -103,7 +101,7 @@ pub struct LogDir {
     way: Arc<WriteAhead>,
     writer: Mutex<Option<WriterThread>>,
     /// What the logs may lack, until all of them are open.
-    unflushed: RwLock<Option<Unflushed<OsFile>>>,
+    unflushed: RwLock<Option<Unflushed<NodeFile>>>,
     /// Logs that hold what is not known to be durable: nobody is shown it before it is.
     unsynced: Mutex<Vec<Arc<Partition>>>,
     /// Of logs that were not opened.
@@ -117,7 +115,7 @@ pub struct LogDir {
     /// Held while checkpoints are written, or must not be.
     checkpoints: Mutex<()>,
     /// Held until the directory is closed.
-    lock: Mutex<Option<DirLock>>,
+    lock: Mutex<Option<NodeLock>>,
 }
 
 /// What the last process told of the directory when it stopped.
@@ -147,14 +145,14 @@ impl LogDir {
     pub fn open(
         id: Uuid,
         path: PathBuf,
-        disk: OsDisk,
+        disk: NodeDisk,
         upkeep: Upkeep,
         alarm: Alarm,
         files: Arc<OpenFiles>,
     ) -> Result<Self, LogDirError> {
-        let lock = DirLock::take(&path)?;
+        let lock = disk.lock(&path)?;
         let stop = clean_stop::read(&disk, &path)?;
-        let (left_clean, boot, salt) = (stop.is_some(), boot_id()?, random()?);
+        let (left_clean, boot, salt) = (stop.is_some(), disk.boot_id()?, random()?);
         let how = OpenWal { capacity: WAL_CAPACITY, left_clean, boot, salt };
         let (wal, unflushed) = Wal::open(&disk, &path, how)?;
         let (high_watermarks, are_marked) = whose::high_watermarks(&disk, &path);
@@ -185,11 +183,11 @@ impl LogDir {
         }
         // Before any log is opened: a crash from here on is not a clean stop.
         clean_stop::remove(&disk, &path)?;
-        let volume = VolumeSync::open(&path)?;
-        let volume_id = volume_id(&path)?;
+        let volume = disk.volume(&path)?;
+        let volume_id = disk.volume_id(&path)?;
         let way = WriteAhead::new(upkeep, alarm, volume, &wal, handover);
         let preparer = wal.preparer(&disk)?;
-        let writer = WriterThread::start(Arc::clone(&way), wal, preparer)
+        let writer = WriterThread::start(Arc::clone(&way), wal, preparer, disk.has_threads())
             .map_err(|error| LogDirError::Thread { path: path.clone(), error })?;
         let (lock, writer) = (Mutex::new(Some(lock)), Mutex::new(Some(writer)));
         let unflushed = RwLock::new((!unflushed.is_empty()).then_some(unflushed));
@@ -243,7 +241,7 @@ impl LogDir {
     }
 
     /// The disk that it is on.
-    pub fn disk(&self) -> &OsDisk {
+    pub fn disk(&self) -> &NodeDisk {
         &self.disk
     }
 
@@ -257,7 +255,7 @@ impl LogDir {
     /// # Errors
     /// What the system says.
     pub fn volume(&self) -> Result<Volume, IoError> {
-        volume_of(&self.path)
+        self.way.room()
     }
 
     /// Whether a partition's directory lies on the same volume, links followed: a sync of the volume would
@@ -266,9 +264,9 @@ impl LogDir {
     /// # Errors
     /// What the system says.
     pub(crate) fn is_on_volume(&self, partition: &Path) -> Result<bool, IoError> {
-        match volume_id(partition) {
+        match self.disk.volume_id(partition) {
             Err(error) if error.is_not_found() => Ok(true),
-            id => Ok(id? == self.volume_id || share_volume(partition, &self.path)?),
+            id => Ok(id? == self.volume_id || self.disk.share_volume(partition, &self.path)?),
         }
     }
 }

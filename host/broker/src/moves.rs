@@ -27,6 +27,8 @@
 //! One thread that sleeps while nothing moves.
 
 mod copy;
+#[cfg(test)]
+mod stepwise;
 mod swap;
 mod worker;
 

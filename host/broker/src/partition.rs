@@ -16,11 +16,11 @@ use arc_swap::ArcSwap;
 use dohle_base::{ErrorCode, LeaderEpoch, Offset, PartitionId, Str, Timestamp, TopicId, Uuid};
 use dohle_log::{AppendError, Appended, Log, Origin, Results};
 use dohle_metadata::Topic;
-use dohle_os::OsDisk;
 use dohle_replication::{Leader, wait::Wait};
 
 use crate::{
     cleaner::Cleaner,
+    disk::NodeDisk,
     durability::WriteAhead,
     log_dirs::LogDir,
     open_files::{Choice, Fate},
@@ -58,7 +58,7 @@ pub struct Partition {
 #[derive(Debug)]
 pub enum State {
     /// It leads.
-    Led(Box<Leader<OsDisk>>),
+    Led(Box<Leader<NodeDisk>>),
     /// The log could not be opened, or its directory has failed; the reason was logged.
     Offline,
     /// Another broker leads, or the partition was deleted.
@@ -184,7 +184,7 @@ impl Partition {
     }
 
     /// Everything below `end` is on the disk in its segments; `leader` is its own.
-    pub(crate) fn segments_synced(&self, leader: &mut Leader<OsDisk>, end: Offset) {
+    pub(crate) fn segments_synced(&self, leader: &mut Leader<NodeDisk>, end: Offset) {
         leader.synced(end);
         if self.unframed_end.load(Ordering::Acquire) <= end.0 {
             self.unframed_end.store(0, Ordering::Release);
@@ -233,7 +233,7 @@ impl Partition {
     /// here.
     pub fn with_leader<R>(
         &self,
-        act: impl FnOnce(&mut Leader<OsDisk>) -> R,
+        act: impl FnOnce(&mut Leader<NodeDisk>) -> R,
     ) -> Result<R, ErrorCode> {
         let (result, has_files) = self.with_led(act)?;
         if has_files {
@@ -245,7 +245,7 @@ impl Partition {
     /// The same, and whether the log has files open then.
     fn with_led<R>(
         &self,
-        act: impl FnOnce(&mut Leader<OsDisk>) -> R,
+        act: impl FnOnce(&mut Leader<NodeDisk>) -> R,
     ) -> Result<(R, bool), ErrorCode> {
         match &mut *self.state() {
             State::Led(leader) => {
@@ -335,7 +335,7 @@ impl Partition {
     pub fn with_leader_in<R>(
         &self,
         believed: LeaderEpoch,
-        act: impl FnOnce(&mut Leader<OsDisk>) -> R,
+        act: impl FnOnce(&mut Leader<NodeDisk>) -> R,
     ) -> Result<R, ErrorCode> {
         self.note_use();
         self.with_leader(|leader| {
@@ -386,7 +386,7 @@ impl Partition {
     /// Lets `act` append, and what it shows of that become durable.
     fn with_writer<R>(
         self: &Arc<Self>,
-        act: impl FnOnce(&mut Leader<OsDisk>, &mut dyn FnMut(Offset, &[IoSlice<'_>])) -> R,
+        act: impl FnOnce(&mut Leader<NodeDisk>, &mut dyn FnMut(Offset, &[IoSlice<'_>])) -> R,
     ) -> Result<R, ErrorCode> {
         self.note_use();
         self.with_leader(|leader| {
@@ -426,7 +426,7 @@ impl Partition {
     }
 }
 
-fn oldest_producer(log: &Log<OsDisk>) -> i64 {
+fn oldest_producer(log: &Log<NodeDisk>) -> i64 {
     log.oldest_producer().map_or(i64::MAX, |time| time.0)
 }
 

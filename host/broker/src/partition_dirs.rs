@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <topic>-<n>                   deleted topic ──rename──▶ -delete ──file.delete.delay.ms──▶ gone
-//! <topic>-<n>                   found at start, not in the metadata ──rename──▶ -stray
+//! <topic>-<n>                   found at start, not in the metadata, or nobody's ──rename──▶ -stray
 //! <topic>-<n>.<digits>-stray    left alone, with a warning: they are the operator's
 //! <topic>-<n>.<digits>-delete   found at start ──▶ gone, unless the metadata says that it lies there
 //! <topic>-<n>.<digits>-future   found at start: its move goes on, see `moves`
@@ -21,13 +21,23 @@ use std::{
 
 use dohle_base::{BrokerId, PartitionId, Str, Timestamp, TopicId, Uuid};
 use dohle_log::{
-    DirRole, Disk, IoError, PartitionDir, checkpoint::SideFileError, partition_metadata,
+    DirRole, Disk, IoError, PartitionDir,
+    checkpoint::SideFileError,
+    disk::DirEntry,
+    partition_metadata::{self, Owner},
 };
 use dohle_metadata::MetadataImage;
 use tracing::{info, warn};
 
-use crate::{Broker, log_dirs::LogDir, partition::Partition, retention::DeletedDir};
+use crate::{Broker, disk::System, log_dirs::LogDir, partition::Partition, retention::DeletedDir};
 
+#[cfg(test)]
+mod tests;
+
+/// Says whose a directory is.
+const OWNER: &str = partition_metadata::FILE_NAME;
+/// How the names of files with batches end.
+const LOG: &str = ".log";
 /// The directory of the metadata log, which is none of a partition that is served here.
 const METADATA_LOG: &str = "__cluster_metadata";
 
@@ -132,8 +142,7 @@ pub(crate) fn sort_out(
         match found.role {
             DirRole::Deleted => {
                 if is_former(dir, &path, &found, image) {
-                    // The crash may have come before the checkpoints said so.
-                    dir.forget(&found.topic, found.partition);
+                    forget_former(dir, &found, image);
                 }
                 if !is_all_there_is(dir, &path, &found, image, broker.node_id) {
                     left.deleted.push(DeletedDir { dir: Arc::clone(dir), path, due: Timestamp(0) });
@@ -145,6 +154,9 @@ pub(crate) fn sort_out(
             DirRole::Current if found.topic == METADATA_LOG => {}
             DirRole::Current | DirRole::Future => {
                 if let Some(why) = why_stray(dir, &path, &found, image, broker.node_id) {
+                    if found.role == DirRole::Current {
+                        forget_stray(dir, &found, image)?;
+                    }
                     set_stray(dir, &entry.name, found, &why, broker.random_id())?;
                 } else if found.role == DirRole::Future {
                     left.futures.push(FutureDir { dir: Arc::clone(dir), path, found });
@@ -160,6 +172,31 @@ fn is_former(dir: &LogDir, path: &Path, found: &PartitionDir, image: &MetadataIm
     let written = partition_metadata::read(dir.disk(), path).ok().flatten();
     let named = image.topics.named(&found.topic).map(|topic| topic.id);
     written.is_some_and(|written| named.is_some_and(|named| named != written))
+}
+
+/// What the checkpoints say of a partition's name is of one that is gone, for a crash may have come before they
+/// were written anew. But not if the one that has the name now says durably whose it is: they were, before it did.
+fn forget_former(dir: &LogDir, found: &PartitionDir, image: &MetadataImage) {
+    let current = PartitionDir::current(&found.topic, found.partition).name(Uuid::ZERO);
+    let owner = partition_metadata::read_owner(dir.disk(), &dir.path.join(current));
+    let named = image.topics.named(&found.topic).map(|topic| topic.id);
+    let is_theirs =
+        |owner: Owner| owner.is_durable && named.is_some_and(|named| named == owner.topic);
+    // One that cannot be read is reported when the partition is opened.
+    if owner.is_ok_and(|owner| !owner.is_some_and(is_theirs)) {
+        dir.forget(&found.topic, found.partition);
+    }
+}
+
+/// What the checkpoints say of a partition that is about to be set aside is not of one that has its name. Durably,
+/// before it is: no later start would know.
+fn forget_stray(dir: &LogDir, found: &PartitionDir, image: &MetadataImage) -> Result<(), IoError> {
+    let key = (found.topic.clone(), found.partition);
+    dir.forget(&key.0, key.1);
+    match image.topics.named(&found.topic) {
+        Some(_) => dir.strike_out(&[key].into()),
+        None => Ok(()),
+    }
 }
 
 /// Whether a directory has nothing of a partition that the metadata says to be there but what was to be removed.
@@ -180,7 +217,17 @@ fn is_all_there_is(
     let partition = topic.and_then(|topic| topic.partitions.get(&found.partition));
     let assigned = partition.and_then(|partition| partition.directory(node_id));
     let current = PartitionDir::current(&found.topic, found.partition).name(Uuid::ZERO);
-    assigned == Some(dir.id) && !dir.path.join(current).is_dir()
+    assigned == Some(dir.id) && !dir.disk().has_dir(&dir.path.join(current))
+}
+
+/// Whether a partition's directory that does not say whose it is may be that of a former topic: a power cut has taken
+/// that, and left batches. Nothing in it was ever synced then, so all that the topic of its name had acknowledged
+/// is in the write-ahead log, and its log is made anew from that.
+fn is_nobodys(dir: &LogDir, path: &Path) -> bool {
+    let has_bytes = |entry: &DirEntry| {
+        entry.name.ends_with(LOG) && dir.disk().size_of(&path.join(&entry.name)) != Ok(0)
+    };
+    dir.has_lost_cache() && dir.disk().list(path).is_ok_and(|found| found.iter().any(has_bytes))
 }
 
 /// Why a partition that is found in a directory is none of this node's.
@@ -192,17 +239,23 @@ fn why_stray(
     node_id: BrokerId,
 ) -> Option<String> {
     // One that cannot be read is reported when the partition is opened.
-    let written = partition_metadata::read(dir.disk(), path).ok()?;
+    let written = match partition_metadata::read(dir.disk(), path) {
+        Err(SideFileError::Io(_)) => return None,
+        // That is refused then, if there was anything durable.
+        Err(SideFileError::Malformed { .. }) if !dir.has_lost_cache() => return None,
+        written => written.ok().flatten(),
+    };
+    if written.is_none() && found.role == DirRole::Current && is_nobodys(dir, path) {
+        return Some(format!("a power cut has left it without a topic id in {OWNER}"));
+    }
     let named = image.topics.named(&found.topic);
     let id = written.or_else(|| named.map(|topic| topic.id)).unwrap_or(TopicId::ZERO);
     let topic = image.topics.get(id).filter(|topic| topic.name == found.topic);
     match (topic.and_then(|topic| topic.partitions.get(&found.partition)), written, named) {
         // The topic was made again while this node did not look, or the file is damaged.
         (None, Some(id), Some(named)) if id != named.id => Some(format!(
-            "its {} has the topic id {id}, and in the metadata {} has {}",
-            partition_metadata::FILE_NAME,
-            named.name,
-            named.id
+            "its {OWNER} has the topic id {id}, and in the metadata {} has {}",
+            named.name, named.id
         )),
         (None, Some(id), _) => Some(format!("the metadata has no such partition of a topic {id}")),
         (None, None, _) => Some("the metadata has no such partition".to_owned()),

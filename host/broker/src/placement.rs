@@ -39,7 +39,7 @@ use dohle_config::NodeSettings;
 use dohle_log::{DirRole, Disk, PartitionDir, checkpoint::SideFileError, partition_metadata};
 use dohle_metadata::{Partition, Topic};
 
-use crate::{Broker, log_dirs::LogDir};
+use crate::{Broker, disk::System, log_dirs::LogDir};
 
 #[cfg(test)]
 mod tests;
@@ -95,7 +95,7 @@ impl Placement {
         let name = current.name(Uuid::ZERO);
         let online = || broker.log_dirs.iter().filter(|dir| !dir.has_failed());
         let mut present: Vec<_> =
-            online().filter(|dir| dir.path.join(&name).is_dir()).cloned().collect();
+            online().filter(|dir| dir.disk().has_dir(&dir.path.join(&name))).cloned().collect();
         let own = online().find(|dir| dir.id == assigned).cloned();
         if may_be_elsewhere && is_named && !present.iter().any(|dir| dir.id == assigned) {
             if !present.is_empty() {

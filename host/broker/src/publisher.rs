@@ -13,13 +13,14 @@ use std::{
 
 use dohle_base::{PartitionId, Rng, Str, Timestamp, TopicId, Uuid};
 use dohle_config::{Resource, TopicConfig};
-use dohle_log::{LogConfig, PartitionDir};
+use dohle_log::{LogConfig, PartitionDir, partition_metadata};
 use dohle_metadata::{ConfigResource, MetadataDelta, MetadataImage, Topic, TopicDelta};
 use tracing::{error, info, warn};
 
 use self::opening::{Opened, Opening, Withheld};
 use crate::{
     Broker,
+    disk::System,
     log_dirs::{Key, LogDir},
     metadata::Published,
     partition::{Partition, State},
@@ -375,9 +376,13 @@ impl Publisher {
         let topic = image.topics.named(&future.found.topic);
         let partition = topic.and_then(|topic| topic.partitions.get(&future.found.partition));
         let assigned = partition.and_then(|partition| partition.directory(self.broker.node_id));
+        // It was made durable, and says so, before its directory was assigned.
+        let owner = partition_metadata::read(future.dir.disk(), &future.path).ok().flatten();
         assigned == Some(future.dir.id)
+            && owner.is_some()
+            && owner == topic.map(|topic| topic.id)
             && !self.broker.has_failed_dirs()
-            && !self.broker.log_dirs.iter().any(|dir| dir.path.join(&name).is_dir())
+            && !self.broker.log_dirs.iter().any(|dir| dir.disk().has_dir(&dir.path.join(&name)))
     }
 
     /// At start: moves that were cut short go on.

@@ -14,6 +14,8 @@
 //! Not here: which segments go (core/log), and compaction.
 
 mod check;
+#[cfg(test)]
+mod stepwise;
 
 #[cfg(test)]
 mod tests;
@@ -99,18 +101,8 @@ impl Retention {
     /// # Errors
     /// The system has none to give.
     pub fn start(&self, broker: Arc<Broker>) -> io::Result<JoinHandle<()>> {
-        let (logs, fatal) = (broker.config.logs, broker.fatal.clone());
-        let producer_check_interval = millis(logs.producer_check_interval_ms.into());
-        let worker = Worker {
-            broker,
-            shared: Arc::clone(&self.shared),
-            check_interval: millis(logs.retention_check_interval_ms),
-            next_check: Instant::now() + millis(logs.initial_task_delay_ms),
-            producer_check_interval,
-            next_producer_check: Instant::now() + producer_check_interval,
-            next_unlink: None,
-            deleted_dirs: Vec::new(),
-        };
+        let fatal = broker.fatal.clone();
+        let worker = Worker::new(broker, Arc::clone(&self.shared));
         fatal.start_thread("retention", move || worker.run())
     }
 
@@ -164,6 +156,21 @@ struct Worker {
 }
 
 impl Worker {
+    fn new(broker: Arc<Broker>, shared: Arc<Shared>) -> Self {
+        let logs = broker.config.logs;
+        let producer_check_interval = millis(logs.producer_check_interval_ms.into());
+        Self {
+            broker,
+            shared,
+            check_interval: millis(logs.retention_check_interval_ms),
+            next_check: Instant::now() + millis(logs.initial_task_delay_ms),
+            producer_check_interval,
+            next_producer_check: Instant::now() + producer_check_interval,
+            next_unlink: None,
+            deleted_dirs: Vec::new(),
+        }
+    }
+
     fn run(mut self) {
         loop {
             let Inbox { deleted_dirs, moved_starts, unlink_at, stop } =
@@ -219,6 +226,10 @@ impl Worker {
 
     fn remove_dirs(&mut self, now: Timestamp) {
         for deleted in self.deleted_dirs.extract_if(.., |deleted| deleted.due <= now) {
+            if deleted.dir.has_failed() {
+                // Nothing in it is durable for sure, its new name neither: the next start looks at it.
+                continue;
+            }
             match remove_dir(&deleted, || self.shared.stops()) {
                 Ok(()) => info!(dir = %deleted.path.display(), "removed"),
                 Err(error) => {

@@ -96,6 +96,14 @@ impl VolumeSync {
         Ok(Self { dir: opened, path: dir.to_owned() })
     }
 
+    /// The room on it.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn room(&self) -> Result<Volume, IoError> {
+        volume_of(&self.path)
+    }
+
     /// Makes all durable that was written to the volume, by whomever.
     ///
     /// # Errors

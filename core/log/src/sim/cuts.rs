@@ -54,7 +54,9 @@ pub enum Fault {
     PowerCut,
     /// A change fails with `EIO`; what the run does about it is done, then the power goes off.
     ChangeError,
-    /// The same for a read.
+    /// For a change there is no room; the run goes on, then the power goes off.
+    ChangeFull,
+    /// As a change that fails, for a read.
     ReadError,
 }
 
@@ -75,7 +77,7 @@ pub trait Run {
     fn run(&self, disk: &SimDisk, told: &mut Self::Told) -> Result<(), String>;
 
     /// What a start does to the disk: the power may go off there, too.
-    fn restart(&self, _disk: &SimDisk) {}
+    fn restart(&self, _disk: &SimDisk, _told: &Self::Told) {}
 
     /// Whether what is left is as it was told.
     ///
@@ -133,7 +135,8 @@ pub fn at_each_call<R: Run>(run: &R, fault: Fault, seeds: &[u64]) -> Result<u64,
         let done = run.run(&disk, &mut told);
         let is_cut = fault == Fault::PowerCut && call < count;
         assert!(!(is_cut && done.is_ok()), "a run goes on without power after call {call}");
-        let what = disk.last_call().map_or(String::new(), |(operation, path)| {
+        let failed = disk.last_fault().or_else(|| disk.last_call());
+        let what = failed.map_or(String::new(), |(operation, path)| {
             format!(" ({operation} {})", path.display())
         });
         for (index, &seed) in seeds.iter().enumerate() {
@@ -146,7 +149,7 @@ pub fn at_each_call<R: Run>(run: &R, fault: Fault, seeds: &[u64]) -> Result<u64,
             run.check(&left, &told).map_err(|complaint| broken(None, complaint))?;
             // Once for each call is enough to find what there is, in half the time.
             if index as u64 == call % seeds.len() as u64 {
-                let (again, twice) = cut_again(run, &left, seed.wrapping_add(call));
+                let (again, twice) = cut_again(run, (&left, &told), seed.wrapping_add(call));
                 run.check(&twice, &told).map_err(|complaint| broken(Some(again), complaint))?;
             }
         }
@@ -159,6 +162,7 @@ impl Fault {
         match self {
             Self::PowerCut => Faults { power_after: Some(call), ..Faults::default() },
             Self::ChangeError => Faults { io_error_at: Some(call), ..Faults::default() },
+            Self::ChangeFull => Faults { full_at: Some(call), ..Faults::default() },
             Self::ReadError => Faults { read_error_at: Some(call), ..Faults::default() },
         }
     }
@@ -169,12 +173,12 @@ fn calls(disk: &SimDisk, fault: Fault) -> u64 {
 }
 
 /// Takes the power away in the middle of a start.
-fn cut_again<R: Run>(run: &R, left: &SimDisk, seed: u64) -> (u64, SimDisk) {
+fn cut_again<R: Run>(run: &R, (left, told): (&SimDisk, &R::Told), seed: u64) -> (u64, SimDisk) {
     let (whole, twice) = (left.fork(), left.fork());
-    run.restart(&whole);
+    run.restart(&whole, told);
     let behind = Rng::from_seed(seed).below(whole.changes() - left.changes() + 1);
     twice.set_faults(Fault::PowerCut.at(left.changes() + behind));
-    run.restart(&twice);
+    run.restart(&twice, told);
     twice.restart(seed);
     (behind, twice)
 }

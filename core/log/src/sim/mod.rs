@@ -47,6 +47,9 @@ pub struct Faults {
     /// The change of this number fails with `EIO`. If it is a write, half of it is there; if it is a
     /// sync, what it should have synced is lost at the next power cut although later syncs succeed.
     pub io_error_at: Option<u64>,
+    /// For the change of this number there is no room: `ENOSPC`, if it is one that may need some. A sync or a
+    /// removal is made all the same.
+    pub full_at: Option<u64>,
     /// The read of this number fails with `EIO`, counted from the start of the disk.
     pub read_error_at: Option<u64>,
     /// How many bytes files may still grow by before the disk is full. Files that shrink or are
@@ -85,13 +88,18 @@ struct State {
     /// How many syncs of a file have failed.
     failed_syncs: BTreeMap<u64, u64>,
     starts: u64,
+    /// How often the power came back.
+    boots: u64,
     changes: u64,
     opens: u64,
     reads: u64,
     bytes_read: u64,
     /// The last call that was counted, and on what.
     last_call: Option<(Operation, PathBuf)>,
+    last_fault: Option<(Operation, PathBuf)>,
     faults: Faults,
+    /// Syncs of paths that end so do nothing.
+    ignored: Vec<String>,
     /// The time of what is written, if the disk knows.
     now: Option<Timestamp>,
     modified: BTreeMap<u64, Timestamp>,
@@ -106,6 +114,38 @@ impl SimDisk {
     /// How many calls that change something were made.
     pub fn changes(&self) -> u64 {
         self.state().changes
+    }
+
+    /// How often the machine was started anew.
+    pub fn boots(&self) -> u64 {
+        self.state().boots
+    }
+
+    /// Whether the power is off.
+    pub fn is_off(&self) -> bool {
+        let state = self.state();
+        state.faults.power_after.is_some_and(|count| state.changes >= count)
+    }
+
+    /// Makes all that is there durable, as a sync of the volume that `path` is on does. One that fails loses bytes
+    /// and no names, for those are in the journal.
+    ///
+    /// # Errors
+    /// After any the disk is dead.
+    pub fn sync_all(&self, path: &Path) -> Result<(), IoError> {
+        let state = &mut *self.state();
+        let changed = state.change(Operation::Sync, path);
+        match &changed {
+            Ok(()) => {
+                state.names.sync_all();
+                state.files.values_mut().for_each(Content::sync);
+            }
+            Err(error) if error.errno.is_some() => {
+                state.files.values_mut().for_each(Content::forget);
+            }
+            Err(_) => {}
+        }
+        changed
     }
 
     /// How many files were opened.
@@ -128,6 +168,11 @@ impl SimDisk {
         self.state().last_call.clone()
     }
 
+    /// The last call that failed by a fault, and on which path.
+    pub fn last_fault(&self) -> Option<(Operation, PathBuf)> {
+        self.state().last_fault.clone()
+    }
+
     /// Says what goes wrong from now on.
     pub fn set_faults(&self, faults: Faults) {
         self.state().faults = faults;
@@ -136,6 +181,12 @@ impl SimDisk {
     /// Says what time it is for what is written from now on. Before, the disk does not tell times.
     pub fn set_now(&self, now: Timestamp) {
         self.state().now = Some(now);
+    }
+
+    /// From now on syncs of files and directories whose paths end so do nothing, which nobody is told: the fault
+    /// that tests of power cuts must find.
+    pub fn ignore_syncs_of(&self, ending: &str) {
+        self.state().ignored.push(ending.to_owned());
     }
 
     /// A disk of its own with all that this one has, what was not synced included.
@@ -155,6 +206,7 @@ impl SimDisk {
             content.cut(&mut luck);
         }
         state.starts += 1;
+        state.boots += 1;
         state.faults = Faults::default();
     }
 
@@ -234,10 +286,15 @@ impl State {
         self.powered(operation, path)?;
         self.changes += 1;
         self.last_call = Some((operation, path.to_owned()));
-        if self.faults.io_error_at == Some(self.changes) {
-            return Err(io_error(operation, path));
-        }
-        Ok(())
+        let error = if self.faults.io_error_at == Some(self.changes) {
+            io_error(operation, path)
+        } else if self.faults.full_at == Some(self.changes) && may_need_room(operation) {
+            IoError { operation, ..full(path) }
+        } else {
+            return Ok(());
+        };
+        self.last_fault = self.last_call.clone();
+        Err(error)
     }
 
     /// Lets a read happen, or not.
@@ -246,9 +303,15 @@ impl State {
         self.last_call = Some((Operation::Read, path.to_owned()));
         let fails = self.faults.read_error_at == Some(self.reads);
         if fails || self.faults.unreadable.contains(path) {
+            self.last_fault = self.last_call.clone();
             return Err(io_error(Operation::Read, path));
         }
         Ok(())
+    }
+
+    fn ignores(&self, path: &Path) -> bool {
+        let path = path.to_string_lossy();
+        self.ignored.iter().any(|ending| path.ends_with(ending.as_str()))
     }
 
     fn powered(&self, operation: Operation, path: &Path) -> Result<(), IoError> {
@@ -329,6 +392,7 @@ impl Disk for SimDisk {
         let changed = state.change(Operation::SyncDir, dir);
         let inode = state.names.dir(dir).ok_or_else(not_found)?;
         match &changed {
+            Ok(()) if state.ignores(dir) => {}
             Ok(()) => state.names.sync(inode),
             Err(error) if error.errno.is_some() => state.names.forget(inode),
             Err(_) => {}
@@ -402,7 +466,7 @@ impl DiskFile for SimFile {
         self.content(Operation::Write, |state, inode| {
             let changed = state.change(Operation::Write, &self.path);
             if let Err(error) = changed {
-                if error.errno.is_some() {
+                if error.errno.is_some() && !error.is_full() {
                     bytes.truncate(bytes.len() / 2);
                     state.file(inode).write(position, bytes);
                 }
@@ -453,6 +517,7 @@ impl DiskFile for SimFile {
         self.content(Operation::Sync, |state, inode| {
             let changed = state.change(Operation::Sync, &self.path);
             match &changed {
+                Ok(()) if state.ignores(&self.path) => {}
                 Ok(()) => state.file(inode).sync(),
                 Err(error) if error.errno.is_some() => {
                     state.file(inode).forget();
@@ -478,6 +543,12 @@ impl DiskFile for SimFile {
     fn path(&self) -> &Path {
         &self.path
     }
+}
+
+/// Whether the system may have to find room for a change.
+fn may_need_room(operation: Operation) -> bool {
+    use Operation::{CreateDir, Open, Rename, Reserve, Write};
+    matches!(operation, Open | Write | Reserve | Rename | CreateDir)
 }
 
 /// `EIO`, as a broken device gives it.

@@ -131,6 +131,12 @@ impl Names {
         }
     }
 
+    pub(super) fn sync_all(&mut self) {
+        std::mem::take(&mut self.unsynced)
+            .iter()
+            .for_each(|change| change.apply(&mut self.durable));
+    }
+
     /// A sync failed: what it should have made durable never will be.
     pub(super) fn forget(&mut self, dir: u64) {
         self.unsynced.retain(|change| change.dir != dir);

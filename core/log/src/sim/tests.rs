@@ -285,3 +285,44 @@ fn unreadable_files_answer_eio() {
     disk.set_faults(Faults { unreadable, ..Faults::default() });
     assert_eq!(read_file(&disk, Path::new(FILE), 1).unwrap_err().errno, Some(5));
 }
+
+#[test]
+fn a_sync_of_the_volume_keeps_all_and_a_failed_one_loses_it() {
+    let made = |disk: &SimDisk| {
+        disk.create_dir(Path::new("/d/e")).unwrap();
+        append(disk, b" and more", 4);
+    };
+    let left = |disk: &SimDisk| {
+        disk.restart(1);
+        (disk.list(Path::new("/d")).unwrap().len(), disk.peek(Path::new(FILE)).unwrap().len())
+    };
+    let disk = disk_with(b"kept");
+    made(&disk);
+    disk.sync_all(Path::new("/d")).unwrap();
+    disk.restart(0);
+    assert_eq!(left(&disk), (2, 13));
+    let disk = disk_with(b"kept");
+    made(&disk);
+    disk.set_faults(Faults { io_error_at: Some(disk.changes() + 1), ..Faults::default() });
+    disk.sync_all(Path::new("/d")).unwrap_err();
+    disk.sync_all(Path::new("/d")).unwrap();
+    assert_eq!(left(&disk), (2, 4), "nobody makes up for it");
+}
+
+#[test]
+fn there_is_no_room_for_one_change_and_for_the_next_there_is() {
+    let disk = disk_with(b"kept");
+    let no_room = || Faults { full_at: Some(disk.changes() + 1), ..Faults::default() };
+    disk.set_faults(no_room());
+    let file = disk.open(Path::new(FILE), OpenMode::Write).unwrap();
+    let error = file.write_all_at(&[IoSlice::new(b"x")], 4).unwrap_err();
+    assert!(error.is_full());
+    assert_eq!(disk.peek(Path::new(FILE)).unwrap(), b"kept");
+    append(&disk, b"x", 4);
+    disk.set_faults(no_room());
+    let error = disk.create_dir(Path::new("/d/e")).unwrap_err();
+    assert!(error.is_full() && error.operation == crate::disk::Operation::CreateDir);
+    disk.set_faults(no_room());
+    file.sync().unwrap();
+    assert_eq!(disk.peek(Path::new(FILE)).unwrap(), b"keptx");
+}

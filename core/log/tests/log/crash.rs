@@ -36,7 +36,7 @@ impl Run for OnSimDisk {
         self.0.play(disk, told).map_err(|error| error.to_string())
     }
 
-    fn restart(&self, disk: &SimDisk) {
+    fn restart(&self, disk: &SimDisk, _told: &Self::Told) {
         // Whether it opens is for `check` to say.
         let _ = start(disk, OnDamage::Refuse);
     }

@@ -176,7 +176,7 @@ impl Run for WithFault {
         self.0.play(&disk, told).map_err(|error| error.to_string())
     }
 
-    fn restart(&self, disk: &SimDisk) {
+    fn restart(&self, disk: &SimDisk, _told: &Self::Told) {
         let _ = start(&Faulty { disk: disk.clone(), planted: self.1 }, OnDamage::Refuse);
     }
 

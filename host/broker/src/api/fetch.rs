@@ -36,10 +36,15 @@ use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 use super::{Answer, Body, Call, Endpoint, endpoint::Ranges, new_leader};
 use crate::{
-    Broker, log_dirs::LogDir, metadata::Published, metrics::Tally, partition::Partition, storage,
+    Broker,
+    disk::{NodeDisk, NodeFile},
+    log_dirs::LogDir,
+    metadata::Published,
+    metrics::Tally,
+    partition::Partition,
+    storage,
     time_limit::within,
 };
-use dohle_os::{OsDisk, OsFile};
 
 /// From here on topics come as ids.
 const TOPIC_ID_VERSION: i16 = 13;
@@ -158,7 +163,7 @@ fn session_request(version: i16, request: FetchRequest) -> SessionRequest {
 /// What was found in one partition.
 struct Finding {
     data: PartitionData,
-    slice: Option<Slice<OsFile>>,
+    slice: Option<Slice<NodeFile>>,
     /// The bytes of the slice, if its file is not to be held until they are sent.
     copied: Option<Bytes>,
     /// Where the slice is from, if it is still to be copied, for which the disk has to be waited for.
@@ -437,7 +442,7 @@ impl Serving {
 }
 
 fn read_leader(
-    leader: &mut Leader<OsDisk>,
+    leader: &mut Leader<NodeDisk>,
     wanted: &WantedPartition,
     read: Read,
     partition: &Partition,
@@ -466,7 +471,7 @@ fn read_leader(
 }
 
 /// Where the client's log and ours part, if they do (KIP-320, KIP-595).
-fn diverging_epoch(leader: &Leader<OsDisk>, wanted: &WantedPartition) -> Option<EpochEndOffset> {
+fn diverging_epoch(leader: &Leader<NodeDisk>, wanted: &WantedPartition) -> Option<EpochEndOffset> {
     if wanted.last_fetched_epoch == LeaderEpoch::NONE {
         return None;
     }
@@ -531,7 +536,11 @@ fn news_of(finding: &Finding) -> PartitionNews {
 }
 
 /// The place of a slice in the answer. Nothing is told as no bytes: old clients do not take null.
-fn records(slice: Option<Slice<OsFile>>, copied: Option<Bytes>, ranges: &mut Ranges) -> RecordSet {
+fn records(
+    slice: Option<Slice<NodeFile>>,
+    copied: Option<Bytes>,
+    ranges: &mut Ranges,
+) -> RecordSet {
     let Some(slice) = slice else { return RecordSet::Bytes(copied.unwrap_or_default()) };
     let len = u32::try_from(slice.size).expect("a slice lies in one segment, below 2 GiB");
     let token = u32::try_from(ranges.len()).expect("a request has fewer partitions");

@@ -8,7 +8,6 @@ use std::ops::RangeInclusive;
 
 use dohle_base::{ErrorCode, LeaderEpoch, Offset, Timestamp};
 use dohle_log::LogError;
-use dohle_os::OsDisk;
 use dohle_protocol::api::{
     list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest},
     list_offsets_response::{
@@ -18,7 +17,7 @@ use dohle_protocol::api::{
 use dohle_replication::Leader;
 
 use super::{Answer, Call, Endpoint};
-use crate::{metadata::Published, storage};
+use crate::{disk::NodeDisk, metadata::Published, storage};
 
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
@@ -119,7 +118,7 @@ impl Place {
 }
 
 fn place(
-    leader: &mut Leader<OsDisk>,
+    leader: &mut Leader<NodeDisk>,
     timestamp: i64,
     is_committed: bool,
 ) -> Result<Place, LogError> {

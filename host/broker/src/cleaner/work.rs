@@ -7,12 +7,11 @@ use std::time::Instant;
 
 use dohle_base::ErrorCode;
 use dohle_log::{CleanError, Cleaned, LogError, Replacement, disk::Operation};
-use dohle_os::OsDisk;
 use dohle_replication::Leader;
 use tracing::{debug, error, info, warn};
 
 use super::{Shared, memory};
-use crate::{Broker, log_dirs::is_short_of_handles, partition::Partition};
+use crate::{Broker, disk::NodeDisk, log_dirs::is_short_of_handles, partition::Partition};
 
 /// What became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,10 +159,10 @@ fn make_durable(broker: &Broker, partition: &Partition) {
 fn swap_in(
     broker: &Broker,
     partition: &Partition,
-    replacement: Replacement<OsDisk>,
+    replacement: Replacement<NodeDisk>,
 ) -> Result<(), Failure> {
     let mut held = Some(replacement);
-    let swap = |leader: &mut Leader<OsDisk>| match held.take() {
+    let swap = |leader: &mut Leader<NodeDisk>| match held.take() {
         Some(replacement) => leader.log_mut().swap_in(replacement, broker.clock.wall()),
         None => Ok(false),
     };

@@ -40,7 +40,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub enum DriverError {
     /// The metadata cannot be written.
     #[error(transparent)]
-    Files(#[from] FilesError),
+    Files(Box<FilesError>),
     /// The controller refused this broker.
     #[error("the controller refuses this broker: {code}{}", message.as_ref().map_or(String::new(), |m| format!(", {m}")))]
     Refused {
@@ -52,6 +52,12 @@ pub enum DriverError {
     /// The system has no thread to give.
     #[error("cannot start the controller's thread: {0}")]
     Thread(#[from] io::Error),
+}
+
+impl From<FilesError> for DriverError {
+    fn from(error: FilesError) -> Self {
+        Self::Files(Box::new(error))
+    }
 }
 
 /// Owns the metadata side of the node.

@@ -9,13 +9,13 @@ use dohle_base::{ErrorCode, Offset, ProducerId};
 use dohle_group::{GroupMachine, GroupRecord, RecordError};
 use dohle_log::{DiskFile, IoError, ReadError, Slice};
 use dohle_machine::Runtime;
-use dohle_os::OsFile;
+
 use dohle_records::{
     BatchError, ControlError, DECOMPRESSED_SIZE_MAX, EndTxnMarker, Entry, owned_records,
 };
 use dohle_replication::{Isolation, Read};
 
-use crate::partition::Partition;
+use crate::{disk::NodeFile, partition::Partition};
 
 /// How much is read at once.
 const READ_SIZE: usize = 4 << 20;
@@ -97,7 +97,7 @@ pub(super) fn load(partition: &Partition) -> Result<Runtime<GroupMachine>, LoadE
 /// Takes in the batches of a slice from `next` on; says where the next slice begins.
 fn replay_slice(
     runtime: &mut Runtime<GroupMachine>,
-    slice: &Slice<OsFile>,
+    slice: &Slice<NodeFile>,
     mut next: Offset,
     end: Offset,
 ) -> Result<Offset, LoadError> {

@@ -11,12 +11,11 @@ use std::{
 
 use dohle_base::ErrorCode;
 use dohle_log::{FlushPlan, Flushed, IoError, LogError};
-use dohle_os::OsDisk;
 use dohle_replication::Leader;
 use tracing::{error, info, warn};
 
 use super::{Unflushed, WriteAhead, writer::sync_segments};
-use crate::{log_dirs::is_short_of_handles, partition::Partition};
+use crate::{disk::NodeDisk, log_dirs::is_short_of_handles, partition::Partition};
 
 /// From how many partitions on the volume is synced as a whole. Source: measured, one sync of the
 /// volume costs as much as a dozen of files.
@@ -82,7 +81,7 @@ pub(crate) fn sync_all(
     }
     let lacks_sync = |partition: &&Arc<Partition>| {
         let is_committed =
-            |leader: &mut Leader<OsDisk>| leader.is_committed(leader.log().log_end_offset());
+            |leader: &mut Leader<NodeDisk>| leader.is_committed(leader.log().log_end_offset());
         !partition.with_leader(is_committed).unwrap_or(true)
     };
     partitions.iter().filter(lacks_sync).try_for_each(|partition| sync_segments(way, partition))
@@ -180,7 +179,7 @@ fn flush_all(
 fn begin(
     way: &WriteAhead,
     partition: &Arc<Partition>,
-) -> Result<Option<FlushPlan<OsDisk>>, IoError> {
+) -> Result<Option<FlushPlan<NodeDisk>>, IoError> {
     match partition.with_leader(|leader| leader.log_mut().begin_flush()) {
         Ok(Ok(plan)) => return Ok(plan),
         Ok(Err(LogError::Io(error))) => return Err(error),
@@ -197,7 +196,7 @@ fn begin(
 }
 
 /// A plan of many holds no files, of which there may not be as many as plans.
-fn of_many(mut plan: FlushPlan<OsDisk>, are_many: bool) -> FlushPlan<OsDisk> {
+fn of_many(mut plan: FlushPlan<NodeDisk>, are_many: bool) -> FlushPlan<NodeDisk> {
     if are_many {
         plan.let_files_go();
     }
@@ -207,7 +206,7 @@ fn of_many(mut plan: FlushPlan<OsDisk>, are_many: bool) -> FlushPlan<OsDisk> {
 /// Runs the plans of many, which hold no files, at the price of two syncs.
 fn run_many(
     way: &WriteAhead,
-    mut plans: Vec<(&Arc<Partition>, FlushPlan<OsDisk>)>,
+    mut plans: Vec<(&Arc<Partition>, FlushPlan<NodeDisk>)>,
     threads: usize,
 ) -> Result<(), IoError> {
     in_shares(&mut plans, threads, |(_, plan)| plan.write())?;

@@ -10,7 +10,8 @@ use std::{
 
 use dohle_base::{PartitionId, TopicId};
 use dohle_log::{IoError, wal::CacheTrust};
-use dohle_os::OsFile;
+
+use crate::disk::NodeFile;
 
 type Key = (TopicId, PartitionId);
 
@@ -22,7 +23,7 @@ const NAMED_MAX: usize = 16;
 pub(super) struct Kept {
     state: Mutex<State>,
     /// What the next process makes of a failure of the disk.
-    cache_trust: CacheTrust<OsFile>,
+    cache_trust: CacheTrust<NodeFile>,
 }
 
 #[derive(Debug, Default)]
@@ -37,7 +38,7 @@ struct State {
 
 impl Kept {
     /// None yet, and the logs are yet to be opened.
-    pub(super) fn new(cache_trust: CacheTrust<OsFile>) -> Self {
+    pub(super) fn new(cache_trust: CacheTrust<NodeFile>) -> Self {
         Self { state: Mutex::default(), cache_trust }
     }
 

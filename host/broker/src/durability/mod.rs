@@ -23,6 +23,8 @@ mod flush;
 mod kept;
 mod room;
 mod rounds;
+#[cfg(test)]
+mod stepwise;
 mod turn;
 mod writer;
 
@@ -43,7 +45,7 @@ use dohle_log::{
     IoError,
     wal::{Frame, Handover, Wal},
 };
-use dohle_os::{OsFile, VolumeSync};
+use dohle_os::Volume;
 use dohle_replication::CommitRule;
 use tracing::{error, warn};
 
@@ -51,7 +53,12 @@ use self::{
     kept::Kept,
     rounds::{Pace, Rounds},
 };
-use crate::{log_dirs::Alarm, partition::Partition, upkeep::Upkeep};
+use crate::{
+    disk::{NodeFile, NodeVolume},
+    log_dirs::Alarm,
+    partition::Partition,
+    upkeep::Upkeep,
+};
 pub(crate) use flush::{close_all, flush, sync_all};
 pub(crate) use turn::begin_turns;
 pub(crate) use writer::{WriterThread, sync_segments};
@@ -73,7 +80,7 @@ pub(crate) struct WriteAhead {
     upkeep: Upkeep,
     alarm: Alarm,
     /// To sync all that is there.
-    volume: VolumeSync,
+    volume: NodeVolume,
     /// Held by who flushes: two flushes of a partition at once would get into each other's files.
     flushing: Mutex<()>,
     /// The disk has failed: nothing is acknowledged any more.
@@ -83,7 +90,7 @@ pub(crate) struct WriteAhead {
     /// The partitions that need frames which no flush makes superfluous.
     kept: Kept,
     /// Whose the logs are for the next process.
-    handover: Handover<OsFile>,
+    handover: Handover<NodeFile>,
 }
 
 /// What waits for the next round and for the next flush.
@@ -143,9 +150,9 @@ impl WriteAhead {
     pub(crate) fn new(
         upkeep: Upkeep,
         alarm: Alarm,
-        volume: VolumeSync,
-        wal: &Wal<OsFile>,
-        handover: Handover<OsFile>,
+        volume: NodeVolume,
+        wal: &Wal<NodeFile>,
+        handover: Handover<NodeFile>,
     ) -> Arc<Self> {
         let pending = Pending { synced: wal.end(), ..Pending::default() };
         Arc::new_cyclic(|me| Self {
@@ -163,6 +170,11 @@ impl WriteAhead {
             kept: Kept::new(wal.cache_trust()),
             handover,
         })
+    }
+
+    /// The room on the directory's volume.
+    pub(crate) fn room(&self) -> Result<Volume, IoError> {
+        self.volume.room()
     }
 
     /// The way to the thread that flushes the directory.

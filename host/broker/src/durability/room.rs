@@ -6,7 +6,6 @@
 
 use std::{
     io,
-    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -17,10 +16,10 @@ use std::{
 };
 
 use dohle_log::{IoError, wal::Preparer};
-use dohle_os::{OsFile, volume_of};
 use tracing::debug;
 
 use super::WriteAhead;
+use crate::disk::NodeFile;
 
 /// How much is left when more is asked for: a tenth of a second of small frames, one after another.
 const LOW: u64 = 4 << 20;
@@ -47,7 +46,7 @@ impl Room {
     ///
     /// # Errors
     /// The system has none to give.
-    pub(super) fn start(way: Arc<WriteAhead>, preparer: Preparer<OsFile>) -> io::Result<Self> {
+    pub(super) fn start(way: Arc<WriteAhead>, preparer: Preparer<NodeFile>) -> io::Result<Self> {
         let (events, inbox) = mpsc::sync_channel(1);
         let is_asked = Arc::new(AtomicBool::new(false));
         let fatal = way.alarm.fatal().clone();
@@ -74,7 +73,7 @@ impl Room {
 
 struct Maker {
     way: Arc<WriteAhead>,
-    preparer: Preparer<OsFile>,
+    preparer: Preparer<NodeFile>,
     is_asked: Arc<AtomicBool>,
 }
 
@@ -96,9 +95,8 @@ impl Maker {
 
     /// Prepares what is asked for; `false` if the volume has no room to spare.
     fn prepare(&self) -> Result<bool, IoError> {
-        let path = self.preparer.path();
-        if !has_room_to_spare(path)? {
-            debug!("{} is not prepared: too little is free", path.display());
+        if !self.has_room_to_spare()? {
+            debug!("{} is not prepared: too little is free", self.preparer.path().display());
             return Ok(false);
         }
         loop {
@@ -110,10 +108,10 @@ impl Maker {
             }
         }
     }
-}
 
-fn has_room_to_spare(path: &Path) -> Result<bool, IoError> {
-    Ok(volume_of(path)?.usable_bytes / FREE_FACTOR >= HIGH)
+    fn has_room_to_spare(&self) -> Result<bool, IoError> {
+        Ok(self.way.volume.room()?.usable_bytes / FREE_FACTOR >= HIGH)
+    }
 }
 
 /// Lets `time` pass; `false` if the thread is to end.

@@ -31,7 +31,6 @@ use dohle_log::{
     wal::{Frame, Wal},
 };
 use dohle_net::wake_together;
-use dohle_os::OsFile;
 use tracing::warn;
 
 use super::{
@@ -39,6 +38,7 @@ use super::{
     room::Room,
     writer::{commit_segments, sync_unframed},
 };
+use crate::disk::NodeFile;
 
 /// How long other connections of a thread may be held up by a round. Source: as long as by the turn of
 /// a connection that has much to read, and ten wake-ups of another thread.
@@ -66,7 +66,7 @@ pub(super) enum Runner {
 /// What a round needs, for one at a time.
 #[derive(Debug)]
 pub(super) struct Rounds {
-    wal: Wal<OsFile>,
+    wal: Wal<NodeFile>,
     room: Room,
     /// What the round is about. Its memory goes back and forth with what is pending.
     taken: Work,
@@ -159,7 +159,7 @@ impl WriteAhead {
 }
 
 impl Rounds {
-    pub(super) fn new(wal: Wal<OsFile>, room: Room) -> Self {
+    pub(super) fn new(wal: Wal<NodeFile>, room: Room) -> Self {
         Self { wal, room, taken: Work::default(), notes: Frame::default() }
     }
 

@@ -15,7 +15,6 @@ use dohle_log::{
     wal::{self, OpenWal, Wal},
 };
 use dohle_metadata::Topic;
-use dohle_os::OsDisk;
 use dohle_records::{BatchBuilder, BatchSpec, NewRecord};
 use dohle_replication::Leader;
 use tempfile::TempDir;
@@ -26,8 +25,8 @@ use tokio::{
 
 use super::{room::Room, *};
 use crate::{
-    cleaner::Cleaner, commit::Uncommitted, log_dirs::LogDir, open_files::OpenFiles,
-    partition::State, upkeep::UpkeepInbox,
+    cleaner::Cleaner, commit::Uncommitted, disk::either::OS, log_dirs::LogDir,
+    open_files::OpenFiles, partition::State, upkeep::UpkeepInbox,
 };
 
 pub(crate) struct Node {
@@ -47,7 +46,7 @@ pub(crate) fn node_within(files: OpenFiles, partitions: i32) -> Node {
     std::fs::create_dir(&path).unwrap();
     let (upkeep, inbox) = Upkeep::new();
     let files = Arc::new(files);
-    let dir = LogDir::open(Uuid(7), path, OsDisk, upkeep, Alarm::default(), files);
+    let dir = LogDir::open(Uuid(7), path, OS, upkeep, Alarm::default(), files);
     let dir = Arc::new(dir.unwrap());
     let partitions = (0..partitions).map(|index| partition(&dir, index)).collect();
     Node { dir, partitions, inbox, _root: root }
@@ -56,7 +55,7 @@ pub(crate) fn node_within(files: OpenFiles, partitions: i32) -> Node {
 fn partition(dir: &Arc<LogDir>, index: i32) -> Arc<Partition> {
     let name = format!("t-{index}");
     let (config, how) = (LogConfig::default(), OpenLog::default());
-    let log = Log::open(OsDisk, dir.path.join(name), config, how, Timestamp(0)).unwrap();
+    let log = Log::open(OS, dir.path.join(name), config, how, Timestamp(0)).unwrap();
     let leader = Leader::new(log, LeaderEpoch(0), CommitRule::Synced, Offset::ZERO).unwrap();
     let topic = Topic { name: "t".into(), id: TopicId(Uuid(1)), partitions: Default::default() };
     let state = State::Led(Box::new(leader));
@@ -242,7 +241,7 @@ fn a_partition_that_has_moved_is_served_when_the_disk_fails_that_it_came_from() 
     std::fs::create_dir(&path).unwrap();
     let (upkeep, _inbox) = Upkeep::new();
     let files = Arc::new(OpenFiles::within(1_000, 100, 2));
-    let other = LogDir::open(Uuid(8), path, OsDisk, upkeep, Alarm::default(), files).unwrap();
+    let other = LogDir::open(Uuid(8), path, OS, upkeep, Alarm::default(), files).unwrap();
     {
         // What is appended is pending, or taken by a round.
         let mut rounds = way.rounds();
@@ -266,9 +265,9 @@ fn shrink_write_ahead_log(node: &Node) {
     let path = node.dir.path.join("small");
     std::fs::create_dir(&path).unwrap();
     let how = OpenWal { capacity: 65_536, left_clean: false, boot: 1, salt: [9; 12] };
-    let (wal, _) = Wal::open(&OsDisk, &path, how).unwrap();
+    let (wal, _) = Wal::open(&OS, &path, how).unwrap();
     let way = node.dir.write_ahead();
-    let room = Room::start(way.me.upgrade().unwrap(), wal.preparer(&OsDisk).unwrap()).unwrap();
+    let room = Room::start(way.me.upgrade().unwrap(), wal.preparer(&OS).unwrap()).unwrap();
     if let Some(former) = way.rounds().replace(Rounds::new(wal, room)) {
         former.end();
     }
@@ -331,7 +330,7 @@ fn what_no_frame_takes_is_noted_in_one_before_it_is_committed() {
     let file = node.dir.path.join("small").join(wal::FILE_NAME);
     std::fs::copy(file, copy.path().join(wal::FILE_NAME)).unwrap();
     let how = OpenWal { capacity: 65_536, left_clean: false, boot: 1, salt: [9; 12] };
-    let (_, unflushed) = Wal::open(&OsDisk, copy.path(), how).unwrap();
+    let (_, unflushed) = Wal::open(&OS, copy.path(), how).unwrap();
     let synced = unflushed.synced(partition.topic_id(), partition.index());
     assert_eq!(synced, Some(Synced { end: Offset(1), epoch: LeaderEpoch(0) }));
 }

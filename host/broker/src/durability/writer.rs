@@ -11,7 +11,6 @@ use dohle_log::{
     IoError, LogError, Synced,
     wal::{Preparer, Wal},
 };
-use dohle_os::OsFile;
 use tracing::warn;
 
 use super::{
@@ -19,7 +18,7 @@ use super::{
     room::Room,
     rounds::{Rounds, Runner},
 };
-use crate::{log_dirs::is_short_of_handles, partition::Partition};
+use crate::{disk::NodeFile, log_dirs::is_short_of_handles, partition::Partition};
 
 /// The writer of one directory.
 #[derive(Debug)]
@@ -29,19 +28,25 @@ pub(crate) struct WriterThread {
 }
 
 impl WriterThread {
-    /// Starts it, and what prepares its file.
+    /// Starts it, and what prepares its file. Without rounds of its own it leaves
+    /// them to whoever steps through them.
     ///
     /// # Errors
     /// The system has no thread to give.
     pub(crate) fn start(
         way: Arc<WriteAhead>,
-        wal: Wal<OsFile>,
-        preparer: Preparer<OsFile>,
+        wal: Wal<NodeFile>,
+        preparer: Preparer<NodeFile>,
+        runs_rounds: bool,
     ) -> io::Result<Self> {
         let room = Room::start(Arc::clone(&way), preparer)?;
         *way.rounds() = Some(Rounds::new(wal, room));
         let writes = Arc::clone(&way);
-        let thread = way.alarm.fatal().start_thread("wal", move || run(&writes))?;
+        let thread = way.alarm.fatal().start_thread("wal", move || {
+            if runs_rounds {
+                run(&writes);
+            }
+        })?;
         Ok(Self { way, thread })
     }
 

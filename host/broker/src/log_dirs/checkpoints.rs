@@ -13,11 +13,10 @@ use dohle_log::{
     IoError,
     checkpoint::{self, OffsetKind, PartitionOffsets},
 };
-use dohle_os::OsDisk;
 use tracing::warn;
 
 use super::{Key, LogDir};
-use crate::{durability, partition::Partition};
+use crate::{disk::NodeDisk, durability, partition::Partition};
 
 impl LogDir {
     /// What the checkpoints said of a partition when the directory was opened.
@@ -172,7 +171,7 @@ pub(super) fn key_of(partition: &Partition) -> Key {
 
 /// What the checkpoint says; `None` if it is damaged: then logs are read from their start, and nothing is cut
 /// off at damage, for it may lie in what had been flushed.
-pub(super) fn recovery_points(disk: &OsDisk, path: &Path) -> Option<PartitionOffsets> {
+pub(super) fn recovery_points(disk: &NodeDisk, path: &Path) -> Option<PartitionOffsets> {
     let kind = OffsetKind::RecoveryPoint;
     let damage = match checkpoint::read_offsets(disk, path, kind) {
         Ok(points) if !points.is_empty() => return Some(points),
@@ -188,7 +187,7 @@ pub(super) fn recovery_points(disk: &OsDisk, path: &Path) -> Option<PartitionOff
 }
 
 /// Where logs start; damaged, it counts as empty: what was deleted is there again, as with Kafka.
-pub(super) fn log_starts(disk: &OsDisk, path: &Path) -> PartitionOffsets {
+pub(super) fn log_starts(disk: &NodeDisk, path: &Path) -> PartitionOffsets {
     checkpoint::read_offsets(disk, path, OffsetKind::LogStart).unwrap_or_else(|error| {
         warn!(
             "passed over, logs start at their first segments, deleted records may be back: {error}"
@@ -199,7 +198,7 @@ pub(super) fn log_starts(disk: &OsDisk, path: &Path) -> PartitionOffsets {
 
 /// Up to where logs were compacted; damaged, it counts as empty: they are compacted from their start. Kafka takes the
 /// directory offline for it.
-pub(super) fn cleaned_to(disk: &OsDisk, path: &Path) -> PartitionOffsets {
+pub(super) fn cleaned_to(disk: &NodeDisk, path: &Path) -> PartitionOffsets {
     checkpoint::read_offsets(disk, path, OffsetKind::CleanerPoint).unwrap_or_else(|error| {
         warn!("passed over, logs are compacted from their start: {error}");
         PartitionOffsets::new()

@@ -14,11 +14,11 @@ use dohle_log::{
     checkpoint::{self, OffsetKind, PartitionOffsets},
     clean_stop,
 };
-use dohle_os::DirLock;
 use tracing::{error, warn};
 
 use super::{Key, LogDir, checkpoints::key_of};
 use crate::{
+    disk::NodeLock,
     durability::{self, WriterThread},
     partition::{Partition, State},
 };
@@ -41,12 +41,15 @@ impl LogDir {
         if let Err(error) = durability::close_all(&self.way, &here, threads) {
             // Nothing is synced again that was not: the checkpoints go on saying what the last flush did.
             error!(dir = %self.path.display(), "not left clean: {error}");
+            // Nor may the next process take what is cached for what is on the disk.
+            self.judge(&error);
             return self.release(&here);
         }
         let mut ends = BTreeMap::new();
         for &partition in &here {
             let closed = close_log(partition).unwrap_or_else(|error| {
                 error!(%partition, "not closed cleanly: {error}");
+                self.judge_log(&error);
                 None
             });
             is_clean &= closed.is_some();
@@ -66,6 +69,7 @@ impl LogDir {
         let is_clean = is_clean.then_some(broker_epoch);
         if let Err(error) = self.write_final(&ends, is_clean) {
             error!(dir = %self.path.display(), "not left clean: {error}");
+            self.judge(&error);
         }
         self.release(&here);
     }
@@ -75,7 +79,7 @@ impl LogDir {
         let led = partitions.iter().filter(|partition| partition.is_led());
         led.for_each(|partition| partition.take_offline());
         let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Err(error)) = lock.map(DirLock::release) {
+        if let Some(Err(error)) = lock.map(NodeLock::release) {
             warn!("{error}");
         }
     }

@@ -15,12 +15,11 @@ use dohle_log::{
     checkpoint::{self, OffsetKind, PartitionOffsets},
     disk::Operation,
 };
-use dohle_os::OsDisk;
 use dohle_replication::Leader;
 use tracing::warn;
 
 use super::{Key, LogDir, checkpoints::key_of};
-use crate::{durability::sync_segments, partition::Partition};
+use crate::{disk::NodeDisk, durability::sync_segments, partition::Partition};
 
 impl LogDir {
     /// Keeps checkpoints from being written as long as what it returns is held.
@@ -47,7 +46,7 @@ impl LogDir {
     /// The disk failed, or is full.
     pub(crate) fn save_topics(&self, partitions: &[Arc<Partition>]) -> Result<(), IoError> {
         let is_unsaved = |partition: &Arc<Partition>| {
-            let ask = |leader: &mut Leader<OsDisk>| leader.log().has_unsaved_topic();
+            let ask = |leader: &mut Leader<NodeDisk>| leader.log().has_unsaved_topic();
             partition.with_leader(ask).unwrap_or(false)
         };
         for partition in partitions {
@@ -125,13 +124,22 @@ impl LogDir {
             return Err(error);
         }
         warn!("checkpoints not written, partitions that are gone are struck out: {error}");
+        self.strike_out(forgotten)
+    }
+
+    /// Strikes out of the checkpoints what they say of partitions that are forgotten.
+    ///
+    /// # Errors
+    /// They may still tell of them.
+    pub(crate) fn strike_out(&self, forgotten: &BTreeSet<Key>) -> Result<(), IoError> {
         let _quiet = self.hold_checkpoints();
         OffsetKind::ALL
             .into_iter()
             .try_for_each(|kind| checkpoint::strike_out(&self.disk, &self.path, kind, forgotten))
     }
 
-    /// Forgets the partitions that are not among these; says which those are.
+    /// Forgets the partitions that are not among these; says which were forgotten since the directory was opened:
+    /// the checkpoints still tell of them, and of some whose names others have by now.
     pub(crate) fn forget_others(&self, partitions: &[Arc<Partition>]) -> BTreeSet<Key> {
         let here = partitions.iter().filter(|partition| partition.directory() == self.id);
         let here = here.map(|partition| key_of(partition));
@@ -139,8 +147,9 @@ impl LogDir {
         let told = self.left.log_starts.keys().chain(self.left.recovery_points.keys());
         let gone: BTreeSet<_> = told.filter(|key| !here.contains(key)).cloned().collect();
         gone.iter().for_each(|key| self.noted().forget(key));
-        self.forgotten().extend(gone.iter().cloned());
-        gone
+        let mut forgotten = self.forgotten();
+        forgotten.extend(gone);
+        forgotten.clone()
     }
 
     pub(super) fn is_forgotten(&self, key: &Key) -> bool {

@@ -4,12 +4,11 @@ use std::sync::{Arc, PoisonError};
 
 use dohle_base::{Offset, PartitionId, Str, TopicId};
 use dohle_log::{IoError, OnDamage, OpenLog, Synced};
-use dohle_os::OsDisk;
 use dohle_replication::{CommitRule, Leader};
 use tracing::warn;
 
 use super::LogDir;
-use crate::{durability, partition::Partition};
+use crate::{disk::NodeDisk, durability, partition::Partition};
 
 impl LogDir {
     /// Lets `take` have each run of batches that a partition's log may lack; `None` if it lacks none.
@@ -69,7 +68,8 @@ impl LogDir {
 
     /// Writes down where logs start, if that was noted wrong of any: after a crash it would be believed.
     fn correct_starts(&self, partitions: &[Arc<Partition>]) {
-        let is_wrong = |leader: &mut Leader<OsDisk>| leader.log().recovery().wrong_start.is_some();
+        let is_wrong =
+            |leader: &mut Leader<NodeDisk>| leader.log().recovery().wrong_start.is_some();
         let mut here = partitions.iter().filter(|partition| partition.directory() == self.id);
         if here.any(|partition| partition.with_leader(is_wrong).unwrap_or(false))
             && let Err(error) = self.write_log_starts(partitions)
@@ -124,6 +124,11 @@ impl LogDir {
     /// them, and what was flushed is known.
     pub(crate) fn may_be_torn(&self) -> bool {
         self.left.lost_cache.is_some() && self.left.knows_recovery_points
+    }
+
+    /// Whether what this program had written and not synced may be gone, in any order.
+    pub(crate) fn has_lost_cache(&self) -> bool {
+        self.left.lost_cache == Some(true) && !self.left.is_clean
     }
 
     /// Whether what the system caches of it was not to be believed when it was opened.

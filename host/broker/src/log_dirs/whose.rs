@@ -16,16 +16,15 @@ use dohle_log::{
     IoError,
     checkpoint::{self, OffsetKind, PartitionOffsets, mark},
 };
-use dohle_os::OsDisk;
 use tracing::warn;
 
 use super::LogDir;
-use crate::partition::Partition;
+use crate::{disk::NodeDisk, partition::Partition};
 
 /// The high watermarks that a directory was left with, and whether they are marked. Damaged ones say nothing,
 /// and are not: it may be the damage that looks like a mark. Kafka takes the directory offline for it; here the logs
 /// are then opened as those that Kafka has left, by their own checksums.
-pub(super) fn high_watermarks(disk: &OsDisk, path: &Path) -> (PartitionOffsets, bool) {
+pub(super) fn high_watermarks(disk: &NodeDisk, path: &Path) -> (PartitionOffsets, bool) {
     let read = checkpoint::read_offsets(disk, path, OffsetKind::HighWatermark);
     let told = read.and_then(|offsets| Ok((offsets, mark::is_there(disk, path)?)));
     told.unwrap_or_else(|error| {

@@ -10,12 +10,12 @@ use std::{ops::Range, path::Path};
 use dohle_base::{ErrorCode, LeaderEpoch, Offset, Timestamp};
 use dohle_log::{
     AppendError, Disk, EpochEnd, IoError, Log, LogConfig, LogError, OnDamage, OpenLog, ReadError,
-    ReadRange, disk::remove_tree,
+    ReadRange, checkpoint::SideFileError, disk::remove_tree, partition_metadata,
 };
-use dohle_os::OsDisk;
 use dohle_replication::Leader;
 
 use super::{Move, Progress};
+use crate::disk::NodeDisk;
 
 /// How many bytes are copied at once, and at most under the partition's lock.
 pub(super) const CHUNK_SIZE: usize = 1 << 20;
@@ -82,22 +82,23 @@ impl MoveError {
 
 /// The copy.
 pub(super) struct Copy {
-    pub(super) log: Log<OsDisk>,
+    pub(super) log: Log<NodeDisk>,
 }
 
 impl Copy {
     /// Opens the copy, or makes it, and cuts off what the partition does not have. Nobody cleans the
     /// partition from now on.
     pub(super) fn begin(moving: &Move, now: Timestamp) -> Result<Self, MoveError> {
-        let ask = |leader: &mut Leader<OsDisk>| {
+        let ask = |leader: &mut Leader<NodeDisk>| {
             let log = leader.log();
             let is_cleaned = log.config().compacted || log.cleaned_to() > Offset::ZERO;
             (log.log_start_offset(), log.config().clone(), is_cleaned)
         };
         let (log_start, config, is_cleaned) =
             moving.partition.with_leader(ask).map_err(MoveError::NotServed)?;
-        if is_cleaned {
-            // A tombstone that is gone by now would let what was copied before it come back.
+        if is_cleaned || moving.target.has_lost_cache() && !says_whose(moving)? {
+            // A tombstone that is gone by now would let what was copied before it come back. And after a power
+            // cut what lies there may be of a former topic, whose epochs look like this one's.
             make_empty(moving.target.disk(), &moving.path).map_err(MoveError::TargetIo)?;
         }
         let mut copy = Self::open(moving, log_start, config.clone(), now)?;
@@ -130,7 +131,8 @@ impl Copy {
             distrust_cache: moving.target.distrusts_cache(),
             ..OpenLog::default()
         };
-        let log = Log::open(*moving.target.disk(), moving.path.clone(), config, how, now)?;
+        let log =
+            Log::open(moving.target.disk().to_owned(), moving.path.clone(), config, how, now)?;
         Ok(Self { log })
     }
 
@@ -138,7 +140,7 @@ impl Copy {
     fn cut_to_common(&mut self, moving: &Move, now: Timestamp) -> Result<(), MoveError> {
         while self.log.size() > 0 {
             let latest = self.log.latest_epoch();
-            let ask = |leader: &mut Leader<OsDisk>| {
+            let ask = |leader: &mut Leader<NodeDisk>| {
                 (leader.log().epoch_end_offset(latest), leader.log().log_start_offset())
             };
             let (told, start) = moving.partition.with_leader(ask).map_err(MoveError::NotServed)?;
@@ -158,7 +160,7 @@ impl Copy {
     /// Copies the next batches that are committed; says how many bytes, 0 if there are none.
     pub(super) fn take_more(&mut self, moving: &Move, now: Timestamp) -> Result<u64, MoveError> {
         let from = self.log.log_end_offset();
-        let read = |leader: &mut Leader<OsDisk>| {
+        let read = |leader: &mut Leader<NodeDisk>| {
             let standing = leader.standing();
             if from < standing.log_start {
                 return Ok((Err(standing.log_start), leader.epoch()));
@@ -186,7 +188,7 @@ impl Copy {
     /// Copies all that a leader has, under its lock; `false` if that is too much.
     pub(super) fn take_rest(
         &mut self,
-        leader: &mut Leader<OsDisk>,
+        leader: &mut Leader<NodeDisk>,
         now: Timestamp,
     ) -> Result<bool, MoveError> {
         let (up_to, epoch) = (leader.log().log_end_offset(), leader.epoch());
@@ -221,8 +223,8 @@ impl Copy {
     ///
     /// # Errors
     /// `Differs`.
-    pub(super) fn check_range(&self, log: &Log<OsDisk>) -> Result<(), MoveError> {
-        let range = |log: &Log<OsDisk>| log.log_start_offset()..log.log_end_offset();
+    pub(super) fn check_range(&self, log: &Log<NodeDisk>) -> Result<(), MoveError> {
+        let range = |log: &Log<NodeDisk>| log.log_start_offset()..log.log_end_offset();
         let (copy, partition) = (range(&self.log), range(log));
         if copy == partition { Ok(()) } else { Err(MoveError::Differs { copy, partition }) }
     }
@@ -236,12 +238,21 @@ impl Copy {
     }
 }
 
+/// Whether the directory of the copy says that it is this partition's.
+fn says_whose(moving: &Move) -> Result<bool, MoveError> {
+    match partition_metadata::read(moving.target.disk(), &moving.path) {
+        Ok(found) => Ok(found == Some(moving.partition.topic_id())),
+        Err(SideFileError::Malformed { .. }) => Ok(false),
+        Err(SideFileError::Io(error)) => Err(MoveError::TargetIo(error)),
+    }
+}
+
 /// Whether the partition lacks records before `end`: what the copy has of them may have been deleted.
 /// Reads the heads of its batches, without its lock.
 fn has_gap_before(moving: &Move, end: Offset) -> Result<bool, MoveError> {
     let mut expected = Offset::ZERO;
     loop {
-        let next = |leader: &mut Leader<OsDisk>| {
+        let next = |leader: &mut Leader<NodeDisk>| {
             let from = leader.log().log_start_offset().max(expected);
             let range = ReadRange { from, up_to: end, size_max: usize::MAX, at_least_one: true };
             let slice = if from < end { leader.log_mut().read(range)? } else { None };
@@ -257,7 +268,7 @@ fn has_gap_before(moving: &Move, end: Offset) -> Result<bool, MoveError> {
 }
 
 /// Removes all that is in a directory.
-fn make_empty(disk: &OsDisk, dir: &Path) -> Result<(), IoError> {
+fn make_empty(disk: &NodeDisk, dir: &Path) -> Result<(), IoError> {
     let entries = disk.list(dir)?;
     if entries.is_empty() {
         return Ok(());

@@ -11,7 +11,6 @@ use std::{
 use dohle_base::{ErrorCode, Offset, Timestamp, Uuid};
 use dohle_controller::{Reply, Request};
 use dohle_log::{Disk, IoError};
-use dohle_os::OsDisk;
 use dohle_protocol::api::assign_replicas_to_dirs_request::{
     AssignReplicasToDirsRequest, DirectoryData, PartitionData, TopicData,
 };
@@ -24,6 +23,7 @@ use super::{
 };
 use crate::{
     Broker,
+    disk::NodeDisk,
     log_dirs::LogDir,
     partition::{Partition, State},
     partition_dirs,
@@ -120,7 +120,7 @@ pub(super) fn swap(
 
 /// Under the lock of the partition.
 fn put_in_place(
-    leader: &mut Leader<OsDisk>,
+    leader: &mut Leader<NodeDisk>,
     mut copy: Copy,
     moving: &Move,
     log_start: Offset,

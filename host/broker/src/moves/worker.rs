@@ -16,7 +16,7 @@ use super::{
     copy::{Copy, MoveError},
     swap,
 };
-use crate::{Broker, log_dirs::LogDir, partition_dirs};
+use crate::{Broker, disk::System, log_dirs::LogDir, partition_dirs};
 
 /// After how long is looked again for what nobody tells: that the cleaner has left a partition, that
 /// the controller takes a directory which it has refused, or that more may be copied.
@@ -80,7 +80,7 @@ impl Worker {
     }
 
     /// Does what is to be done now; says after which time there is more, if there is.
-    fn turn(&mut self, new: Vec<Arc<Move>>) -> Option<Duration> {
+    pub(super) fn turn(&mut self, new: Vec<Arc<Move>>) -> Option<Duration> {
         // Those first: of a partition there is one copy at a time.
         let new = self.discard_cancelled(new);
         new.into_iter().for_each(|moving| self.take_in(moving));
@@ -91,7 +91,9 @@ impl Worker {
     fn take_in(&mut self, moving: Arc<Move>) {
         let disk = moving.target.disk();
         match disk.create_dir(&moving.path) {
-            Err(error) if !moving.path.is_dir() => self.end(&moving, &MoveError::TargetIo(error)),
+            Err(error) if !disk.has_dir(&moving.path) => {
+                self.end(&moving, &MoveError::TargetIo(error))
+            }
             _ => drop(self.waiting.insert(moving.number, moving)),
         }
     }

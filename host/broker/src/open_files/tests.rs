@@ -89,7 +89,7 @@ fn what_is_not_flushed_is_closed_last_and_is_synced_with_its_volume() {
     }
 }
 
-fn append_end(leader: &dohle_replication::Leader<dohle_os::OsDisk>) -> Offset {
+fn append_end(leader: &dohle_replication::Leader<crate::disk::NodeDisk>) -> Offset {
     leader.log().log_end_offset()
 }
 

@@ -13,12 +13,12 @@ use std::{
 use dohle_base::{BrokerId, Offset, PartitionId, Timestamp, Uuid};
 use dohle_log::{AppendError, IoError, Log, LogConfig, LogError, OnDamage, PartitionDir, offline};
 use dohle_metadata::Topic;
-use dohle_os::OsDisk;
 use dohle_replication::{CommitRule, Leader};
 use tracing::{error, warn};
 
 use crate::{
     cleaner::Cleaner,
+    disk::NodeDisk,
     log_dirs::LogDir,
     partition::{Partition, State},
 };
@@ -100,7 +100,7 @@ pub(super) struct Opening {
 
 /// A log that was opened.
 pub(super) struct Opened {
-    pub(super) log: Log<OsDisk>,
+    pub(super) log: Log<NodeDisk>,
     /// Up to where it is known to be durable.
     synced: Offset,
     /// Whether it is noted in its directory that it is not open.
@@ -174,7 +174,7 @@ impl Opening {
         if was_offline {
             how.on_damage = OnDamage::Refuse;
         }
-        let mut log = Log::open(*dir.disk(), path.clone(), Arc::clone(config), how, now)?;
+        let mut log = Log::open(dir.disk().to_owned(), path.clone(), Arc::clone(config), how, now)?;
         if let Some(wrong) = &log.recovery().wrong_epochs {
             warn!(topic = %topic.name, %index, "passed over, epochs are read from the batches: {wrong}");
         }

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use dohle_base::Timestamp;
 use dohle_log::{Disk, Expired, LogError};
-use dohle_os::OsDisk;
 use dohle_replication::Leader;
 use tracing::{error, info};
 
-use crate::{Broker, log_dirs::LogDir, partition::Partition, topic_config};
+use crate::{Broker, disk::NodeDisk, log_dirs::LogDir, partition::Partition, topic_config};
 
 /// Removes from all partitions the segments that are to go; says when the next file is due.
 pub(super) fn remove_expired(broker: &Broker, stops: impl Fn() -> bool) -> Option<Timestamp> {
@@ -81,7 +80,10 @@ pub(super) fn remove_expired_of(
     Removed::Done
 }
 
-fn remove_first(leader: &mut Leader<OsDisk>, now: Timestamp) -> Result<Option<Expired>, LogError> {
+fn remove_first(
+    leader: &mut Leader<NodeDisk>,
+    now: Timestamp,
+) -> Result<Option<Expired>, LogError> {
     let high_watermark = leader.standing().high_watermark;
     let expired = leader.log_mut().remove_expired(high_watermark, now)?;
     if expired.is_some() {
@@ -111,7 +113,7 @@ pub(super) fn expire_producers(broker: &Broker, stops: impl Fn() -> bool) {
 pub(super) fn unlink(broker: &Broker, now: Timestamp) -> Option<Timestamp> {
     let mut next = None;
     for partition in broker.partitions.all() {
-        let begun = |leader: &mut Leader<OsDisk>| {
+        let begun = |leader: &mut Leader<NodeDisk>| {
             let plan = leader.log_mut().begin_unlink(now);
             (plan, leader.log().next_unlink())
         };

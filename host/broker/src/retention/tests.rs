@@ -4,10 +4,10 @@
 use std::{sync::mpsc, thread, time::Duration};
 
 use dohle_base::{Offset, ProducerEpoch, ProducerId, Timestamp};
-use dohle_log::{LogConfig, Origin};
+use dohle_log::{LogConfig, Origin, disk::Operation};
 use dohle_records::{BatchBuilder, BatchSpec, NewRecord, Producer};
 
-use super::check;
+use super::{DeletedDir, Worker, check};
 use crate::{
     durability::tests::is_committed_soon,
     kit::{Kit, kit},
@@ -98,4 +98,25 @@ fn of_a_partition_that_has_moved_nothing_is_removed_under_the_checkpoints_of_whe
     assert_eq!(segments(), before);
     assert_eq!(check::remove_expired_of(partition, &dirs[1], now), check::Removed::Done);
     assert!(segments() < before);
+}
+
+/// The sync of its new name may be what failed: with the old one it may be a partition again.
+#[test]
+fn a_deleted_directory_stays_where_the_disk_has_failed() {
+    let kit = kit("", OpenFiles::within(1_000, 100, 2), 0, &LogConfig::default());
+    let deleted = kit.broker.log_dirs.iter().map(|dir| {
+        let path = dir.path.join("t-0.00000000000000000000000000000001-delete");
+        std::fs::create_dir(&path).unwrap();
+        DeletedDir { dir: std::sync::Arc::clone(dir), path, due: Timestamp(0) }
+    });
+    let deleted: Vec<_> = deleted.collect();
+    let paths: Vec<_> = deleted.iter().map(|deleted| deleted.path.clone()).collect();
+    let source = std::io::Error::from_raw_os_error(5);
+    let failed = &kit.broker.log_dirs[0];
+    failed.judge(&dohle_log::IoError::new(Operation::SyncDir, &failed.path, &source));
+    let mut worker = Worker::new(std::sync::Arc::clone(&kit.broker), Default::default());
+    worker.deleted_dirs = deleted;
+    worker.remove_dirs(kit.broker.clock.wall());
+    assert_eq!(paths.iter().map(|path| path.exists()).collect::<Vec<_>>(), [true, false]);
+    assert!(worker.deleted_dirs.is_empty(), "that is for the next start");
 }

@@ -23,6 +23,8 @@ use rustix::{
 use tempfile::TempDir;
 use tokio::runtime::{Builder, LocalOptions};
 
+use dohle_os::{OsDisk, OsFile};
+
 use super::*;
 use crate::{
     OpenFiles,
@@ -247,7 +249,7 @@ fn what_cannot_be_read_is_blamed_on_the_disk_that_it_was_to_come_from() {
     let kit = kit("", OpenFiles::within(1_000, 100, 1), 1, &LogConfig::default());
     let (partition, dirs) = (&kit.partitions[0], &kit.broker.log_dirs);
     // A directory: it can be opened, and no more.
-    let file = OsDisk.open(&dirs[0].path, OpenMode::Read).unwrap();
+    let file = crate::disk::either::OS.open(&dirs[0].path, OpenMode::Read).unwrap();
     let slice = Slice {
         file,
         position: 0,

@@ -279,7 +279,7 @@ impl Run for Shortening {
         shorten(disk, told).map_err(|error| error.to_string())
     }
 
-    fn restart(&self, disk: &SimDisk) {
+    fn restart(&self, disk: &SimDisk, _told: &Self::Told) {
         // Whether it starts is for `check` to say.
         let _ = Running::start(disk, &settings(), 100_000);
     }

@@ -19,6 +19,7 @@ use dohle_log::{
 
 use super::*;
 use crate::{
+    disk::{NodeDisk, either::OS},
     durability::tests::{Node, append, append_value, is_committed_soon, node},
     partition::State,
 };
@@ -51,7 +52,7 @@ fn recovery_point(partition: &Partition) -> Offset {
 }
 
 fn is_flushed(partition: &Partition) -> bool {
-    let is_flushed = |leader: &mut Leader<OsDisk>| {
+    let is_flushed = |leader: &mut Leader<NodeDisk>| {
         leader.log().recovery_point() == leader.log().log_end_offset() && leader.log().is_flushed()
     };
     partition.with_leader(is_flushed).unwrap()
@@ -66,7 +67,7 @@ fn framed_count(node: &Node) -> usize {
     let copy = tempfile::tempdir().unwrap();
     fs::copy(node.dir.path.join(wal::FILE_NAME), copy.path().join(wal::FILE_NAME)).unwrap();
     let how = OpenWal { capacity: 1 << 20, left_clean: false, boot: 0, salt: [9; 12] };
-    let (_, unflushed) = Wal::open(&OsDisk, copy.path(), how).unwrap();
+    let (_, unflushed) = Wal::open(&OS, copy.path(), how).unwrap();
     let key = |partition: &Arc<Partition>| (partition.topic_id(), partition.index());
     let has = |(topic, index)| unflushed.has(topic, index);
     node.partitions.iter().map(key).filter(|key| has(*key)).count()
@@ -91,13 +92,13 @@ fn makes_up_for_it(node: &Node) {
     settle(node);
     assert!(!node.dir.has_failed());
     assert_eq!((dirty_count(node), framed_count(node)), (count, count));
-    let noted = checkpoint::read_offsets(&OsDisk, &node.dir.path, OffsetKind::RecoveryPoint);
+    let noted = checkpoint::read_offsets(&OS, &node.dir.path, OffsetKind::RecoveryPoint);
     assert!(noted.unwrap().is_empty(), "written down by nobody");
     node.dir.flush(&node.partitions);
     settle(node);
     assert!(node.partitions.iter().all(|partition| is_flushed(partition)));
     assert_eq!((dirty_count(node), framed_count(node)), (0, 0));
-    let noted = checkpoint::read_offsets(&OsDisk, &node.dir.path, OffsetKind::RecoveryPoint);
+    let noted = checkpoint::read_offsets(&OS, &node.dir.path, OffsetKind::RecoveryPoint);
     assert!(noted.unwrap().values().all(|point| *point > Offset::ZERO));
 }
 

@@ -6,6 +6,7 @@ use dohle_log::LogConfig;
 
 use super::*;
 use crate::{
+    disk::either::OS,
     durability::tests::{append, is_committed_soon},
     kit::kit,
     log_dirs::{closing::tests::written, whose},
@@ -22,7 +23,7 @@ fn what_is_noted_of_a_partition_stays_noted_when_it_goes_offline() {
     gone.take_offline();
     assert!(is_committed_soon(here, append(here)));
     let noted = || {
-        let of = |kind| checkpoint::read_offsets(&OsDisk, &node.dir.path, kind).unwrap();
+        let of = |kind| checkpoint::read_offsets(&OS, &node.dir.path, kind).unwrap();
         let key = (gone.topic().clone(), gone.index());
         [OffsetKind::RecoveryPoint, OffsetKind::LogStart].map(|kind| of(kind).get(&key).copied())
     };
@@ -41,7 +42,7 @@ fn damaged_checkpoints_say_nothing_and_the_directory_is_served() {
     let [one, _] = &node.partitions[..] else { unreachable!() };
     one.with_leader(|leader| leader.log_mut().advance_log_start(Offset(1))).unwrap().unwrap();
     node.dir.flush(&node.partitions);
-    let (disk, path) = (OsDisk, &node.dir.path);
+    let (disk, path) = (OS, &node.dir.path);
     let key = (one.topic().clone(), one.index());
     let cleaned = PartitionOffsets::from([(key.clone(), Offset(1))]);
     checkpoint::write_offsets(&disk, path, OffsetKind::CleanerPoint, &cleaned).unwrap();
@@ -72,7 +73,7 @@ fn nothing_is_noted_of_a_copy_in_the_directory_that_a_partition_leaves() {
     kit.flush();
     assert!(is_committed_soon(partition, append(partition)));
     let noted = || {
-        let points = checkpoint::read_offsets(&OsDisk, &old.path, OffsetKind::RecoveryPoint);
+        let points = checkpoint::read_offsets(&OS, &old.path, OffsetKind::RecoveryPoint);
         points.unwrap().get(&key_of(partition)).copied()
     };
     assert_eq!(noted(), Some(Offset(1)));

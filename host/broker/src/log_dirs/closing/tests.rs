@@ -4,10 +4,10 @@ use std::{fs, io};
 
 use dohle_base::ErrorCode;
 use dohle_log::disk::Operation;
-use dohle_os::OsDisk;
 
 use super::*;
 use crate::{
+    disk::either::OS,
     durability::tests::{Node, append, is_committed_soon, node},
     log_dirs::Alarm,
     open_files::OpenFiles,
@@ -28,14 +28,14 @@ fn reopened(node: &Node) -> LogDir {
     let (upkeep, _) = Upkeep::new();
     let files = Arc::new(OpenFiles::within(1_000, 100, 2));
     let (id, path) = (node.dir.id, node.dir.path.clone());
-    LogDir::open(id, path, OsDisk, upkeep, Alarm::default(), files).unwrap()
+    LogDir::open(id, path, OS, upkeep, Alarm::default(), files).unwrap()
 }
 
 /// Closes it, and says what who asks for a partition is told then.
 fn close(node: &Node) -> Vec<ErrorCode> {
     node.dir.close(&node.partitions, 1, 2);
     assert!(!node.dir.path.join(".kafka_cleanshutdown").exists());
-    DirLock::take(&node.dir.path).expect("another process may have it");
+    dohle_os::DirLock::take(&node.dir.path).expect("another process may have it");
     node.partitions.iter().map(|partition| partition.with_leader(|_| ()).unwrap_err()).collect()
 }
 

@@ -4,17 +4,16 @@ use std::{io, path::Path, time::Duration};
 
 use dohle_base::{PartitionId, TopicId, Uuid};
 use dohle_log::{IoError, disk::Operation};
-use dohle_os::OsDisk;
 use dohle_replication::CommitRule;
 
 use super::*;
-use crate::{log_dirs::LogDir, open_files::OpenFiles, upkeep::Upkeep};
+use crate::{disk::either::OS, log_dirs::LogDir, open_files::OpenFiles, upkeep::Upkeep};
 
 fn open(path: &Path) -> (LogDir, Alarm) {
     let alarm = Alarm::default();
     let (upkeep, _) = Upkeep::new();
     let files = Arc::new(OpenFiles::within(1_000, 100, 2));
-    let dir = LogDir::open(Uuid(7), path.to_owned(), OsDisk, upkeep, alarm.clone(), files);
+    let dir = LogDir::open(Uuid(7), path.to_owned(), OS, upkeep, alarm.clone(), files);
     (dir.unwrap(), alarm)
 }
 

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
+    disk::either::OS,
     durability::tests::{Node, append, is_committed_soon, node},
     log_dirs::Alarm,
     open_files::OpenFiles,
@@ -39,7 +40,7 @@ fn killed(node: &Node) -> TempDir {
 fn opens(dir: &Path) -> (OnDamage, bool) {
     let (upkeep, _) = Upkeep::new();
     let files = Arc::new(OpenFiles::within(1_000, 100, 2));
-    let dir = LogDir::open(Uuid(7), dir.to_owned(), OsDisk, upkeep, Alarm::default(), files);
+    let dir = LogDir::open(Uuid(7), dir.to_owned(), OS, upkeep, Alarm::default(), files);
     let (dir, topic) = (dir.unwrap(), TopicId(Uuid(1)));
     let how = dir.how_to_open(&"t".into(), topic, PartitionId(0), CommitRule::Synced);
     (how.on_damage, dir.may_be_torn())
@@ -95,9 +96,9 @@ fn what_kafka_wrote_behind_a_killed_process_is_not_ours() {
         let (upkeep, _) = Upkeep::new();
         let files = Arc::new(OpenFiles::within(1_000, 100, 2));
         let (path, alarm) = (left.path().to_owned(), Alarm::default());
-        let dir = LogDir::open(Uuid(7), path, OsDisk, upkeep, alarm, files).unwrap();
+        let dir = LogDir::open(Uuid(7), path, OS, upkeep, alarm, files).unwrap();
         dir.write_checkpoints(&[]).unwrap();
-        assert!(high_watermarks(&OsDisk, left.path()).1);
+        assert!(high_watermarks(&OS, left.path()).1);
     }
     assert_eq!(opens(left.path()), (OnDamage::Refuse, false));
     // Nor does ours become another's by one.
@@ -134,7 +135,7 @@ fn what_is_left_clean_is_as_kafka_writes_it() {
     let node = taken_over();
     node.dir.close(&node.partitions, 1, 2);
     assert!(node.dir.path.join(".kafka_cleanshutdown").exists());
-    assert!(!mark::is_there(&OsDisk, &node.dir.path).unwrap());
+    assert!(!mark::is_there(&OS, &node.dir.path).unwrap());
     assert_eq!(opens(killed(&node).path()), (OnDamage::Cut, true));
     // Somebody came, and was killed.
     let left = killed(&node);

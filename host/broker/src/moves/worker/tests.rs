@@ -8,7 +8,6 @@ use std::{fs, thread};
 use dohle_base::{ErrorCode, Offset, PartitionId, Timestamp, Uuid};
 use dohle_controller::{ApiError, Reply, Request};
 use dohle_log::{Log, LogConfig, OpenLog, ReadRange};
-use dohle_os::OsDisk;
 use dohle_protocol::api::assign_replicas_to_dirs_response::AssignReplicasToDirsResponse;
 use dohle_replication::Leader;
 
@@ -16,6 +15,7 @@ use super::*;
 use crate::{
     LogDir, OpenFiles,
     controller::Event,
+    disk::{NodeDisk, either::OS},
     durability::tests::{append_value, is_committed_soon},
     kit::{Kit, kit},
     partition::{Partition, State},
@@ -321,11 +321,11 @@ fn copy_is_cut_short_and_goes_on(beside: &[&[u8]], restart: impl Fn(&Arc<Partiti
 }
 
 /// As after a crash before the cleaner's checkpoint was written.
-fn reopen_as_never_cleaned(leader: &mut Leader<OsDisk>) {
+fn reopen_as_never_cleaned(leader: &mut Leader<NodeDisk>) {
     leader.log_mut().flush().unwrap();
     let (dir, end) = (leader.log().dir().to_owned(), leader.log().recovery_point());
     let how = OpenLog { recovery_point: end, ..OpenLog::default() };
-    let log = Log::open(OsDisk, dir, LogConfig::default(), how, Timestamp(0)).unwrap();
+    let log = Log::open(OS, dir, LogConfig::default(), how, Timestamp(0)).unwrap();
     assert_eq!(log.cleaned_to(), Offset::ZERO);
     drop(leader.replace_log(log));
 }
@@ -433,7 +433,7 @@ fn third_dir(beside: &LogDir) -> Arc<LogDir> {
     fs::create_dir(&path).unwrap();
     let (upkeep, alarm) = (crate::Upkeep::new().0, crate::Alarm::default());
     let files = Arc::new(OpenFiles::within(1_000, 100, 2));
-    Arc::new(LogDir::open(Uuid(9), path, dohle_os::OsDisk, upkeep, alarm, files).unwrap())
+    Arc::new(LogDir::open(Uuid(9), path, OS, upkeep, alarm, files).unwrap())
 }
 
 #[test]

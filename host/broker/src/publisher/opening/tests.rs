@@ -11,6 +11,7 @@ use dohle_records::{BatchBuilder, BatchSpec, NewRecord};
 
 use super::*;
 use crate::{
+    disk::either::OS,
     kit::{Kit, kit, kit_in},
     open_files::OpenFiles,
 };
@@ -59,11 +60,11 @@ fn with_noted_log() -> (Kit, PathBuf) {
     let path = root.path().join("a/t-0");
     std::fs::create_dir(root.path().join("a")).unwrap();
     let how = OpenLog::default();
-    let mut log = Log::open(OsDisk, path.clone(), LogConfig::default(), how, Timestamp(0)).unwrap();
+    let mut log = Log::open(OS, path.clone(), LogConfig::default(), how, Timestamp(0)).unwrap();
     let mut batch = BatchBuilder::new(BatchSpec::default());
     batch.append(&NewRecord { value: Some(b"x"), ..NewRecord::default() }).unwrap();
     log.append_as_leader(&batch.finish(), LeaderEpoch(0), Origin::Client, Timestamp(0)).unwrap();
-    offline::note(&OsDisk, &path, "damaged").unwrap();
+    offline::note(&OS, &path, "damaged").unwrap();
     let config = LogConfig::default();
     (kit_in(root, "", OpenFiles::within(1_000, 100, 2), 0, &config), path)
 }

@@ -88,7 +88,7 @@ fn removed_by_a_start(kit: &Kit, directory: Uuid) -> usize {
 
 fn is_kept_until_the_metadata_names_another(kit: &Kit, left: &[PathBuf]) {
     let [kept] = left else { panic!("{left:?}") };
-    let owner = partition_metadata::read(&OsDisk, kept).unwrap();
+    let owner = partition_metadata::read(&OS, kept).unwrap();
     assert_eq!(owner, Some(kit.partitions[0].topic_id()), "it says whose it is");
     assert_eq!(removed_by_a_start(kit, Uuid(8)), 0);
     assert_eq!(removed_by_a_start(kit, Uuid(7)), 1);

@@ -1,0 +1,285 @@
+//! Scripts of what happens to a node's log directories, and who plays them.
+
+use std::sync::Arc;
+
+use dohle_base::{Offset, Uuid};
+use dohle_log::{
+    Origin,
+    disk::Operation,
+    sim::{SimDisk, cuts::Run},
+};
+use dohle_records::{BatchBuilder, BatchSpec, NewRecord};
+
+use super::site::{Shared, Site, formatted, lock};
+use crate::partition::Partition;
+
+/// Something that happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Op {
+    Create(&'static str),
+    /// With segments of a record or two, of which retention keeps the last ones.
+    CreateShort(&'static str),
+    /// The same, compacted.
+    CreateCompacted(&'static str),
+    Delete(&'static str),
+    /// Deleted and made again, before the node hears of either.
+    Remake(&'static str),
+    /// So many records are sent, a batch each, and then acknowledged.
+    Append(&'static str, usize),
+    /// Records before this offset are deleted.
+    DeleteRecords(&'static str, i64),
+    Flush,
+    /// Old segments are removed.
+    Expire,
+    /// What was deleted is removed for good.
+    Remove,
+    Clean(&'static str),
+    /// A partition is moved to the other directory.
+    Move(&'static str),
+    /// A clean stop, and a start.
+    Restart,
+    /// The process is killed, and another one starts.
+    Kill,
+}
+
+/// A fault of the node's that the scripts must find.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Planted {
+    #[default]
+    Nothing,
+    /// Syncs of paths that end so do nothing.
+    NoSyncOf(&'static str),
+    /// Records are acknowledged before they are durable.
+    AckEarly,
+    /// The same of their deletion.
+    DeleteEarly,
+    /// The clean stop before is believed once more.
+    CleanStopStays,
+}
+
+/// What happens, one after the other.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Script {
+    pub(super) ops: Vec<Op>,
+    pub(super) planted: Planted,
+}
+
+impl Script {
+    pub(super) fn new(ops: &[Op]) -> Self {
+        Self { ops: ops.to_vec(), planted: Planted::Nothing }
+    }
+}
+
+impl Run for Script {
+    type Told = Shared;
+
+    fn disk(&self) -> SimDisk {
+        let disk = formatted();
+        if let Planted::NoSyncOf(ending) = self.planted {
+            disk.ignore_syncs_of(ending);
+        }
+        disk
+    }
+
+    fn run(&self, disk: &SimDisk, told: &mut Shared) -> Result<(), String> {
+        let mut player =
+            Player { disk, planted: self.planted, site: Some(Site::start(disk, told)?) };
+        for op in &self.ops {
+            player.play(*op)?;
+            if disk.is_off() {
+                return Err("the power is off".to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn restart(&self, disk: &SimDisk, told: &Shared) {
+        drop(Site::start(disk, &copy(told)));
+    }
+
+    /// A start refuses nothing, and serves what was told; so does the next one, and what is new with it.
+    fn check(&self, disk: &SimDisk, told: &Shared) -> Result<(), String> {
+        let disk = disk.fork();
+        let told = copy(told);
+        let mut site = Site::start(&disk, &told)?;
+        site.check()?;
+        let ids = lock(&told).ids();
+        for id in ids {
+            let partition = site.partition(id).expect("checked");
+            append(&mut site, &partition, 1, Planted::Nothing);
+        }
+        site.broker.moves.step(&Arc::clone(&site.broker));
+        site.broker.retention.step_removals(&Arc::clone(&site.broker));
+        site.check().map_err(|complaint| format!("in use, {complaint}"))?;
+        site.stop();
+        let site = Site::start(&disk, &told)?;
+        site.check().map_err(|complaint| format!("after a clean stop, {complaint}"))
+    }
+}
+
+/// What was told by now, for one who goes on with it.
+fn copy(told: &Shared) -> Shared {
+    Arc::new(std::sync::Mutex::new(lock(told).clone()))
+}
+
+/// One who plays a script.
+struct Player<'a> {
+    disk: &'a SimDisk,
+    planted: Planted,
+    /// None only between two processes.
+    site: Option<Site>,
+}
+
+impl Player<'_> {
+    fn play(&mut self, op: Op) -> Result<(), String> {
+        let site = self.site.as_mut().expect("one runs between operations");
+        match op {
+            Op::Create(name) => Self::change(site, |told| told.create(name, &[])),
+            Op::CreateShort(name) => {
+                let short = [("internal.segment.bytes", "200"), ("retention.bytes", "400")];
+                Self::change(site, |told| told.create(name, &short));
+            }
+            Op::CreateCompacted(name) => {
+                let configs = [
+                    ("internal.segment.bytes", "200"),
+                    ("cleanup.policy", "compact"),
+                    ("min.cleanable.dirty.ratio", "0"),
+                ];
+                Self::change(site, |told| told.create(name, &configs));
+            }
+            Op::Delete(name) => Self::change(site, |told| told.delete(name)),
+            Op::Remake(name) => Self::change(site, |told| {
+                told.delete(name);
+                told.create(name, &[]);
+            }),
+            Op::Append(name, count) => {
+                let partition = find(site, name)?;
+                append(site, &partition, count, self.planted);
+            }
+            Op::DeleteRecords(name, to) => {
+                let partition = find(site, name)?;
+                delete_records(site, &partition, Offset(to), self.planted);
+            }
+            Op::Flush => site.flush(),
+            Op::Expire => {
+                for partition in site.broker.partitions.all() {
+                    let active = partition.with_leader(|leader| leader.log().active_base_offset());
+                    let mut told = lock(&site.told);
+                    told.topic(partition.topic_id()).may_be_deleted(active.unwrap_or_default());
+                }
+                site.broker.retention.step_check(&site.broker);
+            }
+            Op::Remove => site.broker.retention.step_removals(&Arc::clone(&site.broker)),
+            Op::Clean(name) => {
+                let partition = find(site, name)?;
+                site.broker.cleaner.step(&site.broker, &partition);
+            }
+            Op::Move(name) => {
+                let partition = find(site, name)?;
+                let dirs = &site.broker.log_dirs;
+                let target = dirs.iter().find(|dir| dir.id != partition.directory());
+                let unique = Uuid(u128::from(self.disk.changes()));
+                site.broker.moves.request(&partition, target.expect("there are two"), unique);
+                site.broker.moves.step(&Arc::clone(&site.broker));
+            }
+            Op::Restart | Op::Kill => return self.start_again(op == Op::Restart),
+        }
+        site.step();
+        Ok(())
+    }
+
+    /// The metadata changes, and the node hears of it.
+    fn change(site: &mut Site, change: impl FnOnce(&mut super::told::Told)) {
+        change(&mut lock(&site.told));
+        site.publish();
+    }
+
+    fn start_again(&mut self, cleanly: bool) -> Result<(), String> {
+        let site = self.site.take().expect("one runs between operations");
+        let told = Arc::clone(&site.told);
+        if cleanly {
+            site.stop();
+        } else {
+            drop(site);
+        }
+        if let Some((Operation::SyncDir, dir)) = self.disk.last_fault() {
+            // Systems have no journal any more then, and let nobody write. What names are lost nothing tells.
+            return Err(format!("the names in {} may be lost", dir.display()));
+        }
+        self.disk.kill();
+        if self.disk.is_off() {
+            return Err("the power is off".to_owned());
+        }
+        let clean_stop = std::path::Path::new("/a").join(dohle_log::clean_stop::FILE_NAME);
+        let left = self.disk.peek(&clean_stop);
+        self.site = Some(Site::start(self.disk, &told)?);
+        if let Some(left) = left.filter(|_| self.planted == Planted::CleanStopStays) {
+            self.disk.plant(&clean_stop, &left);
+        }
+        Ok(())
+    }
+}
+
+fn find(site: &Site, name: &str) -> Result<Arc<Partition>, String> {
+    let id = lock(&site.told).id(name);
+    site.partition(id).ok_or_else(|| format!("{name} is not there"))
+}
+
+/// Sends records, and notes which are acknowledged.
+fn append(site: &mut Site, partition: &Arc<Partition>, count: usize, planted: Planted) {
+    let id = partition.topic_id();
+    let mut sent = Vec::new();
+    for _ in 0..count {
+        let end = partition.with_leader(|leader| leader.log().log_end_offset());
+        let Ok(at) = end else { break };
+        let key = format!("k{}", at.0 % 2).into_bytes();
+        let record = (key, format!("{}, {at} of {id}", lock(&site.told).number()).into_bytes());
+        lock(&site.told).topic(id).sent(at, record.clone());
+        let mut batch = BatchBuilder::new(BatchSpec::default());
+        let (key, value) = (Some(&record.0[..]), Some(&record.1[..]));
+        let timestamp = site.broker.clock.wall();
+        batch.append(&NewRecord { timestamp, key, value, ..NewRecord::default() }).unwrap();
+        let appended = partition.append(&batch.finish(), Origin::Client, timestamp);
+        match appended {
+            Ok(Ok((appended, _))) => {
+                assert_eq!(appended.last_offset, at);
+                sent.push((at, record));
+            }
+            // As the handler does it, which judges the disk.
+            Ok(Err(error)) => {
+                partition.append_error(&error);
+            }
+            Err(_) => {}
+        }
+    }
+    if planted != Planted::AckEarly {
+        site.step();
+        let committed = partition.high_watermark();
+        sent.retain(|(at, _)| *at < committed);
+    }
+    let mut told = lock(&site.told);
+    sent.into_iter().for_each(|(at, record)| told.topic(id).acked(at, record));
+}
+
+/// As a client's request does it: the answer comes once the start is noted.
+fn delete_records(site: &mut Site, partition: &Partition, to: Offset, planted: Planted) {
+    let id = partition.topic_id();
+    lock(&site.told).topic(id).may_be_deleted(to);
+    let deleted = partition.with_leader(|leader| leader.delete_records(to));
+    let start = match deleted {
+        Ok(Ok(start)) => start,
+        Ok(Err(error)) => {
+            crate::storage::read_error(&error, partition);
+            return;
+        }
+        Err(_) => return,
+    };
+    let mut noted = site.broker.retention.note_log_starts(partition.directory());
+    if planted != Planted::DeleteEarly {
+        site.broker.retention.step_notes(&Arc::clone(&site.broker));
+    }
+    let is_noted = matches!(noted.try_recv(), Ok(Ok(())));
+    if is_noted || planted == Planted::DeleteEarly {
+        lock(&site.told).topic(id).deleted(start);
+    }
+}

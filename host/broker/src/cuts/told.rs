@@ -1,0 +1,195 @@
+//! What clients and the controller were told, and what a start must make of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dohle_base::{BrokerId, Offset, PartitionId, TopicId, Uuid};
+use dohle_log::ReadRange;
+use dohle_metadata::{METADATA_VERSION, MetadataRecord, MetadataState, MetadataVersion};
+use dohle_protocol::records::metadata::{
+    config_record::ConfigRecord, feature_level_record::FeatureLevelRecord,
+    partition_change_record::PartitionChangeRecord, partition_record::PartitionRecord,
+    remove_topic_record::RemoveTopicRecord, topic_record::TopicRecord,
+};
+use dohle_records::{DECOMPRESSED_SIZE_MAX, split_batches};
+
+use crate::partition::Partition;
+
+/// The only partition of each topic.
+pub(super) const INDEX: PartitionId = PartitionId(0);
+
+/// All that was told, and the metadata, which is committed elsewhere.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    pub(super) metadata: MetadataState,
+    pub(super) topics: BTreeMap<TopicId, Topic>,
+    /// How many records were sent.
+    count: u64,
+}
+
+/// What was told of a topic's records.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Topic {
+    /// The keys and values that were sent and may lie at an offset.
+    sent: BTreeMap<Offset, BTreeSet<Record>>,
+    /// Those that were acknowledged.
+    acked: BTreeMap<Offset, Record>,
+    /// Up to where records were deleted for sure.
+    deleted: Offset,
+    /// Up to where they may have been: by whoever waits for the answer, or because they are old.
+    may_be_deleted: Offset,
+    /// Whether of each key only the newest record is wanted.
+    is_compacted: bool,
+}
+
+/// A key and a value.
+pub(super) type Record = (Vec<u8>, Vec<u8>);
+
+impl Default for Told {
+    fn default() -> Self {
+        let mut told =
+            Self { metadata: MetadataState::default(), topics: BTreeMap::new(), count: 0 };
+        let (name, feature_level) = (METADATA_VERSION.into(), MetadataVersion::LATEST.0);
+        told.commit(MetadataRecord::FeatureLevel(FeatureLevelRecord { name, feature_level }));
+        told
+    }
+}
+
+impl Told {
+    /// Another one for each record.
+    pub(super) fn number(&mut self) -> u64 {
+        self.count += 1;
+        self.count
+    }
+
+    fn commit(&mut self, record: MetadataRecord) {
+        self.metadata.apply(&record).unwrap();
+    }
+
+    /// A topic is made, in the first directory.
+    pub(super) fn create(&mut self, name: &str, configs: &[(&str, &str)]) {
+        let topic_id = TopicId(Uuid(100 + self.topics.len() as u128));
+        let is_compacted = configs.contains(&("cleanup.policy", "compact"));
+        self.topics.insert(topic_id, Topic { is_compacted, ..Topic::default() });
+        self.commit(MetadataRecord::Topic(TopicRecord { name: name.into(), topic_id }));
+        self.commit(MetadataRecord::Partition(PartitionRecord {
+            partition_id: INDEX,
+            topic_id,
+            replicas: vec![BrokerId(1)],
+            isr: vec![BrokerId(1)],
+            leader: BrokerId(1),
+            directories: vec![Uuid(7)],
+            ..PartitionRecord::default()
+        }));
+        for (key, value) in configs {
+            self.commit(MetadataRecord::Config(ConfigRecord {
+                resource_type: 2,
+                resource_name: name.into(),
+                name: (*key).into(),
+                value: Some((*value).into()),
+            }));
+        }
+    }
+
+    pub(super) fn delete(&mut self, name: &str) {
+        let topic_id = self.id(name);
+        self.commit(MetadataRecord::RemoveTopic(RemoveTopicRecord { topic_id }));
+    }
+
+    /// The controller takes the directory of a partition.
+    pub(super) fn assign(&mut self, topic_id: TopicId, directory: Uuid) {
+        self.commit(MetadataRecord::PartitionChange(PartitionChangeRecord {
+            partition_id: INDEX,
+            topic_id,
+            directories: Some(vec![directory]),
+            ..PartitionChangeRecord::default()
+        }));
+    }
+
+    /// The topic that has the name now.
+    pub(super) fn id(&self, name: &str) -> TopicId {
+        self.metadata.image().topics.named(name).expect("it was made").id
+    }
+
+    /// The ids of all topics that there are.
+    pub(super) fn ids(&self) -> Vec<TopicId> {
+        let topics = &self.metadata.image().topics;
+        self.topics.keys().copied().filter(|id| topics.get(*id).is_some()).collect()
+    }
+
+    pub(super) fn topic(&mut self, id: TopicId) -> &mut Topic {
+        self.topics.get_mut(&id).expect("it was made")
+    }
+}
+
+impl Topic {
+    pub(super) fn sent(&mut self, at: Offset, record: Record) {
+        self.sent.entry(at).or_default().insert(record);
+    }
+
+    pub(super) fn acked(&mut self, at: Offset, record: Record) {
+        self.acked.insert(at, record);
+    }
+
+    pub(super) fn may_be_deleted(&mut self, to: Offset) {
+        self.may_be_deleted = self.may_be_deleted.max(to);
+    }
+
+    pub(super) fn deleted(&mut self, to: Offset) {
+        self.deleted = self.deleted.max(to);
+    }
+
+    /// Whether a partition that is served has what was told.
+    ///
+    /// # Errors
+    /// What it has not, or has and should not.
+    pub(super) fn check(&self, partition: &Partition) -> Result<(), String> {
+        let (start, found) = read(partition)?;
+        if start < self.deleted || start > self.deleted.max(self.may_be_deleted) {
+            let Self { deleted, may_be_deleted, .. } = self;
+            return Err(format!(
+                "{partition} starts at {start}, was deleted up to {deleted}, perhaps {may_be_deleted}"
+            ));
+        }
+        for (at, record) in &found {
+            if !self.sent.get(at).is_some_and(|sent| sent.contains(record)) {
+                let value = String::from_utf8_lossy(&record.1);
+                return Err(format!("{partition} has {value} at {at}, which nobody sent"));
+            }
+        }
+        for (at, record) in self.acked.range(start..) {
+            let is_newer = |(later, (key, _)): (&Offset, &Record)| later > at && *key == record.0;
+            let has_newer = self.is_compacted && found.iter().any(is_newer);
+            if found.get(at) != Some(record) && !has_newer {
+                let value = String::from_utf8_lossy(&record.1);
+                return Err(format!("{partition} has lost {value} at {at}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where a partition starts, and what a consumer is given of it.
+fn read(partition: &Partition) -> Result<(Offset, BTreeMap<Offset, Record>), String> {
+    let offline = |code| format!("{partition} is offline: {code:?}");
+    let standing = partition.with_leader(|leader| leader.standing()).map_err(offline)?;
+    let (mut from, mut found) = (standing.log_start, BTreeMap::new());
+    while from < standing.high_watermark {
+        let (up_to, size_max) = (standing.high_watermark, usize::MAX);
+        let range = ReadRange { from, up_to, size_max, at_least_one: true };
+        let read = partition.with_leader(|leader| leader.log_mut().read(range)).map_err(offline)?;
+        let unread = |error: &dyn std::fmt::Display| format!("{partition} at {from}: {error}");
+        let Some(slice) = read.map_err(|error| unread(&error))? else { break };
+        let bytes = slice.read().map_err(|error| unread(&error))?;
+        for batch in split_batches(&bytes).map_err(|error| unread(&error))? {
+            from = batch.view().next_offset();
+            let records = batch.view().decompress(DECOMPRESSED_SIZE_MAX).unwrap();
+            for record in records.records().map(Result::unwrap) {
+                let part = |part: Option<&[u8]>| part.unwrap_or_default().to_vec();
+                if record.offset >= standing.log_start {
+                    found.insert(record.offset, (part(record.key), part(record.value)));
+                }
+            }
+        }
+    }
+    Ok((standing.log_start, found))
+}

@@ -1,0 +1,133 @@
+//! A topic that was made again is not taken for the one that had its name, whatever a crash has left of that one.
+
+use std::path::Path;
+
+use dohle_base::{LeaderEpoch, Offset, Rng};
+use dohle_log::{
+    Log, LogConfig, OpenLog, Origin,
+    checkpoint::{self, OffsetKind},
+};
+use dohle_metadata::{METADATA_VERSION, MetadataRecord, MetadataState, MetadataVersion};
+use dohle_os::OsDisk;
+use dohle_protocol::records::metadata::{
+    feature_level_record::FeatureLevelRecord, partition_record::PartitionRecord,
+    topic_record::TopicRecord,
+};
+use dohle_records::{BatchBuilder, BatchSpec, NewRecord};
+
+use super::*;
+use crate::{
+    kit::{Kit, kit_in},
+    metadata::Published,
+    open_files::OpenFiles,
+    publisher::Publisher,
+};
+
+const FORMER: TopicId = TopicId(Uuid(9));
+const NAMED: TopicId = TopicId(Uuid(10));
+const DELETED: &str = "r-0.00000000000000000000000000000001-delete";
+
+/// Makes a partition's directory with so many records, durably that of a topic.
+fn leave(dir: &Path, topic: TopicId, records: usize) {
+    std::fs::create_dir_all(dir.parent().unwrap()).unwrap();
+    let how = OpenLog { topic_id: Some(topic), ..OpenLog::default() };
+    let config = LogConfig::default();
+    let mut log = Log::open(OsDisk, dir.to_owned(), config, how, Timestamp(0)).unwrap();
+    for _ in 0..records {
+        let mut batch = BatchBuilder::new(BatchSpec::default());
+        batch.append(&NewRecord { value: Some(b"x"), ..NewRecord::default() }).unwrap();
+        let (batch, epoch) = (batch.finish(), LeaderEpoch(0));
+        log.append_as_leader(&batch, epoch, Origin::Client, Timestamp(0)).unwrap();
+    }
+    log.flush().unwrap();
+}
+
+fn note(dir: &Path, kind: OffsetKind, offset: i64) {
+    let offsets = [(("r".into(), PartitionId(0)), Offset(offset))].into();
+    checkpoint::write_offsets(&OsDisk, dir, kind, &offsets).unwrap();
+}
+
+fn noted(dir: &Path, kind: OffsetKind) -> Option<i64> {
+    let offsets = checkpoint::read_offsets(&OsDisk, dir, kind).unwrap();
+    offsets.get(&("r".into(), PartitionId(0))).map(|offset| offset.0)
+}
+
+/// A start for which the topic `r` is [`NAMED`], on a log directory that was left so.
+fn start(leave: impl FnOnce(&Path)) -> Kit {
+    let root = tempfile::tempdir().unwrap();
+    leave(&root.path().join("a"));
+    let kit = kit_in(root, "", OpenFiles::within(1_000, 100, 2), 0, &LogConfig::default());
+    let mut state = MetadataState::default();
+    let level = FeatureLevelRecord {
+        name: METADATA_VERSION.into(),
+        feature_level: MetadataVersion::LATEST.0,
+    };
+    state.apply(&MetadataRecord::FeatureLevel(level)).unwrap();
+    let topic = TopicRecord { name: "r".into(), topic_id: NAMED };
+    state.apply(&MetadataRecord::Topic(topic)).unwrap();
+    let partition = PartitionRecord {
+        partition_id: PartitionId(0),
+        topic_id: NAMED,
+        replicas: vec![BrokerId(1)],
+        isr: vec![BrokerId(1)],
+        leader: BrokerId(1),
+        directories: vec![Uuid(7)],
+        ..PartitionRecord::default()
+    };
+    state.apply(&MetadataRecord::Partition(partition)).unwrap();
+    let image = state.image().clone();
+    let mut publisher = Publisher::new(Arc::clone(&kit.broker), Rng::from_seed(1));
+    publisher.publish(Published { image, ..Published::default() });
+    kit
+}
+
+/// From where up to where the partition goes; `None` if it is offline.
+fn range(kit: &Kit) -> Option<(i64, i64)> {
+    let partition = kit.broker.partitions.get(NAMED, PartitionId(0)).unwrap();
+    let range = partition.with_leader(|leader| {
+        let log = leader.log();
+        (log.log_start_offset().0, log.log_end_offset().0)
+    });
+    range.ok()
+}
+
+/// The power was cut before the former one had another name.
+#[test]
+fn recovery_points_of_a_directory_that_is_set_aside_are_not_those_of_the_new_topic() {
+    let kit = start(|dir| {
+        leave(&dir.join("r-0"), FORMER, 2);
+        note(dir, OffsetKind::RecoveryPoint, 2);
+    });
+    assert_eq!(range(&kit), Some((0, 0)));
+    let dir = &kit.broker.log_dirs[0].path;
+    assert_eq!(noted(dir, OffsetKind::RecoveryPoint), Some(0), "no later start believes it");
+}
+
+/// Nor before the checkpoints were written anew. The directory of the new one says whose it is before they are.
+#[test]
+fn what_is_forgotten_is_written_down_where_its_name_is_used_again() {
+    let kit = start(|dir| {
+        leave(&dir.join(DELETED), FORMER, 2);
+        note(dir, OffsetKind::RecoveryPoint, 2);
+        note(dir, OffsetKind::LogStart, 1);
+    });
+    assert_eq!(range(&kit), Some((0, 0)));
+    let dir = &kit.broker.log_dirs[0].path;
+    assert_eq!(noted(dir, OffsetKind::RecoveryPoint), Some(0));
+    assert_eq!(noted(dir, OffsetKind::LogStart), None);
+}
+
+/// The former one lies there for a minute.
+#[test]
+fn checkpoints_of_the_new_topic_count_while_the_former_one_waits_to_be_removed() {
+    let kit = start(|dir| {
+        leave(&dir.join(DELETED), FORMER, 2);
+        leave(&dir.join("r-0"), NAMED, 4);
+        note(dir, OffsetKind::RecoveryPoint, 4);
+        note(dir, OffsetKind::LogStart, 3);
+    });
+    assert_eq!(range(&kit), Some((3, 4)), "what a client has deleted stays deleted");
+    let dir = &kit.broker.log_dirs[0];
+    let partition = kit.broker.partitions.get(NAMED, PartitionId(0)).unwrap();
+    assert_eq!(dir.noted_recovery_point(&partition), Offset(4), "what was flushed is known to be");
+}
