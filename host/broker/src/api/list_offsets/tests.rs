@@ -37,7 +37,6 @@ fn latest(kit: &Kit) -> (ErrorCode, Offset) {
         partition_index: PartitionId(0),
         current_leader_epoch: LeaderEpoch::NONE,
         timestamp: LATEST,
-        ..ListOffsetsPartition::default()
     };
     let request = ListOffsetsRequest {
         replica_id: BrokerId(-1),
