@@ -1,8 +1,7 @@
 """What is run: each case is one load and the rows that it gives.
 
 A measured phase ends after some seconds or some requests, whichever comes first: the seconds bound a slow
-broker's time, the requests bound a fast one's disk. CPU time comes in ticks of 10 ms, so phases are as long as
-the short form's time allows.
+broker's time, the requests bound a fast one's disk.
 """
 
 import sys

@@ -252,6 +252,11 @@ class Round:
             self.results.notes.append(
                 f"{self.system.title}, round {self.number + 1}, {case.key}: did not keep up, {share:.0%} of the schedule"
             )
+        if never_back := report["never_back"]:
+            self.results.notes.append(
+                f"{self.system.title}, round {self.number + 1}, {case.key}: {never_back:,} messages did not come back within "
+                "seconds of the load's end, and count as if they had come then"
+            )
         return report
 
     def syscalls(self, case):

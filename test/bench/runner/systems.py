@@ -26,8 +26,10 @@ SWEEP_SECONDS = 400
 STOP_SECONDS = 120
 
 # Deleted topics leave the page cache before the next case; one partition is what a topic gets. Dohle acknowledges
-# when Kafka does, unless a topic asks for more; Kafka passes over a key that it does not know.
+# when Kafka does, unless a topic asks for more; Kafka passes over a key that it does not know. Dohle takes Kafka's default
+# receive buffer for 512 KiB; both get that, so that brokers are compared and not a socket option.
 SETTINGS = {
+    "socket.receive.buffer.bytes": "524288",
     "log.segment.delete.delay.ms": "50",
     "auto.create.topics.enable": "false",
     "dohle.durability": "os",

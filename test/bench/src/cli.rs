@@ -158,6 +158,9 @@ pub(crate) struct E2e {
     /// Load that counts.
     #[arg(long, default_value = "10.0", value_parser = seconds)]
     pub(crate) seconds: Duration,
+    /// How long to go on for what was due in it.
+    #[arg(long, default_value = "5.0", value_parser = seconds)]
+    pub(crate) drain_seconds: Duration,
 }
 
 #[derive(Debug, Args)]

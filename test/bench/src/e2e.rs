@@ -2,7 +2,8 @@
 //! is there when a long poll brings it back.
 //!
 //! Latency counts from the schedule and not from the send: if a broker stalls, the messages that
-//! could not leave meanwhile have waited too. A message is known by its offset, for one producer
+//! could not leave meanwhile have waited too; and the load goes on until all that was due in the phase
+//! that counts is back, so a stall at its end has them too. A message is known by its offset, for one producer
 //! writes in order into a partition into which nobody else writes meanwhile.
 
 use std::{
@@ -64,13 +65,14 @@ pub(crate) fn run(args: &cli::E2e) -> Result<Value> {
         seconds: args.seconds,
         requests: u64::MAX,
     };
-    let measured = load.run(Meter::start(&phases, target.broker_pid))?;
+    let measured = load.run(Meter::start(&phases, target.broker_pid), args.drain_seconds)?;
     if created == Created::Now && !target.keep {
         control.delete_topic(&target.topic)?;
     }
     let mut report = measured.report();
     report["messages"] = json!(load.arrivals.count);
     report["produce_requests"] = json!(load.acks.count);
+    report["never_back"] = json!(load.never_back);
     report["e2e_micros"] = load.arrivals.latencies.report();
     report["ack_micros"] = load.acks.latencies.report();
     Ok(report)
@@ -81,6 +83,19 @@ pub(crate) fn run(args: &cli::E2e) -> Result<Value> {
 struct Schedule {
     start: Instant,
     rate: u64,
+    /// The messages that are due in the phase that counts.
+    counted: Counted,
+}
+
+/// Numbers of messages, none before the phase that counts begins.
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    start: u64,
+    end: u64,
+}
+
+impl Counted {
+    const NOTHING_YET: Self = Self { start: u64::MAX, end: u64::MAX };
 }
 
 impl Schedule {
@@ -94,7 +109,8 @@ impl Schedule {
     fn due_by(self, now: Instant) -> u64 {
         let Some(since) = now.checked_duration_since(self.start) else { return 0 };
         let due = since.as_nanos() * u128::from(self.rate) / 1_000_000_000 + 1;
-        u64::try_from(due).unwrap_or(u64::MAX)
+        // Nothing is due behind the phase that counts.
+        u64::try_from(due).unwrap_or(u64::MAX).min(self.counted.end)
     }
 
     fn period(self) -> Duration {
@@ -104,14 +120,26 @@ impl Schedule {
 
 /// Latencies of one end of the way.
 struct Tally {
+    /// Of the messages that were due in the phase that counts.
     latencies: Latencies,
-    /// Of the phase that counts.
+    /// What came within that phase.
     count: u64,
+    /// Messages are back in order: up to this one.
+    next: u64,
 }
 
 impl Tally {
     fn new() -> Self {
-        Self { latencies: Latencies::new(), count: 0 }
+        Self { latencies: Latencies::new(), count: 0, next: 0 }
+    }
+
+    /// The messages before `end` are back.
+    fn back(&mut self, end: u64, schedule: Schedule, now: Instant) {
+        let (first, last) = (self.next.max(schedule.counted.start), end.min(schedule.counted.end));
+        for message in first..last {
+            self.latencies.record(now.saturating_duration_since(schedule.due_at(message)));
+        }
+        self.next = self.next.max(end);
     }
 }
 
@@ -123,6 +151,8 @@ struct Load {
     consumer: Consumer,
     acks: Tally,
     arrivals: Tally,
+    /// Messages that were due and did not arrive within the time that there was for it.
+    never_back: u64,
     heard_at: Instant,
 }
 
@@ -218,7 +248,8 @@ impl Load {
         };
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK)?;
         poller.add(&timer, TIMER, crate::poller::EventFlags::IN)?;
-        let schedule = Schedule { start: Instant::now(), rate: args.rate };
+        let schedule =
+            Schedule { start: Instant::now(), rate: args.rate, counted: Counted::NOTHING_YET };
         let (acks, arrivals) = (Tally::new(), Tally::new());
         Ok(Self {
             poller,
@@ -228,20 +259,27 @@ impl Load {
             consumer,
             acks,
             arrivals,
+            never_back: 0,
             heard_at: Instant::now(),
         })
     }
 
-    fn run(&mut self, mut meter: Meter) -> Result<Measured> {
+    fn run(&mut self, mut meter: Meter, drain_max: Duration) -> Result<Measured> {
         self.consumer.ask()?;
         self.start_timer()?;
         let measured = loop {
             self.turn(&mut meter)?;
             self.producer.send_due(self.schedule, Instant::now())?;
-            if let Some(measured) = meter.turn(Instant::now())? {
+            let (measuring, now) = (meter.measuring(), Instant::now());
+            if let Some(measured) = meter.turn(now)? {
+                self.schedule.counted.end = self.schedule.due_by(now);
                 break measured;
             }
+            if !measuring && meter.measuring() {
+                self.schedule.counted.start = self.schedule.due_by(now);
+            }
         };
+        self.drain(&mut meter, drain_max)?;
         // What is on its way comes back, for its errors; nothing more is sent, or a broker that is
         // behind would never be done.
         while !self.producer.in_flight.is_empty() {
@@ -249,6 +287,21 @@ impl Load {
             self.producer.flush()?;
         }
         Ok(measured)
+    }
+
+    /// Goes on until all is back that was due, or for the longest time; what is not counts as if it came then.
+    fn drain(&mut self, meter: &mut Meter, time_max: Duration) -> Result<()> {
+        let until = Instant::now() + time_max;
+        let end = self.schedule.counted.end;
+        while self.arrivals.next.min(self.acks.next) < end && Instant::now() < until {
+            self.turn(meter)?;
+            self.producer.send_due(self.schedule, Instant::now())?;
+        }
+        let now = Instant::now();
+        self.never_back = end.saturating_sub(self.arrivals.next);
+        self.acks.back(end, self.schedule, now);
+        self.arrivals.back(end, self.schedule, now);
+        Ok(())
     }
 
     fn start_timer(&mut self) -> Result<()> {
@@ -296,13 +349,8 @@ impl Load {
                 if offset.0 != expected {
                     bail!("message {first} got offset {offset} and not {expected}");
                 }
-                if meter.measuring() {
-                    acks.count += 1;
-                    for message in first..first + count {
-                        let latency = now.saturating_duration_since(schedule.due_at(message));
-                        acks.latencies.record(latency);
-                    }
-                }
+                acks.count += u64::from(meter.measuring());
+                acks.back(first + count, *schedule, now);
                 Ok(())
             })?;
             if arrived == Arrived::All {
@@ -325,14 +373,11 @@ impl Load {
                 }
                 let behind = offset_behind(&fetched.records)?;
                 meter.count(1, fetched.records.len() as u64);
-                for offset in consumer.next_offset.0..behind.0 {
-                    let message = u64::try_from(offset - consumer.first_offset.0)?;
-                    if meter.measuring() {
-                        arrivals.count += 1;
-                        let latency = now.saturating_duration_since(schedule.due_at(message));
-                        arrivals.latencies.record(latency);
-                    }
+                let end = u64::try_from(behind.0 - consumer.first_offset.0)?;
+                if meter.measuring() {
+                    arrivals.count += end.saturating_sub(arrivals.next);
                 }
+                arrivals.back(end, *schedule, now);
                 consumer.next_offset = behind;
                 Ok(())
             })?;

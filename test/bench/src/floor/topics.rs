@@ -25,7 +25,7 @@ use dohle_protocol::api::{
 use super::{
     log::Log,
     new_files::NewFiles,
-    ring::{FILE_SIZE, Ring},
+    ring::{self, FILE_SIZE, Ring},
 };
 use crate::frames::{self, Ack, FetchAnswer};
 
@@ -191,7 +191,10 @@ impl Topics {
             return Ok(Rc::new(RefCell::new(Ring::in_new_files(files)?)));
         }
         let file = match self.spare.pop() {
-            Some(file) => file,
+            Some(file) => {
+                ring::lay_out_anew(&file)?;
+                file
+            }
             None => self.file()?,
         };
         Ok(Rc::new(RefCell::new(Ring::over(file, FILE_SIZE))))

@@ -1,13 +1,26 @@
-//! Goal: the right fields of /proc are read. Method: lines with known numbers, and this process.
+//! Goal: the right fields of /proc and the right clock are read. Method: lines with known numbers, and this process.
 
-use super::{CpuTimes, Memory, machine_seconds, stat_seconds};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{CpuTimes, Memory, machine_seconds};
 
 #[test]
-fn user_and_system_time_are_added_whatever_the_name_is() {
-    let line = "7 (a) b (c) S 1 7 7 0 -1 4194304 1 2 3 4 150 50 9 9 20 0 1 0 100 0 0";
-    assert_eq!(stat_seconds(line).unwrap(), 2.0);
-    assert!(stat_seconds("7 (a) S 1").is_err());
-    assert!(stat_seconds("").is_err());
+fn work_of_a_millisecond_shows_also_of_a_thread_that_has_ended() {
+    let pid = std::process::id();
+    let before = CpuTimes::now(Some(pid)).unwrap();
+    let worked = thread::spawn(|| {
+        let until = Instant::now() + Duration::from_millis(1);
+        while Instant::now() < until {}
+    });
+    worked.join().unwrap();
+    let used = CpuTimes::now(Some(pid)).unwrap().since(before);
+    let broker = used.broker.unwrap();
+    // Far less than a tick; other tests run in this process.
+    assert!(broker > 0.0 && used.client >= broker / 2.0, "{used:?}");
+    assert!((broker * 100.0).fract() > 1e-6, "{broker} is no number of ticks");
 }
 
 #[test]
