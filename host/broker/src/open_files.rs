@@ -113,9 +113,9 @@ impl OpenFiles {
     }
 
     fn note_closed(&self, logs: usize, files: usize) {
-        if logs > 0 {
+        if let Some(now) = (files * LOGS).checked_div(logs) {
             let before = self.files_of_logs.load(Ordering::Relaxed);
-            self.files_of_logs.store((3 * before + files * LOGS / logs) / 4, Ordering::Relaxed);
+            self.files_of_logs.store((3 * before + now) / 4, Ordering::Relaxed);
         }
     }
 
