@@ -85,7 +85,7 @@ pub enum StartError {
         /// The file that is to blame, or the directory of the metadata log.
         path: PathBuf,
         /// What is wrong.
-        error: OpenError,
+        error: Box<OpenError>,
     },
     /// The controller did not let the broker in.
     #[error(transparent)]
@@ -102,7 +102,7 @@ fn misfit(config: &BrokerConfig, error: OpenError) -> StartError {
         OpenError::Raft(LoadError::NotAVoter { .. }) => MetaProperties::FILE,
         _ => METADATA_LOG_DIR,
     };
-    StartError::Metadata { path: dir.join(name), error }
+    StartError::Metadata { path: dir.join(name), error: Box::new(error) }
 }
 
 fn source_of(error: &NetError) -> String {

@@ -339,9 +339,7 @@ fn a_log_that_cannot_be_led_is_refused() {
     };
     let other_disk = directory("AAAAAAAAAAAAAAAAAAAAfw");
     assert_eq!(start(other_disk.clone(), true), no_voter(&other_disk));
-    assert!(
-        no_voter(&other_disk).to_string().contains("meta.properties has, AAAAAAAAAAAAAAAAAAAAfw;")
-    );
+    assert!(no_voter(&other_disk).to_string().contains("directory.id is AAAAAAAAAAAAAAAAAAAAfw,"));
     let three = static_config("1@a:1,2@b:2,3@c:3");
     assert_eq!(start(three, false), LoadError::SeveralVoters { count: 3 });
     let another = static_config("2@b:2");

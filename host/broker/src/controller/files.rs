@@ -89,7 +89,7 @@ pub enum FilesError {
         /// The file; the directory, if it is none alone.
         path: PathBuf,
         /// What is wrong with it.
-        error: OpenError,
+        error: Box<OpenError>,
     },
     /// A batch of the log cannot be decoded, or does not fit those before it.
     #[error("{} is damaged at {position}: {error}", path.display())]
@@ -99,7 +99,7 @@ pub enum FilesError {
         /// Where the batch begins.
         position: u64,
         /// What is wrong with it.
-        error: OpenError,
+        error: Box<OpenError>,
     },
 }
 
@@ -191,7 +191,8 @@ impl<D: Disk> MetadataFiles<D> {
     pub fn loader(&self, config: NodeConfig) -> Result<NodeLoader, FilesError> {
         let path = self.dir.join(QUORUM_STATE_FILE);
         let bytes = read_file(&self.disk, &path, QUORUM_STATE_SIZE_MAX)?;
-        NodeLoader::new(config, bytes.as_deref()).map_err(|error| FilesError::Unfit { path, error })
+        NodeLoader::new(config, bytes.as_deref())
+            .map_err(|error| FilesError::Unfit { path, error: Box::new(error) })
     }
 
     /// Hands the newest snapshot and the log behind it to `loader`.
@@ -201,7 +202,7 @@ impl<D: Disk> MetadataFiles<D> {
     pub fn load(&mut self, loader: &mut NodeLoader) -> Result<(), FilesError> {
         let unfit = |path: &Path| {
             let path = path.to_owned();
-            |error| FilesError::Unfit { path, error }
+            |error| FilesError::Unfit { path, error: Box::new(error) }
         };
         if let Some((id, file)) = self.snapshots.read_newest()? {
             loader.checkpoint(id, &file).map_err(unfit(&self.dir.join(id.file_name())))?;
@@ -224,7 +225,7 @@ impl<D: Disk> MetadataFiles<D> {
                 loader.batch(&batch).map_err(|error| FilesError::UnfitBatch {
                     path: slice.file.path().to_owned(),
                     position: slice.position + (slice.size - rest.len()) as u64,
-                    error,
+                    error: Box::new(error),
                 })?;
                 next = batch.next_offset();
                 rest = &rest[batch.size()..];

@@ -107,7 +107,7 @@ pub(in crate::controller) fn load(
     files.load(&mut loader)?;
     let started = loader.start(at(second));
     let path = files.dir.clone();
-    Ok((started.map_err(|error| FilesError::Unfit { path, error })?, files))
+    Ok((started.map_err(|error| FilesError::Unfit { path, error: Box::new(error) })?, files))
 }
 
 /// How the broker of such a node registers.
