@@ -140,8 +140,8 @@ impl<D: Disk> FlushPlan<D> {
     }
 
     /// Leaves out the side files, for which a full disk has no room. What is then synced is all that
-    /// makes the batches durable, and whose they are, which was written before them; but a start after a crash must read them: the recovery point stays,
-    /// see [`Log::give_up_flush`].
+    /// makes the batches durable, and whose they are, which was written before them; but a start after a
+    /// crash must read them: the recovery point stays, see [`Log::give_up_flush`].
     pub fn leave_out_sides(&mut self) {
         self.writes.clear();
         self.aborts.clear();

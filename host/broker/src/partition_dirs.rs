@@ -221,13 +221,20 @@ fn is_all_there_is(
 }
 
 /// Whether a partition's directory that does not say whose it is may be that of a former topic: a power cut has taken
-/// that, and left batches. Nothing in it was ever synced then, so all that the topic of its name had acknowledged
+/// that, and left batches. Nothing in it was ever flushed then, so all that the topic of its name had acknowledged
 /// is in the write-ahead log, and its log is made anew from that.
-fn is_nobodys(dir: &LogDir, path: &Path) -> bool {
+fn is_nobodys(dir: &LogDir, path: &Path, found: &PartitionDir) -> bool {
     let has_bytes = |entry: &DirEntry| {
         entry.name.ends_with(LOG) && dir.disk().size_of(&path.join(&entry.name)) != Ok(0)
     };
-    dir.has_lost_cache() && dir.disk().list(path).is_ok_and(|found| found.iter().any(has_bytes))
+    may_be_nobodys(dir, found)
+        && dir.disk().list(path).is_ok_and(|entries| entries.iter().any(has_bytes))
+}
+
+/// Whether a power cut may have taken what a directory says of whose it is. It is synced with the first flush of the
+/// batches: where something was flushed it is damaged, or somebody has removed it.
+fn may_be_nobodys(dir: &LogDir, found: &PartitionDir) -> bool {
+    dir.has_lost_cache() && !dir.may_have_flushed(&found.topic, found.partition)
 }
 
 /// Why a partition that is found in a directory is none of this node's.
@@ -242,10 +249,10 @@ fn why_stray(
     let written = match partition_metadata::read(dir.disk(), path) {
         Err(SideFileError::Io(_)) => return None,
         // That is refused then, if there was anything durable.
-        Err(SideFileError::Malformed { .. }) if !dir.has_lost_cache() => return None,
+        Err(SideFileError::Malformed { .. }) if !may_be_nobodys(dir, found) => return None,
         written => written.ok().flatten(),
     };
-    if written.is_none() && found.role == DirRole::Current && is_nobodys(dir, path) {
+    if written.is_none() && found.role == DirRole::Current && is_nobodys(dir, path, found) {
         return Some(format!("a power cut has left it without a topic id in {OWNER}"));
     }
     let named = image.topics.named(&found.topic);

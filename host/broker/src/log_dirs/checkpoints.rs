@@ -34,6 +34,12 @@ impl LogDir {
         }
     }
 
+    /// Whether anything of a partition was flushed, as far as was known when the directory was opened.
+    pub(crate) fn may_have_flushed(&self, topic: &Str, index: PartitionId) -> bool {
+        let is_noted = self.known(topic, index).recovery_point > Offset::ZERO;
+        is_noted || !self.left.knows_recovery_points
+    }
+
     /// Up to where a start after a crash would take a partition's log for durable.
     pub(crate) fn noted_recovery_point(&self, partition: &Partition) -> Offset {
         self.noted_of(&key_of(partition)).recovery_point

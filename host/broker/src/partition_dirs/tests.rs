@@ -6,6 +6,7 @@ use dohle_base::{LeaderEpoch, Offset, Rng};
 use dohle_log::{
     Log, LogConfig, OpenLog, Origin,
     checkpoint::{self, OffsetKind},
+    wal::{OpenWal, Wal},
 };
 use dohle_metadata::{METADATA_VERSION, MetadataRecord, MetadataState, MetadataVersion};
 use dohle_os::OsDisk;
@@ -17,6 +18,8 @@ use dohle_records::{BatchBuilder, BatchSpec, NewRecord};
 
 use super::*;
 use crate::{
+    Alarm, Upkeep,
+    disk::either::OS,
     kit::{Kit, kit_in},
     metadata::Published,
     open_files::OpenFiles,
@@ -130,4 +133,35 @@ fn checkpoints_of_the_new_topic_count_while_the_former_one_waits_to_be_removed()
     let dir = &kit.broker.log_dirs[0];
     let partition = kit.broker.partitions.get(NAMED, PartitionId(0)).unwrap();
     assert_eq!(dir.noted_recovery_point(&partition), Offset(4), "what was flushed is known to be");
+}
+
+/// Leaves a partition of the named topic that says in vain whose it is, and a log directory that was ours when the
+/// power was cut.
+fn leave_without_owner(dir: &Path, flushed_to: i64) {
+    leave(&dir.join("r-0"), NAMED, 2);
+    std::fs::write(dir.join("r-0").join(OWNER), "").unwrap();
+    let files = Arc::new(OpenFiles::within(1_000, 100, 2));
+    let (upkeep, _inbox) = Upkeep::new();
+    let ours = LogDir::open(Uuid(7), dir.to_owned(), OS, upkeep, Alarm::default(), files).unwrap();
+    ours.write_checkpoints(&[]).unwrap();
+    drop(ours);
+    note(dir, OffsetKind::RecoveryPoint, flushed_to);
+    let how = OpenWal { capacity: 1 << 20, left_clean: false, boot: 1, salt: 1 };
+    Wal::open(&OsDisk, dir, how).unwrap();
+}
+
+/// What was flushed was there once, so it is damaged and not lost.
+#[test]
+fn a_directory_is_nobodys_only_if_nothing_of_it_was_flushed() {
+    for (flushed_to, served) in [(0, Some((0, 0))), (2, None)] {
+        let kit = start(|dir| leave_without_owner(dir, flushed_to));
+        let dir = &kit.broker.log_dirs[0];
+        assert!(dir.has_lost_cache());
+        assert_eq!(range(&kit), served, "flushed to {flushed_to}");
+        let entries = std::fs::read_dir(&dir.path).unwrap();
+        let names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        let is_aside =
+            names.iter().any(|name| name.to_str().is_some_and(|name| name.ends_with("-stray")));
+        assert_eq!(is_aside, served.is_some(), "{names:?}");
+    }
 }
