@@ -154,7 +154,9 @@ pub(crate) fn sort_out(
             DirRole::Current if found.topic == METADATA_LOG => {}
             DirRole::Current | DirRole::Future => {
                 if let Some(why) = why_stray(dir, &path, &found, image, broker.node_id) {
-                    if found.role == DirRole::Current {
+                    // Who stopped cleanly had given a former topic's another name: there the file is damaged, and
+                    // the partition is not to be served as an empty one.
+                    if found.role == DirRole::Current && !dir.was_left_clean() {
                         forget_stray(dir, &found, image)?;
                     }
                     set_stray(dir, &entry.name, found, &why, broker.random_id())?;

@@ -126,6 +126,11 @@ impl LogDir {
         self.left.lost_cache.is_some() && self.left.knows_recovery_points
     }
 
+    /// Whether the last process had closed all of its logs.
+    pub(crate) fn was_left_clean(&self) -> bool {
+        self.left.is_clean
+    }
+
     /// Whether what this program had written and not synced may be gone, in any order.
     pub(crate) fn has_lost_cache(&self) -> bool {
         self.left.lost_cache == Some(true) && !self.left.is_clean
