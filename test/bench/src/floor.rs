@@ -55,7 +55,7 @@ use crate::{
     poller::{EventFlags, Poller, Ready},
     usage::allow_open_files,
 };
-use connection::Connection;
+use connection::{Connection, Windows};
 use connections::Connections;
 use fetch::Fetch;
 use fetch_frame::FetchAsked;
@@ -67,8 +67,8 @@ use topics::Topics;
 const LISTENER: u64 = u64::MAX;
 
 /// Measured: with it, a fetch of 1 MiB costs half of what it costs with the system's own, growing
-/// buffer. The receive buffer stays the system's: of this size it would make a produce of 64 KiB a
-/// third dearer.
+/// buffer. The receive buffer stays the system's: of 512 KiB it makes a produce of 1 MiB cost 0.39 CPU s/GB
+/// and not 0.20 to 0.23, and makes no difference to smaller ones.
 const SEND_BUFFER: usize = 102_400;
 
 /// Serves until it is killed.
@@ -95,6 +95,7 @@ fn serve(listener: &TcpListener, topics: Topics) -> Result<()> {
         topics,
         parked: Vec::new(),
         held: Vec::new(),
+        windows: Windows::default(),
         spare: Spare::default(),
     };
     floor.poller.add(listener, LISTENER, EventFlags::IN)?;
@@ -112,6 +113,7 @@ struct Floor {
     parked: Vec<Parked>,
     /// Connections whose answers wait for the sync of this round.
     held: Vec<usize>,
+    windows: Windows,
     spare: Spare,
 }
 
@@ -177,11 +179,11 @@ impl Floor {
             accepted => TcpStream::from(accepted.context("accept")?),
         };
         self.poller.add(&socket, self.connections.next() as u64, EventFlags::IN)?;
-        self.connections.add(Connection::new(socket, &self.spare));
+        self.connections.add(Connection::new(socket, &self.windows, &self.spare));
         Ok(())
     }
 
-    /// Reads once, handles every whole request, and writes the answers at once, unless something is
+    /// Reads, handles every whole request, and writes the answers at once, unless something is
     /// to be synced first.
     fn serve(&mut self, number: usize, flags: EventFlags) -> Result<()> {
         let Self { connections, topics, parked, poller, held, .. } = self;
@@ -196,7 +198,7 @@ impl Floor {
             // Also what came before one that is broken: it lies in this connection's buffer.
             topics.write(connection.buffer())?;
             handled?;
-            connection.make_room();
+            connection.leave_window();
         }
         if topics.needs_sync() {
             held.push(number);
@@ -250,7 +252,7 @@ fn handle_all(
     connection: &mut Connection,
     mut park: impl FnMut(Fetch),
 ) -> Result<()> {
-    while let Some(frame) = connection.next_frame()? {
+    while let Some(frame) = connection.next_frame() {
         if let Some(fetch) = handle(topics, connection, frame)? {
             park(fetch);
         }

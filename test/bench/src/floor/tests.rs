@@ -1,12 +1,22 @@
 //! Goal: each load runs against the floor and counts what it should. Method: a floor on a thread
 //! of this process, and the commands as they are.
 
-use std::{net::TcpListener, thread};
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    thread,
+    time::Duration,
+};
 
 use clap::Parser;
+use dohle_records::{BatchView, Codec};
 use serde_json::Value;
 
-use crate::{cli, e2e, fetch, first_ack, idle, produce, sweep};
+use crate::{
+    cli, e2e, fetch, first_ack,
+    frames::{self, Ack, Partition},
+    idle, produce, records, sweep,
+};
 
 /// Starts a floor; returns where it listens.
 fn floor() -> String {
@@ -60,6 +70,42 @@ fn produce_counts_requests_and_raw_bytes() {
         let wire = report["wire_bytes"].as_u64().unwrap();
         assert_eq!(wire < requests * raw_size * 3 / 4, codec == "lz4");
         assert!(report["latency_micros"]["p50"].as_u64().unwrap() > 0);
+    }
+}
+
+#[test]
+fn connections_whose_requests_come_in_pieces_are_not_mixed_up() {
+    let bootstrap = floor();
+    let partition = Partition { topic: "first".to_owned(), index: 0 };
+    let (ack, connect) = (Ack::of(&partition).unwrap(), || TcpStream::connect(&bootstrap).unwrap());
+    let mut clients = [connect(), connect(), connect()];
+    let mut offset = 1; // Behind the one of first-ack.
+    for size in [1_024, 65_536, 700_000] {
+        let batch = records::batch(size, Codec::None);
+        let count = BatchView::parse(&batch).unwrap().record_count();
+        let frame = frames::produce(&partition, -1, batch).unwrap();
+        // Each has two whole ones, of which the second comes in pieces between those of the others.
+        for client in &mut clients {
+            client.write_all(&[&frame, &frame[..3]].concat()).unwrap();
+        }
+        for part in [3..500, 500..size, size..usize::MAX] {
+            thread::sleep(Duration::from_millis(5));
+            for client in &mut clients {
+                client.write_all(&frame[part.start..part.end.min(frame.len())]).unwrap();
+            }
+        }
+        let mut offsets = Vec::new();
+        for client in &mut clients {
+            for _ in 0..2 {
+                let mut answer = vec![0; ack.size()];
+                client.read_exact(&mut answer).unwrap();
+                offsets.push(ack.base_offset(&answer[4..]).unwrap().0);
+            }
+        }
+        offsets.sort_unstable();
+        let expected: Vec<_> = (0..6).map(|n| offset + n * i64::from(count)).collect();
+        assert_eq!(offsets, expected, "{size} bytes");
+        offset += 6 * i64::from(count);
     }
 }
 
