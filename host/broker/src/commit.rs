@@ -39,8 +39,9 @@ impl Uncommitted {
     pub(crate) async fn committed(self, time_max: Duration) -> Vec<(Write, ErrorCode)> {
         let until = Instant::now() + time_max;
         let (mut open, mut lacking, mut is_late) = (self.writes, Vec::new(), false);
+        let wait_for = |count: usize| Wait::new(i64::try_from(count).unwrap_or(i64::MAX));
+        let mut wait = wait_for(open.len());
         loop {
-            let wait = Wait::new(i64::try_from(open.len()).unwrap_or(i64::MAX));
             let undecided = open.into_iter().filter_map(|write| {
                 match write.partition.is_committed(write.end, &wait) {
                     Ok(false) if !is_late => return Some(write),
@@ -55,8 +56,13 @@ impl Uncommitted {
             if open.is_empty() {
                 return lacking;
             }
+            if wait.is_satisfied() {
+                // It was interrupted: those that are undecided still wait anew.
+                wait = wait_for(open.len());
+                continue;
+            }
             // Satisfied, interrupted or too late: each says where it stands.
-            is_late = within(until, Satisfied(wait)).await.is_none();
+            is_late = within(until, Satisfied(Arc::clone(&wait))).await.is_none();
         }
     }
 }
