@@ -341,7 +341,8 @@ fn log_dirs(s: &NodeSettings) -> &[Str] {
 /// With Kafka's 100 KiB a client that has several large requests in flight stops after each two of 64 KiB until the
 /// broker has read them. Measured with four connections of five requests in flight, CPU of the broker, three rounds on
 /// a quiet AMD EPYC with two cores, 100 and 512 KiB: requests of 64 KiB 0.41 and 0.29 s/GB, zstd 0.137 and 0.123,
-/// 16 KiB 0.53 and 0.49. Left to the system, which goes on to 32 MiB, it was no better.
+/// 16 KiB 0.53 and 0.49; two hours later 64 KiB 0.42 and 0.40, when new pages cost more. Left to the system, which goes
+/// on to 32 MiB, it was no better.
 const RECEIVE_BUFFER_BYTES: u32 = 512 * 1024;
 
 /// Kafka's default, which its sample of a server.properties repeats: who has it has not chosen it.

@@ -1,23 +1,24 @@
 //! A broker for tests, with log directories and without a network.
 
+mod metadata;
+
 use std::sync::Arc;
 
 use dohle_base::{BrokerId, LeaderEpoch, Offset, PartitionId, Rng, Timestamp, TopicId, Uuid};
 use dohle_config::{BrokerConfig, NoProviders, NodeSettings, Properties};
 use dohle_group::GroupSettings;
 use dohle_log::{Log, LogConfig, OpenLog};
-use dohle_metadata::{METADATA_VERSION, MetadataRecord, MetadataState, MetadataVersion, Topic};
+use dohle_metadata::Topic;
+use dohle_net::{ConnectionContext, ConnectionId};
 use dohle_os::Clock;
-use dohle_protocol::records::metadata::{
-    feature_level_record::FeatureLevelRecord, partition_record::PartitionRecord,
-    topic_record::TopicRecord,
-};
 use dohle_replication::{CommitRule, Leader};
 use tempfile::TempDir;
 
+pub(crate) use self::metadata::{make_topic, no_topics};
 use crate::{
     Alarm, Broker, Cleaner, ControllerHandle, ControllerInbox, Coordinator, ListenerKind, LogDir,
     OpenFiles, Parts, Published, Retention, Upkeep, UpkeepInbox,
+    api::Call,
     disk::either::OS,
     metrics::Metrics,
     partition::{Partition, State},
@@ -100,6 +101,20 @@ pub(crate) fn broker(
 }
 
 impl Kit {
+    /// Lets `act` make a call of a version, as a client of the network.
+    pub(crate) fn call<R>(&self, version: i16, act: impl FnOnce(Call<'_>) -> R) -> R {
+        let connection = ConnectionContext {
+            id: ConnectionId(1),
+            peer: ([127, 0, 0, 1], 1).into(),
+            listener: 0,
+            listener_name: "PLAINTEXT".into(),
+            thread: 0,
+        };
+        let tally = self.broker.metrics.tally(connection.thread);
+        let (broker, connection, tally) = (&self.broker, &connection, &tally);
+        act(Call { broker, tally, version, client_id: None, connection })
+    }
+
     /// Flushes all log directories and writes their checkpoints.
     pub(crate) fn flush(&self) {
         let partitions = self.broker.partitions.all();
@@ -108,26 +123,8 @@ impl Kit {
 }
 
 fn image(partitions: i32) -> dohle_metadata::MetadataImage {
-    let mut state = MetadataState::default();
-    let level = FeatureLevelRecord {
-        name: METADATA_VERSION.into(),
-        feature_level: MetadataVersion::LATEST.0,
-    };
-    state.apply(&MetadataRecord::FeatureLevel(level)).unwrap();
-    let topic = TopicRecord { name: "t".into(), topic_id: TOPIC };
-    state.apply(&MetadataRecord::Topic(topic)).unwrap();
-    for index in 0..partitions {
-        let partition = PartitionRecord {
-            partition_id: PartitionId(index),
-            topic_id: TOPIC,
-            replicas: vec![BrokerId(1)],
-            isr: vec![BrokerId(1)],
-            leader: BrokerId(1),
-            directories: vec![Uuid(7)],
-            ..PartitionRecord::default()
-        };
-        state.apply(&MetadataRecord::Partition(partition)).unwrap();
-    }
+    let mut state = no_topics();
+    make_topic(&mut state, "t", TOPIC, partitions, Uuid(7));
     state.image().clone()
 }
 

@@ -9,7 +9,6 @@ use dohle_base::{ErrorCode, Offset, ProducerId};
 use dohle_group::{GroupMachine, GroupRecord, RecordError};
 use dohle_log::{DiskFile, IoError, ReadError, Slice};
 use dohle_machine::Runtime;
-
 use dohle_records::{
     BatchError, ControlError, DECOMPRESSED_SIZE_MAX, EndTxnMarker, Entry, owned_records,
 };

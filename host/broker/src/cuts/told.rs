@@ -2,17 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dohle_base::{BrokerId, Offset, PartitionId, TopicId, Uuid};
+use dohle_base::{Offset, PartitionId, TopicId, Uuid};
 use dohle_log::ReadRange;
-use dohle_metadata::{METADATA_VERSION, MetadataRecord, MetadataState, MetadataVersion};
+use dohle_metadata::{MetadataRecord, MetadataState};
 use dohle_protocol::records::metadata::{
-    config_record::ConfigRecord, feature_level_record::FeatureLevelRecord,
-    partition_change_record::PartitionChangeRecord, partition_record::PartitionRecord,
-    remove_topic_record::RemoveTopicRecord, topic_record::TopicRecord,
+    config_record::ConfigRecord, partition_change_record::PartitionChangeRecord,
+    remove_topic_record::RemoveTopicRecord,
 };
 use dohle_records::{DECOMPRESSED_SIZE_MAX, split_batches};
 
-use crate::partition::Partition;
+use crate::{
+    kit::{make_topic, no_topics},
+    partition::Partition,
+};
 
 /// The only partition of each topic.
 pub(super) const INDEX: PartitionId = PartitionId(0);
@@ -46,11 +48,7 @@ pub(super) type Record = (Vec<u8>, Vec<u8>);
 
 impl Default for Told {
     fn default() -> Self {
-        let mut told =
-            Self { metadata: MetadataState::default(), topics: BTreeMap::new(), count: 0 };
-        let (name, feature_level) = (METADATA_VERSION.into(), MetadataVersion::LATEST.0);
-        told.commit(MetadataRecord::FeatureLevel(FeatureLevelRecord { name, feature_level }));
-        told
+        Self { metadata: no_topics(), topics: BTreeMap::new(), count: 0 }
     }
 }
 
@@ -70,16 +68,7 @@ impl Told {
         let topic_id = TopicId(Uuid(100 + self.topics.len() as u128));
         let is_compacted = configs.contains(&("cleanup.policy", "compact"));
         self.topics.insert(topic_id, Topic { is_compacted, ..Topic::default() });
-        self.commit(MetadataRecord::Topic(TopicRecord { name: name.into(), topic_id }));
-        self.commit(MetadataRecord::Partition(PartitionRecord {
-            partition_id: INDEX,
-            topic_id,
-            replicas: vec![BrokerId(1)],
-            isr: vec![BrokerId(1)],
-            leader: BrokerId(1),
-            directories: vec![Uuid(7)],
-            ..PartitionRecord::default()
-        }));
+        make_topic(&mut self.metadata, name, topic_id, 1, Uuid(7));
         for (key, value) in configs {
             self.commit(MetadataRecord::Config(ConfigRecord {
                 resource_type: 2,

@@ -8,19 +8,14 @@ use dohle_log::{
     checkpoint::{self, OffsetKind},
     wal::{OpenWal, Wal},
 };
-use dohle_metadata::{METADATA_VERSION, MetadataRecord, MetadataState, MetadataVersion};
 use dohle_os::OsDisk;
-use dohle_protocol::records::metadata::{
-    feature_level_record::FeatureLevelRecord, partition_record::PartitionRecord,
-    topic_record::TopicRecord,
-};
 use dohle_records::{BatchBuilder, BatchSpec, NewRecord};
 
 use super::*;
 use crate::{
     Alarm, Upkeep,
     disk::either::OS,
-    kit::{Kit, kit_in},
+    kit::{Kit, kit_in, make_topic, no_topics},
     metadata::Published,
     open_files::OpenFiles,
     publisher::Publisher,
@@ -60,24 +55,8 @@ fn start(leave: impl FnOnce(&Path)) -> Kit {
     let root = tempfile::tempdir().unwrap();
     leave(&root.path().join("a"));
     let kit = kit_in(root, "", OpenFiles::within(1_000, 100, 2), 0, &LogConfig::default());
-    let mut state = MetadataState::default();
-    let level = FeatureLevelRecord {
-        name: METADATA_VERSION.into(),
-        feature_level: MetadataVersion::LATEST.0,
-    };
-    state.apply(&MetadataRecord::FeatureLevel(level)).unwrap();
-    let topic = TopicRecord { name: "r".into(), topic_id: NAMED };
-    state.apply(&MetadataRecord::Topic(topic)).unwrap();
-    let partition = PartitionRecord {
-        partition_id: PartitionId(0),
-        topic_id: NAMED,
-        replicas: vec![BrokerId(1)],
-        isr: vec![BrokerId(1)],
-        leader: BrokerId(1),
-        directories: vec![Uuid(7)],
-        ..PartitionRecord::default()
-    };
-    state.apply(&MetadataRecord::Partition(partition)).unwrap();
+    let mut state = no_topics();
+    make_topic(&mut state, "r", NAMED, 1, Uuid(7));
     let image = state.image().clone();
     let mut publisher = Publisher::new(Arc::clone(&kit.broker), Rng::from_seed(1));
     publisher.publish(Published { image, ..Published::default() });

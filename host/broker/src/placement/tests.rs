@@ -5,24 +5,21 @@ use std::{
     path::Path,
 };
 
-use dohle_base::{BrokerId, Offset, Rng, TopicId};
+use dohle_base::{Offset, Rng, TopicId};
 use dohle_log::{
     IoError, LogConfig,
     disk::Operation,
     partition_metadata,
     wal::{Frame, OpenWal, Wal},
 };
-use dohle_metadata::{MetadataRecord, MetadataState};
+use dohle_metadata::MetadataState;
 use dohle_os::OsDisk;
-use dohle_protocol::records::metadata::{
-    partition_record::PartitionRecord, topic_record::TopicRecord,
-};
 use dohle_records::{BatchBuilder, BatchSpec, NewRecord};
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    kit::{Kit, kit, kit_in},
+    kit::{Kit, kit, kit_in, make_topic},
     metadata::Published,
     open_files::OpenFiles,
     publisher::Publisher,
@@ -141,19 +138,8 @@ fn what_frames_have_of_a_partition_that_was_not_assigned_yet_is_served() {
     let kit = broker_in(root, [&[], &[]], None);
     let mut publisher = Publisher::new(Arc::clone(&kit.broker), Rng::from_seed(1));
     let image = kit.broker.metadata().image.clone();
-    let topic = TopicRecord { name: "u".into(), topic_id: TOPIC };
-    let unassigned = PartitionRecord {
-        partition_id: PartitionId(0),
-        topic_id: TOPIC,
-        replicas: vec![BrokerId(1)],
-        isr: vec![BrokerId(1)],
-        leader: BrokerId(1),
-        directories: vec![Uuid::UNASSIGNED_DIR],
-        ..PartitionRecord::default()
-    };
     let mut state = MetadataState::new(image);
-    state.apply(&MetadataRecord::Topic(topic)).unwrap();
-    state.apply(&MetadataRecord::Partition(unassigned)).unwrap();
+    make_topic(&mut state, "u", TOPIC, 1, Uuid::UNASSIGNED_DIR);
     publisher.publish(Published { image: state.image().clone(), ..Published::default() });
     let partition = kit.broker.partitions.get(TOPIC, PartitionId(0)).unwrap();
     let end = partition.with_leader(|leader| leader.log().log_end_offset());

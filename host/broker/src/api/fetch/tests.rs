@@ -14,7 +14,7 @@ use std::{
 
 use dohle_base::{BrokerId, Timestamp};
 use dohle_log::{Disk, LogConfig, disk::OpenMode};
-use dohle_net::{ConnectionContext, ConnectionId};
+use dohle_os::{OsDisk, OsFile};
 use dohle_protocol::api::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
 use rustix::{
     fs::{Advice, fadvise, statfs},
@@ -22,8 +22,6 @@ use rustix::{
 };
 use tempfile::TempDir;
 use tokio::runtime::{Builder, LocalOptions};
-
-use dohle_os::{OsDisk, OsFile};
 
 use super::*;
 use crate::{
@@ -122,16 +120,7 @@ fn fetch_from(kit: &Kit, fetch_offset: Offset, min_bytes: i32) -> Answer<FetchRe
         session_epoch: -1,
         ..FetchRequest::default()
     };
-    let connection = ConnectionContext {
-        id: ConnectionId(1),
-        peer: ([127, 0, 0, 1], 1).into(),
-        listener: 0,
-        listener_name: "PLAINTEXT".into(),
-        thread: 0,
-    };
-    let tally = kit.broker.metrics.tally(connection.thread);
-    let (broker, connection, tally) = (&kit.broker, &connection, &tally);
-    Fetch::handle(Call { broker, tally, version: 12, client_id: None, connection }, request)
+    kit.call(12, |call| Fetch::handle(call, request))
 }
 
 /// Of each partition the error and how many bytes of records there are, all of them in memory.

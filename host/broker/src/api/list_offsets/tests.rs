@@ -2,7 +2,6 @@
 
 use dohle_base::{BrokerId, PartitionId, ProducerEpoch, ProducerId};
 use dohle_log::{LogConfig, Origin};
-use dohle_net::{ConnectionContext, ConnectionId};
 use dohle_protocol::api::{
     fetch_request::{FetchPartition, FetchRequest, FetchTopic, ReplicaState},
     list_offsets_request::ListOffsetsTopic,
@@ -17,20 +16,6 @@ use crate::{
     kit::{Kit, kit},
 };
 
-/// Lets `act` make a call of a version.
-fn call<R>(kit: &Kit, version: i16, act: impl FnOnce(Call<'_>) -> R) -> R {
-    let connection = ConnectionContext {
-        id: ConnectionId(1),
-        peer: ([127, 0, 0, 1], 1).into(),
-        listener: 0,
-        listener_name: "PLAINTEXT".into(),
-        thread: 0,
-    };
-    let tally = kit.broker.metrics.tally(connection.thread);
-    let (broker, connection, tally) = (&kit.broker, &connection, &tally);
-    act(Call { broker, tally, version, client_id: None, connection })
-}
-
 /// Where a read-committed consumer is told to go on that wants what is new.
 fn latest(kit: &Kit) -> (ErrorCode, Offset) {
     let asked = ListOffsetsPartition {
@@ -44,7 +29,7 @@ fn latest(kit: &Kit) -> (ErrorCode, Offset) {
         topics: vec![ListOffsetsTopic { name: "t".into(), partitions: vec![asked] }],
         ..ListOffsetsRequest::default()
     };
-    let Answer::Now(body) = call(kit, 11, |call| ListOffsets::handle(call, request)) else {
+    let Answer::Now(body) = kit.call(11, |call| ListOffsets::handle(call, request)) else {
         panic!("it waits")
     };
     let told = &body.message.topics[0].partitions[0];
@@ -70,7 +55,7 @@ fn fetched(kit: &Kit, fetch_offset: Offset) -> (ErrorCode, [Offset; 3]) {
         session_epoch: -1,
         ..FetchRequest::default()
     };
-    let Answer::Now(body) = call(kit, 12, |call| Fetch::handle(call, request)) else {
+    let Answer::Now(body) = kit.call(12, |call| Fetch::handle(call, request)) else {
         panic!("it waits")
     };
     let told = &body.message.responses[0].partitions[0];

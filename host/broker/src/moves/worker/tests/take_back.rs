@@ -3,15 +3,14 @@
 
 use std::{path::PathBuf, sync::atomic::AtomicBool};
 
-use dohle_base::BrokerId;
 use dohle_log::partition_metadata;
-use dohle_metadata::{MetadataImage, MetadataRecord, MetadataState};
-use dohle_protocol::records::metadata::{
-    partition_record::PartitionRecord, topic_record::TopicRecord,
-};
+use dohle_metadata::MetadataImage;
 
 use super::*;
-use crate::partition_dirs::{Leftovers, sort_out};
+use crate::{
+    kit::{make_topic, no_topics},
+    partition_dirs::{Leftovers, sort_out},
+};
 
 /// What is left in the new directory of a partition whose move is taken back when the metadata names that
 /// directory, and `before` has happened. The controller takes nothing more once it is told to refuse.
@@ -62,19 +61,8 @@ fn left(kit: &Kit, begin: &str) -> Vec<PathBuf> {
 /// The partition lies in this directory.
 fn image(directory: Uuid, kit: &Kit) -> MetadataImage {
     let (topic, name) = (kit.partitions[0].topic_id(), kit.partitions[0].topic());
-    let mut state = MetadataState::default();
-    let topic_record = TopicRecord { name: name.clone(), topic_id: topic };
-    state.apply(&MetadataRecord::Topic(topic_record)).unwrap();
-    let partition = PartitionRecord {
-        partition_id: PartitionId(0),
-        topic_id: topic,
-        replicas: vec![BrokerId(1)],
-        isr: vec![BrokerId(1)],
-        leader: BrokerId(1),
-        directories: vec![directory],
-        ..PartitionRecord::default()
-    };
-    state.apply(&MetadataRecord::Partition(partition)).unwrap();
+    let mut state = no_topics();
+    make_topic(&mut state, name, topic, 1, directory);
     state.image().clone()
 }
 
