@@ -206,3 +206,49 @@ fn what_concerns_a_reader_is_found_without_reading_all_of_the_index() {
         assert!(read < told + 8 * 4096, "{read} bytes for {told}");
     }
 }
+
+/// Between transactions that are far apart the batches are passed over, and each is looked at all the same.
+#[test]
+fn transactions_that_are_far_apart_are_each_looked_at() {
+    let (disk, mut log) = empty(LogConfig::default());
+    let large = "x".repeat(10_000);
+    for id in 1..4 {
+        for _ in 0..200 {
+            put(&mut log, &[("k", Some(&large))]);
+        }
+        // Of two that overlap one is committed.
+        put_in_transaction(&mut log, id, &[("a", Some("no"))]);
+        put_in_transaction(&mut log, 9, &[("b", Some("yes"))]);
+        put_in_transaction(&mut log, id, &[("a", Some("no"))]);
+        append_marker(&mut log, id, false);
+        append_marker(&mut log, 9, true);
+    }
+    put(&mut log, &[("k", Some("last"))]);
+    let end = log.close().unwrap();
+    let open = |disk: &SimDisk| {
+        let how = OpenLog { clean: true, recovery_point: end, ..OpenLog::default() };
+        open_how(disk, LogConfig::default(), how).unwrap()
+    };
+    let mut log = open(&disk);
+    let before = disk.reads();
+    let all = log.aborted_transactions(Offset(0), end).unwrap();
+    let reads = disk.reads() - before;
+    assert_eq!(all.iter().map(|t| t.producer_id.0).collect::<Vec<_>>(), [1, 2, 3]);
+    // Of six hundred large batches.
+    assert!(reads < 200, "{reads} reads");
+    let path = &indexes(&disk)[0];
+    for entry in 0..3 {
+        // The producer, where it begins, where it ends, and up to where it was stable then.
+        for (at, bit) in [(9, 3), (9, 0), (17, 0), (17, 1), (16, 0), (25, 0), (25, 1), (33, 1)] {
+            let disk = disk.fork();
+            disk.flip(path, ((entry * ENTRY + at) * 8 + bit) as u64);
+            let told = open(&disk).aborted_transactions(Offset(0), end).unwrap();
+            let same = |t: &dohle_log::AbortedTransaction| (t.producer_id, t.first_offset);
+            assert_eq!(
+                told.iter().map(same).collect::<Vec<_>>(),
+                all.iter().map(same).collect::<Vec<_>>(),
+                "entry {entry} byte {at} bit {bit}"
+            );
+        }
+    }
+}
