@@ -19,7 +19,7 @@ use crate::{
     names::FileKind,
     producer_state::Producers,
     segment::{Dir, Segment},
-    txn_index::{self, AbortedTransaction, ENTRY_SIZE},
+    txn_index::{self, AbortedTransaction, ENTRY_SIZE, Told},
 };
 
 /// The aborted transactions of a segment whose index lacks some.
@@ -79,6 +79,20 @@ impl<F: DiskFile> Segment<F> {
             _ if !self.has_aborts => Ok(Vec::new()),
             Some(unsaved) => Ok(unsaved.entries.clone()),
             None => txn_index::read(&dir.disk, &dir.file(self.base, FileKind::TxnIndex)),
+        }
+    }
+
+    /// Those of them that a reader of the records from `from` on below `up_to` must be told.
+    pub(crate) fn aborts_told<D: Disk<File = F>>(
+        &self,
+        dir: &Dir<D>,
+        (from, up_to): (Offset, Offset),
+    ) -> Result<Told, LogError> {
+        let path = dir.file(self.base, FileKind::TxnIndex);
+        match &self.unsaved_aborts {
+            _ if !self.has_aborts => Ok(Told::default()),
+            Some(unsaved) => txn_index::told_of(&unsaved.entries, &path, (from, up_to)),
+            None => txn_index::read_told(&dir.disk, &path, (from, up_to)),
         }
     }
 

@@ -69,7 +69,7 @@ pub use error::{
 };
 pub use flush::{FlushPlan, Flushed};
 pub use log::Log;
-pub use lookup::TimestampOffset;
+pub use lookup::{TimeSearch, TimestampOffset};
 pub use names::{DirNameError, DirRole, PartitionDir, is_topic_name};
 pub use producer_state::{ProducerBatch, ProducerState};
 pub use read::{ReadRange, Slice};

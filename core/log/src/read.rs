@@ -119,17 +119,9 @@ impl<D: Disk> Log<D> {
         for index in self.floor(from)..self.segments.len() {
             self.check_aborts(index)?;
             let Some(segment) = self.segments.get(index).filter(|s| s.has_aborts) else { continue };
-            let entries = segment.aborts(&self.dir)?;
-            // The last stable offset lies behind the marker at most.
-            let is_last = |entry: &AbortedTransaction| {
-                entry.last_stable_offset.min(entry.last_offset.next()) >= up_to
-            };
-            let goes_on = !entries.iter().any(is_last);
-            let is_told = |entry: &AbortedTransaction| {
-                entry.last_offset >= from && entry.first_offset < up_to
-            };
-            aborted.extend(entries.into_iter().filter(is_told));
-            if !goes_on {
+            let told = segment.aborts_told(&self.dir, (from, up_to))?;
+            aborted.extend(told.entries);
+            if told.is_all {
                 break;
             }
         }

@@ -132,6 +132,13 @@ impl<'a, F: DiskFile> HeadScan<'a, F> {
         BatchHeader::parse(self.buffer.get(start as usize..)?).ok()
     }
 
+    /// All bytes of the batch that `next` has just told, if they were read with its head.
+    pub(crate) fn held(&self, head: &Head) -> Option<&[u8]> {
+        let start = head.position.checked_sub(self.held.start)? as usize;
+        let end = head.end().min(self.held.end).checked_sub(self.held.start)? as usize;
+        self.buffer.get(start..end).filter(|bytes| bytes.len() == head.size as usize)
+    }
+
     fn fill(&mut self) -> Result<(), IoError> {
         let wanted = ((self.end - self.position) as usize).min(HEADS_SIZE);
         let buffer = self.buffer.get_mut(..wanted).unwrap_or_default();

@@ -1,7 +1,8 @@
 //! A look at each record of a batch without room for all of them: what is compressed is read as a
 //! stream, a piece at a time, and keys and values are passed over.
 //!
-//! It refuses what decoding refuses. Whoever needs the records themselves decompresses the batch.
+//! It refuses what decoding refuses, as far as it goes. Whoever needs the records themselves decompresses
+//! the batch.
 
 use std::io::Read;
 
@@ -9,7 +10,9 @@ use dohle_base::{Offset, Timestamp};
 
 use crate::codec::plain;
 use crate::varint::{VARLONG_SIZE_MAX, take_varint, take_varlong};
-use crate::{BatchError, BatchView, Codec, RecordFault, RecordsSummary, TimestampType};
+use crate::{
+    BatchError, BatchView, Codec, Entry, RecordFault, Records, RecordsSummary, TimestampType,
+};
 
 /// How many decompressed bytes are there at once, beside the window that a codec looks back in.
 const PIECE_SIZE: usize = 32 * 1024;
@@ -20,23 +23,75 @@ impl BatchView<'_> {
     /// # Errors
     /// `UnknownCodec`, `BadCompression`, `TooLarge`, `BadCount`, `BadRecord`, `TrailingBytes`.
     pub fn survey(&self, limit: usize) -> Result<RecordsSummary, BatchError> {
-        let attributes = self.attributes();
-        let count = self.record_count();
-        match attributes.codec() {
-            Some(codec) if codec != Codec::None && count > 0 => {
-                let bytes = plain(codec, self.payload())?;
-                Survey { batch: self, plain: Plain::new(codec, bytes, limit) }.summarize(count)
-            }
+        match Survey::of(self, limit)? {
+            Some(survey) => survey.summarize(self.record_count()),
             // There is nothing to decompress.
-            _ => self.decompress(limit)?.summarize(),
+            None => self.decompress(limit)?.summarize(),
         }
     }
+
+    /// The offset and time of the first record that is wanted, by them. What lies behind it is not looked
+    /// at, and what lies before may have `limit` bytes at most.
+    ///
+    /// # Errors
+    /// As `survey`.
+    pub fn find(
+        &self,
+        limit: usize,
+        is_wanted: impl Fn(Offset, Timestamp) -> bool,
+    ) -> Result<Option<(Offset, Timestamp)>, BatchError> {
+        match Survey::of(self, limit)? {
+            Some(survey) => survey.find(self.record_count(), is_wanted),
+            None => find_in(self.decompress(limit)?.records(), is_wanted),
+        }
+    }
+}
+
+impl Entry<'_> {
+    /// As `BatchView::find`. Old messages that are compressed are decompressed as a whole: where their
+    /// offsets begin only the last one tells.
+    ///
+    /// # Errors
+    /// As `BatchView::survey`.
+    pub fn find(
+        &self,
+        limit: usize,
+        is_wanted: impl Fn(Offset, Timestamp) -> bool,
+    ) -> Result<Option<(Offset, Timestamp)>, BatchError> {
+        match self {
+            Self::Batch(batch) => batch.find(limit, is_wanted),
+            Self::Legacy(message) => find_in(message.decompress(limit)?.records(), is_wanted),
+        }
+    }
+}
+
+fn find_in(
+    records: Records<'_>,
+    is_wanted: impl Fn(Offset, Timestamp) -> bool,
+) -> Result<Option<(Offset, Timestamp)>, BatchError> {
+    for record in records {
+        let record = record?;
+        if is_wanted(record.offset, record.timestamp) {
+            return Ok(Some((record.offset, record.timestamp)));
+        }
+    }
+    Ok(None)
 }
 
 /// Why a survey ends early.
 enum Stop {
     Batch(BatchError),
     Record(RecordFault),
+}
+
+impl Stop {
+    /// In the record of this index.
+    fn at(self, index: u32) -> BatchError {
+        match self {
+            Self::Batch(error) => error,
+            Self::Record(fault) => BatchError::BadRecord { index, fault },
+        }
+    }
 }
 
 impl From<BatchError> for Stop {
@@ -59,20 +114,48 @@ struct Survey<'a> {
 /// What a survey sees of a record.
 struct Seen {
     delta: i32,
+    offset: Offset,
     timestamp: Timestamp,
     has_key: bool,
 }
 
-impl Survey<'_> {
+impl<'a> Survey<'a> {
+    /// `None` if nothing is compressed.
+    fn of(batch: &'a BatchView<'a>, limit: usize) -> Result<Option<Self>, BatchError> {
+        match batch.attributes().codec() {
+            Some(codec) if codec != Codec::None && batch.record_count() > 0 => {
+                let bytes = plain(codec, batch.payload())?;
+                Ok(Some(Self { batch, plain: Plain::new(codec, bytes, limit) }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn find(
+        mut self,
+        count: i32,
+        is_wanted: impl Fn(Offset, Timestamp) -> bool,
+    ) -> Result<Option<(Offset, Timestamp)>, BatchError> {
+        let mut delta_min = 0;
+        for index in 0..count.unsigned_abs() {
+            let seen = self.record(delta_min).map_err(|stop| stop.at(index))?;
+            if is_wanted(seen.offset, seen.timestamp) {
+                return Ok(Some((seen.offset, seen.timestamp)));
+            }
+            delta_min = seen.delta.saturating_add(1);
+        }
+        match self.plain.drain()? {
+            0 => Ok(None),
+            count => Err(BatchError::TrailingBytes { count }),
+        }
+    }
+
     fn summarize(mut self, count: i32) -> Result<RecordsSummary, BatchError> {
         let mut summary = RecordsSummary::EMPTY;
         let mut delta_min = 0;
         for _ in 0..count {
             let index = summary.count;
-            let seen = self.record(delta_min).map_err(|stop| match stop {
-                Stop::Batch(error) => error,
-                Stop::Record(fault) => BatchError::BadRecord { index, fault },
-            })?;
+            let seen = self.record(delta_min).map_err(|stop| stop.at(index))?;
             summary.contiguous &= seen.delta == delta_min;
             // Not the greatest integer: it does not exceed the last delta of a batch that counts
             // more records than it.
@@ -96,13 +179,12 @@ impl Survey<'_> {
         let _attributes = self.plain.byte()?.ok_or(RecordFault::Truncated)?;
         let timestamp_delta = self.plain.integer(take_varlong)?;
         let delta = self.plain.integer(take_varint)?;
-        let base = self.batch.base_offset();
-        if delta < delta_min
-            || delta > self.batch.last_offset_delta()
-            || base.0.checked_add(i64::from(delta)).map(Offset).is_none()
-        {
-            return Err(RecordFault::BadOffset { delta }.into());
+        let bad_offset = RecordFault::BadOffset { delta };
+        if delta < delta_min || delta > self.batch.last_offset_delta() {
+            return Err(bad_offset.into());
         }
+        let offset = self.batch.base_offset().0.checked_add(i64::from(delta)).map(Offset);
+        let offset = offset.ok_or(bad_offset)?;
         let has_key = self.field(end)?;
         self.field(end)?;
         let headers = self.plain.integer(take_varint)?;
@@ -116,7 +198,7 @@ impl Survey<'_> {
         if fields != size {
             return Err(RecordFault::SizeMismatch { size, fields }.into());
         }
-        Ok(Seen { delta, timestamp: self.timestamp(timestamp_delta), has_key })
+        Ok(Seen { delta, offset, timestamp: self.timestamp(timestamp_delta), has_key })
     }
 
     /// Passes over a length and as many bytes, none of them behind `end`. Whether it is not null.

@@ -83,7 +83,7 @@ impl Aborts {
         if unended.is_empty() {
             return Ok(true);
         }
-        let walked = txn_index::walk(dir, &self.segments, end, |batch| {
+        let walked = txn_index::walk(dir, &self.segments, end, |batch, _| {
             if let Part::Marker { committed } = batch.part
                 && batch.base >= end
                 && unended.remove(&batch.producer_id)

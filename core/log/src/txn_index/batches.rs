@@ -22,7 +22,8 @@ const LOOK_BACK: u32 = 256 << 10;
 const MARKER_SIZE_MAX: u32 = 4096;
 
 /// Whether no batch contradicts the entries; heads are read, from the first entry's to the last one's,
-/// but for what lies in no entry. `segments` are all of the log, by base and bytes, in ascending order.
+/// but for what lies in no entry and is more than a little. `segments` are all of the log, by base and
+/// bytes, in ascending order.
 ///
 /// # Errors
 /// `Corrupt` if the batches cannot be read, which is then all that is known; `Io`.
@@ -31,39 +32,35 @@ pub(crate) fn bear_out<D: Disk>(
     segments: &[(Offset, u32)],
     entries: &[AbortedTransaction],
 ) -> Result<bool, LogError> {
-    let mut entries = entries.to_vec();
-    entries.sort_unstable_by_key(|entry| entry.first_offset);
-    let mut left = &entries[..];
-    while let Some(first) = left.first() {
-        // Those that overlap are looked at together.
-        let (mut end, mut count) = (first.last_offset, 0);
-        while let Some(entry) = left.get(count).filter(|entry| entry.first_offset <= end) {
-            end = end.max(entry.last_offset);
-            count += 1;
+    if entries.iter().any(|entry| entry.first_offset > entry.last_offset) {
+        return Ok(false);
+    }
+    let mut check = Check::new(entries);
+    while let Some(next) = check.next() {
+        let (mut holds, mut is_done, mut outside) = (true, true, 0u32);
+        walk(dir, segments, next, |batch, size| {
+            holds = check.pass(batch);
+            // To look for the next one costs as much as to go so far.
+            let is_inside = batch.base < next || check.is_within();
+            outside = if is_inside { 0 } else { outside.saturating_add(size) };
+            is_done = !check.is_within() && check.next().is_none();
+            holds && !is_done && outside <= LOOK_BACK
+        })?;
+        if !holds || is_done || outside <= LOOK_BACK {
+            // Behind the end of the log there is nothing to contradict the others.
+            return Ok(holds);
         }
-        let (stretch, others) = left.split_at(count.max(1));
-        left = others;
-        let mut check = Check::new(stretch);
-        let mut holds = stretch.iter().all(|entry| entry.first_offset <= entry.last_offset);
-        if holds {
-            walk(dir, segments, first.first_offset, |batch| {
-                holds = check.pass(batch);
-                holds && batch.last < end
-            })?;
-        }
-        if !holds {
-            return Ok(false);
-        }
+        check.leave();
     }
     Ok(true)
 }
 
-/// Walks the batches from a little before `from` on until `take` has had enough.
+/// Walks the batches, and how long they are, from a little before `from` on until `take` has had enough.
 pub(crate) fn walk<D: Disk>(
     dir: &Dir<D>,
     segments: &[(Offset, u32)],
     from: Offset,
-    mut take: impl FnMut(&Passed) -> bool,
+    mut take: impl FnMut(&Passed, u32) -> bool,
 ) -> Result<(), LogError> {
     let first = segments.partition_point(|(base, _)| *base <= from).saturating_sub(1);
     for (index, &(base, size)) in segments.iter().enumerate().skip(first) {
@@ -71,7 +68,7 @@ pub(crate) fn walk<D: Disk>(
         let position = if index == first { look_back(dir, (base, size), from)? } else { 0 };
         let mut scan = HeadScan::new(&file, position, size);
         while let Some(head) = scan.next()? {
-            if !take(&passed(&file, &scan, &head)?) {
+            if !take(&passed(&file, &scan, &head)?, head.size) {
                 return Ok(());
             }
         }
@@ -102,7 +99,7 @@ fn passed<F: DiskFile>(file: &F, scan: &HeadScan<'_, F>, head: &Head) -> Result<
     };
     let attributes = header.attributes();
     let part = if attributes.is_control() {
-        Part::Marker { committed: committed(file, head)? }
+        Part::Marker { committed: committed(file, scan, head)? }
     } else if attributes.is_transactional() {
         Part::Records { is_empty: header.record_count() == 0 }
     } else {
@@ -112,15 +109,26 @@ fn passed<F: DiskFile>(file: &F, scan: &HeadScan<'_, F>, head: &Head) -> Result<
 }
 
 /// Whether a marker commits; `None` if it is none that can be read.
-fn committed<F: DiskFile>(file: &F, head: &Head) -> Result<Option<bool>, IoError> {
+fn committed<F: DiskFile>(
+    file: &F,
+    scan: &HeadScan<'_, F>,
+    head: &Head,
+) -> Result<Option<bool>, IoError> {
+    if let Some(bytes) = scan.held(head) {
+        return Ok(commits(bytes));
+    }
     if head.size > MARKER_SIZE_MAX {
         return Ok(None);
     }
     let mut bytes = vec![0; head.size as usize];
     file.read_exact_at(&mut bytes, head.position.into())?;
-    let batch = BatchView::parse(&bytes).ok().filter(|batch| batch.check_crc().is_ok());
-    let marker = batch.and_then(|batch| read_marker(&batch).ok().flatten());
-    Ok(marker.map(|(marker, _)| marker.committed))
+    Ok(commits(&bytes))
+}
+
+fn commits(bytes: &[u8]) -> Option<bool> {
+    let batch = BatchView::parse(bytes).ok().filter(|batch| batch.check_crc().is_ok())?;
+    let (marker, _) = read_marker(&batch).ok().flatten()?;
+    Some(marker.committed)
 }
 
 /// The aborted transactions whose markers lie behind what `producers` are known up to, which begins a

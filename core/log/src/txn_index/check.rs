@@ -9,7 +9,7 @@
 //! The cleaner takes batches and leaves entries, as Kafka's does: a batch that is not there contradicts
 //! nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dohle_base::{Offset, ProducerId};
 
@@ -45,6 +45,8 @@ pub(crate) struct Check {
     ends: BTreeMap<Offset, ProducerId>,
     /// Where the transactions begin that are open, as far as was seen.
     open: BTreeMap<ProducerId, Offset>,
+    /// The same, the first one first.
+    open_from: BTreeSet<(Offset, ProducerId)>,
 }
 
 impl Check {
@@ -52,8 +54,24 @@ impl Check {
     pub(crate) fn new(entries: &[AbortedTransaction]) -> Self {
         let mut upcoming = entries.to_vec();
         upcoming.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.first_offset));
-        let (begun, ends, open) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { upcoming, begun, ends, open }
+        let (begun, ends) = (BTreeMap::new(), BTreeMap::new());
+        Self { upcoming, begun, ends, open: BTreeMap::new(), open_from: BTreeSet::new() }
+    }
+
+    /// Where the next entry begins; `None` if there is no more.
+    pub(crate) fn next(&self) -> Option<Offset> {
+        self.upcoming.last().map(|entry| entry.first_offset)
+    }
+
+    /// Whether entries have begun that have not ended.
+    pub(crate) fn is_within(&self) -> bool {
+        !self.begun.is_empty()
+    }
+
+    /// Goes on elsewhere: what was seen tells nothing of the batches there.
+    pub(crate) fn leave(&mut self) {
+        self.open.clear();
+        self.open_from.clear();
     }
 
     /// Goes past a batch; `false` if it contradicts an entry.
@@ -105,18 +123,21 @@ impl Check {
         }
         self.begun.remove(&entry.producer_id);
         self.ends.remove(&entry.last_offset);
-        let mut others = self.open.iter().filter(|(id, _)| **id != entry.producer_id);
-        committed != Some(true) && others.all(|(_, first)| *first >= entry.last_stable_offset)
+        let other = self.open_from.iter().find(|(_, id)| *id != entry.producer_id);
+        committed != Some(true) && other.is_none_or(|(first, _)| *first >= entry.last_stable_offset)
     }
 
     fn note(&mut self, batch: &Passed) {
         match batch.part {
             Part::None | Part::Records { is_empty: true } => {}
             Part::Records { is_empty: false } => {
-                self.open.entry(batch.producer_id).or_insert(batch.base);
+                let first = *self.open.entry(batch.producer_id).or_insert(batch.base);
+                self.open_from.insert((first, batch.producer_id));
             }
             Part::Marker { .. } => {
-                self.open.remove(&batch.producer_id);
+                if let Some(first) = self.open.remove(&batch.producer_id) {
+                    self.open_from.remove(&(first, batch.producer_id));
+                }
             }
         }
     }

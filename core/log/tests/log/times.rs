@@ -3,8 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use dohle_base::{Offset, Timestamp};
-use dohle_log::{Log, LogConfig, OpenLog, sim::SimDisk};
+use dohle_log::{Log, LogConfig, OpenLog, Origin, TimeSearch, sim::SimDisk};
+use dohle_records::{BatchBuilder, BatchSpec, Codec, NewRecord};
 
 use crate::kit::*;
 
@@ -139,4 +141,49 @@ fn a_segment_whose_times_do_not_ascend_goes_by_its_batches() {
     let mut log = open_how(&disk, config(), how).unwrap();
     assert_eq!(log.remove_expired(end, at(150)), Ok(None));
     assert!(log.remove_expired(end, Timestamp(at(150).0 + 1)).unwrap().is_some());
+}
+
+/// Compressed records, a minute apart, each of them large.
+fn large(count: i64) -> Bytes {
+    let spec = BatchSpec { compression: Codec::Zstd.into(), ..BatchSpec::default() };
+    let mut builder = BatchBuilder::new(spec);
+    for minute in 0..count {
+        let (timestamp, value) = (at(minute), Some(&[7; 100_000][..]));
+        builder.append(&NewRecord { timestamp, value, ..NewRecord::default() }).unwrap();
+    }
+    builder.finish()
+}
+
+#[test]
+fn a_look_up_goes_into_a_batch_as_far_as_the_record() {
+    let (_disk, mut log) = empty(LogConfig { decompressed_bytes_max: 350_000, ..config() });
+    log.append_as_leader(&large(9), EPOCH, Origin::Client, NOW).unwrap();
+    for minute in [0, 1, 2] {
+        let found = log.offset_for_timestamp(at(minute)).unwrap().map(|found| found.offset);
+        assert_eq!(found, Some(Offset(minute)), "minute {minute}");
+    }
+    // As if it could not be read.
+    assert_eq!(log.offset_for_timestamp(at(8)).unwrap(), None);
+}
+
+#[test]
+fn a_search_needs_no_log_and_knows_when_it_is_void() {
+    let (_disk, mut log) = two_segments();
+    let found = |search: &TimeSearch<_>| search.run().unwrap().map(|found| found.offset);
+    let begin = |log: &mut Log<SimDisk>, minute| {
+        let start = log.log_start_offset();
+        log.begin_time_search(at(minute), start).unwrap().unwrap()
+    };
+    let (early, late) = (begin(&mut log, 3), begin(&mut log, COUNT));
+    assert_eq!((early.next(), late.next()), (Some(Offset(COUNT)), None));
+    // More records, and fewer, where they are not cut off.
+    append(&mut log, 1);
+    log.advance_log_start(Offset(COUNT)).unwrap();
+    log.remove_old_segments(NOW).unwrap();
+    assert_eq!((found(&early), found(&late)), (Some(Offset(3)), Some(Offset(COUNT))));
+    assert!(log.is_current(&early) && log.is_current(&late));
+    assert_eq!(log.begin_time_search(at(COUNT + 1), Offset(0)).unwrap().map(|_| ()), None);
+    let newest = log.begin_newest_search().unwrap().unwrap();
+    log.truncate_to(Offset(COUNT), NOW).unwrap();
+    assert!(!log.is_current(&late) && !log.is_current(&newest));
 }

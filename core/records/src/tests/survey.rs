@@ -98,3 +98,31 @@ fn the_limit_holds_and_broken_streams_are_told() {
         assert_eq!(view.survey(LIMIT), Err(BatchError::BadCompression { codec }));
     }
 }
+
+/// Where decoding finds it, in every codec, and though what lies behind it is too much or broken.
+#[test]
+fn a_record_is_found_without_what_lies_behind_it() {
+    for codec in Codec::ALL {
+        let spec = BatchSpec { compression: codec.into(), ..BatchSpec::default() };
+        let bytes = golden_batch(spec, true);
+        let view = BatchView::parse(&bytes).unwrap();
+        let payload = view.decompress(LIMIT).unwrap();
+        for record in payload.records() {
+            let record = record.unwrap();
+            let found = view.find(LIMIT, |offset, _| offset >= record.offset);
+            assert_eq!(found, Ok(Some((record.offset, record.timestamp))), "{codec}");
+        }
+        assert_eq!(view.find(LIMIT, |_, _| false), Ok(None), "{codec}");
+        if codec == Codec::None {
+            continue;
+        }
+        let first = payload.records().next().unwrap().unwrap();
+        let first = Ok(Some((first.offset, first.timestamp)));
+        let small = 40_000.min(payload.bytes().len() - 1);
+        assert_eq!(view.find(small, |_, _| true), first, "{codec}");
+        assert!(view.find(small, |_, _| false).is_err(), "{codec}");
+        let cut = with_payload(&bytes, codec, &bytes[61..bytes.len() - 1]);
+        let view = BatchView::parse(&cut).unwrap();
+        assert!(view.find(LIMIT, |_, _| false).is_err(), "{codec}");
+    }
+}

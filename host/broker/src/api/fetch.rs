@@ -32,9 +32,8 @@ use dohle_replication::{
 };
 
 use smallvec::SmallVec;
-use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-use super::{Answer, Body, Call, Endpoint, endpoint::Ranges, new_leader};
+use super::{Answer, Body, Call, Endpoint, elsewhere::elsewhere, endpoint::Ranges, new_leader};
 use crate::{
     Broker,
     disk::{NodeDisk, NodeFile},
@@ -217,21 +216,6 @@ impl Finding {
         let copied = self.copied.as_ref().map_or(0, Bytes::len);
         self.slice.as_ref().map_or(copied, |slice| slice.size)
     }
-}
-
-/// Lets another thread, which may wait for a disk, do something: not, if nobody waits for it any more
-/// when its turn comes.
-async fn elsewhere<R: Send + 'static>(
-    act: impl FnOnce() -> R + Send + 'static,
-) -> Result<R, JoinError> {
-    struct Task<R>(JoinHandle<R>);
-    impl<R> Drop for Task<R> {
-        fn drop(&mut self) {
-            self.0.abort();
-        }
-    }
-    let mut task = Task(spawn_blocking(act));
-    (&mut task.0).await
 }
 
 /// What was found in all of them, or those before one.

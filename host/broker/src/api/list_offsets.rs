@@ -2,12 +2,13 @@
 //!
 //! Versions: 2 has isolation; 4 leader epochs; 7 the newest record (−3); 8 the local start (−4); 9 the
 //! end of what is tiered (−5); 11 what waits to be tiered (−6). Nothing is tiered here.
-//! Authorises: Describe on the topics.
+//! What is asked for by time is searched for on another thread, where batches are decompressed, without the
+//! partition's lock. Authorises: Describe on the topics.
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, sync::Arc};
 
-use dohle_base::{ErrorCode, LeaderEpoch, Offset, Timestamp};
-use dohle_log::LogError;
+use dohle_base::{ErrorCode, LeaderEpoch, Offset, PartitionId, Timestamp};
+use dohle_log::{LogError, TimeSearch, TimestampOffset};
 use dohle_protocol::api::{
     list_offsets_request::{ListOffsetsPartition, ListOffsetsRequest},
     list_offsets_response::{
@@ -16,8 +17,13 @@ use dohle_protocol::api::{
 };
 use dohle_replication::Leader;
 
-use super::{Answer, Call, Endpoint};
-use crate::{disk::NodeDisk, metadata::Published, storage};
+use super::{Answer, Call, Endpoint, elsewhere::elsewhere};
+use crate::{
+    disk::{NodeDisk, NodeFile},
+    metadata::Published,
+    partition::Partition,
+    storage,
+};
 
 const LATEST: i64 = -1;
 const EARLIEST: i64 = -2;
@@ -43,16 +49,76 @@ impl Endpoint for ListOffsets {
             published: &published,
             is_committed: request.isolation_level == READ_COMMITTED,
         };
-        let topics = request.topics.iter().map(|topic| {
-            let partitions = topic.partitions.iter();
-            ListOffsetsTopicResponse {
-                name: topic.name.clone(),
-                partitions: partitions.map(|p| look_up.partition(&topic.name, p)).collect(),
-            }
+        let mut searches = Vec::new();
+        let topics = request.topics.iter().enumerate().map(|(topic, asked)| {
+            let partitions = asked.partitions.iter().enumerate().map(|(partition, wanted)| {
+                let found = look_up.find(&asked.name, wanted);
+                let found = found.map(|found| match found {
+                    Found::Place(place) => place,
+                    Found::Search(search) => {
+                        searches.push((topic, partition, search));
+                        Place::NOWHERE
+                    }
+                });
+                told(wanted.partition_index, call.version, found)
+            });
+            ListOffsetsTopicResponse { name: asked.name.clone(), partitions: partitions.collect() }
         });
         let topics = topics.collect();
-        Answer::now(ListOffsetsResponse { topics, ..ListOffsetsResponse::default() })
+        let response = ListOffsetsResponse { topics, ..ListOffsetsResponse::default() };
+        match searches.is_empty() {
+            true => Answer::now(response),
+            false => Answer::later(search(response, searches, call.version)),
+        }
     }
+}
+
+/// What is to be searched for, and where in the answer it belongs: the topic's index, and the partition's.
+type Searches = Vec<(usize, usize, Search)>;
+
+/// Fills in what is found by time.
+async fn search(
+    mut response: ListOffsetsResponse,
+    searches: Searches,
+    version: i16,
+) -> ListOffsetsResponse {
+    for (topic, partition, search) in searches {
+        let found = elsewhere(move || search.run()).await;
+        // Else the node stops.
+        let found = found.unwrap_or(Err(ErrorCode::KAFKA_STORAGE_ERROR));
+        let partitions = response.topics.get_mut(topic).map(|topic| &mut topic.partitions);
+        if let Some(slot) = partitions.and_then(|partitions| partitions.get_mut(partition)) {
+            *slot = told(slot.partition_index, version, found);
+        }
+    }
+    response
+}
+
+fn told(
+    partition_index: PartitionId,
+    version: i16,
+    found: Result<Place, ErrorCode>,
+) -> ListOffsetsPartitionResponse {
+    let (error_code, place) = match found {
+        Ok(place) => (ErrorCode::NONE, place),
+        Err(error) => (error, Place::NOWHERE),
+    };
+    ListOffsetsPartitionResponse {
+        partition_index,
+        error_code,
+        timestamp: place.timestamp.0,
+        offset: place.offset,
+        leader_epoch: match version {
+            LEADER_EPOCH_VERSION.. => place.leader_epoch,
+            _ => LeaderEpoch::NONE,
+        },
+    }
+}
+
+/// What is known of an answer at once.
+enum Found {
+    Place(Place),
+    Search(Search),
 }
 
 struct LookUp<'a> {
@@ -62,33 +128,71 @@ struct LookUp<'a> {
 }
 
 impl LookUp<'_> {
-    fn partition(&self, topic: &str, asked: &ListOffsetsPartition) -> ListOffsetsPartitionResponse {
-        let found = self.find(topic, asked);
-        let told = |error_code, place: Place| ListOffsetsPartitionResponse {
-            partition_index: asked.partition_index,
-            error_code,
-            timestamp: place.timestamp.0,
-            offset: place.offset,
-            leader_epoch: match self.call.version {
-                LEADER_EPOCH_VERSION.. => place.leader_epoch,
-                _ => LeaderEpoch::NONE,
-            },
-        };
-        match found {
-            Ok(place) => told(ErrorCode::NONE, place),
-            Err(error) => told(error, Place::NOWHERE),
-        }
-    }
-
-    fn find(&self, topic: &str, asked: &ListOffsetsPartition) -> Result<Place, ErrorCode> {
+    fn find(&self, topic: &str, asked: &ListOffsetsPartition) -> Result<Found, ErrorCode> {
         let partition = self.call.broker.led(self.published, topic, asked.partition_index)?;
         if !is_known(asked.timestamp, self.call.version) {
             return Err(ErrorCode::UNSUPPORTED_VERSION);
         }
-        let found = partition.with_leader_in(asked.current_leader_epoch, |leader| {
-            place(leader, asked.timestamp, self.is_committed)
-        })?;
-        found.map_err(|error| storage::log_error(&error, &partition))
+        let epoch = asked.current_leader_epoch;
+        let is_committed = self.is_committed;
+        let place = partition
+            .with_leader_in(epoch, |leader| place(leader, asked.timestamp, is_committed))?;
+        let timestamp = asked.timestamp;
+        let search = || Search { partition, epoch, timestamp, is_committed };
+        Ok(place.map_or_else(|| Found::Search(search()), Found::Place))
+    }
+}
+
+/// What is asked for by time.
+struct Search {
+    partition: Arc<Partition>,
+    /// The leader epoch that the client knows.
+    epoch: LeaderEpoch,
+    timestamp: i64,
+    is_committed: bool,
+}
+
+impl Search {
+    /// Searches one segment after another, and holds the partition only in between.
+    fn run(&self) -> Result<Place, ErrorCode> {
+        let mut from = Offset::ZERO;
+        loop {
+            let begun = self.with_leader(|leader| self.begin(leader, from))?;
+            let Some(search) = begun.map_err(|error| self.failed(&error))? else {
+                return Ok(Place::NOWHERE);
+            };
+            let found = search.run();
+            let (is_current, end) = self.with_leader(|leader| {
+                (leader.log().is_current(&search), end(leader, self.is_committed))
+            })?;
+            if !is_current {
+                from = Offset::ZERO;
+                continue;
+            }
+            match (found.map_err(|error| self.failed(&error))?, search.next()) {
+                (None, Some(next)) => from = next,
+                (found, _) => return Ok(committed(found, end)),
+            }
+        }
+    }
+
+    fn begin(
+        &self,
+        leader: &mut Leader<NodeDisk>,
+        from: Offset,
+    ) -> Result<Option<TimeSearch<NodeFile>>, LogError> {
+        match self.timestamp {
+            MAX_TIMESTAMP => leader.log_mut().begin_newest_search(),
+            timestamp => leader.log_mut().begin_time_search(Timestamp(timestamp), from),
+        }
+    }
+
+    fn with_leader<R>(&self, act: impl FnOnce(&mut Leader<NodeDisk>) -> R) -> Result<R, ErrorCode> {
+        self.partition.with_leader_in(self.epoch, act)
+    }
+
+    fn failed(&self, error: &LogError) -> ErrorCode {
+        storage::log_error(error, &self.partition)
     }
 }
 
@@ -117,31 +221,33 @@ impl Place {
         Self { timestamp: Timestamp::NONE, offset: Offset(-1), leader_epoch: LeaderEpoch::NONE };
 }
 
-fn place(
-    leader: &mut Leader<NodeDisk>,
-    timestamp: i64,
-    is_committed: bool,
-) -> Result<Place, LogError> {
-    let standing = leader.standing();
-    let end = if is_committed { standing.last_stable } else { standing.high_watermark };
+/// Where is what is not asked for by time; `None` if it is.
+fn place(leader: &mut Leader<NodeDisk>, timestamp: i64, is_committed: bool) -> Option<Place> {
     let at = |offset, leader_epoch| Place { offset, leader_epoch, ..Place::NOWHERE };
-    let found = match timestamp {
-        LATEST => return Ok(at(end, leader.epoch())),
+    match timestamp {
+        LATEST => Some(at(end(leader, is_committed), leader.epoch())),
         EARLIEST | EARLIEST_LOCAL => {
-            let start = standing.log_start;
-            return Ok(at(start, leader.log().epoch_of(start)));
+            let start = leader.standing().log_start;
+            Some(at(start, leader.log().epoch_of(start)))
         }
-        LATEST_TIERED | EARLIEST_PENDING_UPLOAD => return Ok(Place::NOWHERE),
-        MAX_TIMESTAMP => leader.log_mut().max_timestamp()?,
-        timestamp => leader.log_mut().offset_for_timestamp(Timestamp(timestamp))?,
-    };
-    // What is not committed yet may be gone tomorrow.
-    let found = found.filter(|found| found.offset < end);
-    Ok(found.map_or(Place::NOWHERE, |found| Place {
+        LATEST_TIERED | EARLIEST_PENDING_UPLOAD => Some(Place::NOWHERE),
+        _ => None,
+    }
+}
+
+/// Where ends what the client may read.
+fn end(leader: &mut Leader<NodeDisk>, is_committed: bool) -> Offset {
+    let standing = leader.standing();
+    if is_committed { standing.last_stable } else { standing.high_watermark }
+}
+
+/// What is not committed yet may be gone tomorrow.
+fn committed(found: Option<TimestampOffset>, end: Offset) -> Place {
+    found.filter(|found| found.offset < end).map_or(Place::NOWHERE, |found| Place {
         timestamp: found.timestamp,
         offset: found.offset,
         leader_epoch: found.leader_epoch,
-    }))
+    })
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! An API is served if it stands in `REGISTRY`; ApiVersions tells exactly that. Each file holds the
 //! key's version notes, what it will authorise, and its handler. No keys: `endpoint` is what they
-//! implement, `group_call`, `controller_call` and `new_leader` are what several share.
+//! implement, `elsewhere`, `group_call`, `controller_call` and `new_leader` are what several share.
 
 pub(crate) mod alter_configs;
 pub(crate) mod alter_replica_log_dirs;
@@ -20,6 +20,7 @@ pub(crate) mod describe_log_dirs;
 pub(crate) mod describe_producers;
 pub(crate) mod describe_quorum;
 pub(crate) mod describe_topic_partitions;
+pub(crate) mod elsewhere;
 pub(crate) mod endpoint;
 pub(crate) mod fetch;
 pub(crate) mod find_coordinator;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use dohle_base::{Offset, Rng};
-use dohle_log::{Disk, Log, OpenLog, sim::SimDisk};
+use dohle_log::{Disk, Log, LogConfig, OpenLog, sim::SimDisk};
 
 use super::kit::*;
 use crate::kit::*;
@@ -158,5 +158,97 @@ fn a_cleaned_log_keeps_its_indexes_as_they_are() {
         log = open_how(&closed.disk, compacted(), how).unwrap();
         assert_eq!(folded(&mut log), closed.folded);
         assert_eq!(told(&closed.disk), before, "{round}");
+    }
+}
+
+/// One segment of so many transactions of one producer, one after another, all of them aborted.
+fn short_transactions(count: i64) -> (SimDisk, Offset) {
+    let (disk, mut log) = empty(LogConfig::default());
+    for _ in 0..count {
+        put_in_transaction(&mut log, 1, &[("k", Some("value"))]);
+        append_marker(&mut log, 1, false);
+    }
+    let end = log.close().unwrap();
+    (disk, end)
+}
+
+/// However many there are, each part of the segment is read once or twice.
+#[test]
+fn a_check_of_many_short_transactions_takes_no_longer_than_the_segment_is() {
+    let (disk, end) = short_transactions(3_000);
+    let how = OpenLog { clean: true, recovery_point: end, ..OpenLog::default() };
+    let mut log = open_how(&disk, LogConfig::default(), how).unwrap();
+    let pages = log.size() / 4096;
+    let before = disk.reads();
+    assert_eq!(log.aborted_transactions(Offset(0), end).unwrap().len(), 3_000);
+    let reads = disk.reads() - before;
+    assert!(reads < 3 * pages, "{reads} reads of {pages} pages");
+}
+
+/// A reader who goes through a segment is told of the transactions there that concern it, without a look
+/// at all others each time.
+#[test]
+fn what_concerns_a_reader_is_found_without_reading_all_of_the_index() {
+    let (disk, end) = short_transactions(3_000);
+    let how = OpenLog { clean: true, recovery_point: end, ..OpenLog::default() };
+    let mut log = open_how(&disk, LogConfig::default(), how).unwrap();
+    let all = log.aborted_transactions(Offset(0), end).unwrap();
+    for (from, up_to) in
+        [(0, 1), (0, 2), (2_999, 3_010), (3_000, 3_001), (5_999, 6_000), (5, 6_000)]
+    {
+        let (from, up_to) = (Offset(from), Offset(up_to));
+        let concern = all.iter().filter(|t| t.last_offset >= from && t.first_offset < up_to);
+        let expected = concern.copied().collect::<Vec<_>>();
+        let before = disk.bytes_read();
+        assert_eq!(log.aborted_transactions(from, up_to).unwrap(), expected, "{from}..{up_to}");
+        let read = disk.bytes_read() - before;
+        let told = (expected.len() * ENTRY) as u64;
+        assert!(read < told + 8 * 4096, "{read} bytes for {told}");
+    }
+}
+
+/// Between transactions that are far apart the batches are passed over, and each is looked at all the same.
+#[test]
+fn transactions_that_are_far_apart_are_each_looked_at() {
+    let (disk, mut log) = empty(LogConfig::default());
+    let large = "x".repeat(10_000);
+    for id in 1..4 {
+        for _ in 0..200 {
+            put(&mut log, &[("k", Some(&large))]);
+        }
+        // Of two that overlap one is committed.
+        put_in_transaction(&mut log, id, &[("a", Some("no"))]);
+        put_in_transaction(&mut log, 9, &[("b", Some("yes"))]);
+        put_in_transaction(&mut log, id, &[("a", Some("no"))]);
+        append_marker(&mut log, id, false);
+        append_marker(&mut log, 9, true);
+    }
+    put(&mut log, &[("k", Some("last"))]);
+    let end = log.close().unwrap();
+    let open = |disk: &SimDisk| {
+        let how = OpenLog { clean: true, recovery_point: end, ..OpenLog::default() };
+        open_how(disk, LogConfig::default(), how).unwrap()
+    };
+    let mut log = open(&disk);
+    let before = disk.reads();
+    let all = log.aborted_transactions(Offset(0), end).unwrap();
+    let reads = disk.reads() - before;
+    assert_eq!(all.iter().map(|t| t.producer_id.0).collect::<Vec<_>>(), [1, 2, 3]);
+    // Of six hundred large batches.
+    assert!(reads < 200, "{reads} reads");
+    let path = &indexes(&disk)[0];
+    for entry in 0..3 {
+        // The producer, where it begins, where it ends, and up to where it was stable then.
+        for (at, bit) in [(9, 3), (9, 0), (17, 0), (17, 1), (16, 0), (25, 0), (25, 1), (33, 1)] {
+            let disk = disk.fork();
+            disk.flip(path, ((entry * ENTRY + at) * 8 + bit) as u64);
+            let told = open(&disk).aborted_transactions(Offset(0), end).unwrap();
+            let same = |t: &dohle_log::AbortedTransaction| (t.producer_id, t.first_offset);
+            assert_eq!(
+                told.iter().map(same).collect::<Vec<_>>(),
+                all.iter().map(same).collect::<Vec<_>>(),
+                "entry {entry} byte {at} bit {bit}"
+            );
+        }
     }
 }

@@ -16,22 +16,26 @@ use crate::{
     kit::{Kit, kit},
 };
 
-/// Where a read-committed consumer is told to go on that wants what is new.
-fn latest(kit: &Kit) -> (ErrorCode, Offset) {
-    let asked = ListOffsetsPartition {
-        partition_index: PartitionId(0),
+/// Asks of the first partition, and of one that there is not, where each of these is.
+fn ask(kit: &Kit, isolation_level: i8, timestamps: &[i64]) -> Answer<ListOffsetsResponse> {
+    let asked = |partition, timestamp| ListOffsetsPartition {
+        partition_index: PartitionId(partition),
         current_leader_epoch: LeaderEpoch::NONE,
-        timestamp: LATEST,
+        timestamp,
     };
+    let partitions = timestamps.iter().flat_map(|time| [asked(0, *time), asked(9, *time)]);
     let request = ListOffsetsRequest {
         replica_id: BrokerId(-1),
-        isolation_level: READ_COMMITTED,
-        topics: vec![ListOffsetsTopic { name: "t".into(), partitions: vec![asked] }],
+        isolation_level,
+        topics: vec![ListOffsetsTopic { name: "t".into(), partitions: partitions.collect() }],
         ..ListOffsetsRequest::default()
     };
-    let Answer::Now(body) = kit.call(11, |call| ListOffsets::handle(call, request)) else {
-        panic!("it waits")
-    };
+    kit.call(11, |call| ListOffsets::handle(call, request))
+}
+
+/// Where a read-committed consumer is told to go on that wants what is new.
+fn latest(kit: &Kit) -> (ErrorCode, Offset) {
+    let Answer::Now(body) = ask(kit, READ_COMMITTED, &[LATEST]) else { panic!("it waits") };
     let told = &body.message.topics[0].partitions[0];
     (told.error_code, told.offset)
 }
@@ -80,4 +84,36 @@ fn where_an_open_transactions_start_is_deleted_nobody_is_sent_before_the_logs_st
     assert_eq!(latest(&kit), (ErrorCode::NONE, Offset(2)));
     let stands = [Offset(2), Offset(2), Offset(4)];
     assert_eq!(fetched(&kit, Offset(2)), (ErrorCode::NONE, stands));
+}
+
+/// Batches are decompressed for it, which may be long: nobody else on the network thread waits for that.
+#[test]
+fn what_is_asked_for_by_time_is_searched_for_elsewhere() {
+    let kit = kit("", OpenFiles::within(1_000, 100, 2), 1, &LogConfig::default());
+    let [partition] = &kit.partitions[..] else { unreachable!() };
+    let compression = dohle_records::Codec::Zstd.into();
+    for times in [[10, 30, 20], [40, 60, 50]] {
+        let mut batch = BatchBuilder::new(BatchSpec { compression, ..BatchSpec::default() });
+        for time in times {
+            let (timestamp, value) = (Timestamp(time), Some(&b"x"[..]));
+            batch.append(&NewRecord { timestamp, value, ..NewRecord::default() }).unwrap();
+        }
+        partition.append(&batch.finish(), Origin::Client, Timestamp(60)).unwrap().unwrap();
+    }
+    assert!(is_committed_soon(partition, Offset(6)));
+    let asked = [LATEST, 0, 11, 31, 61, EARLIEST, MAX_TIMESTAMP];
+    let Answer::Later(answer) = ask(&kit, READ_COMMITTED, &asked) else {
+        panic!("it was searched for here")
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let body = runtime.block_on(answer);
+    let told = body.message.topics[0].partitions.chunks(2).map(|of_both| {
+        let [one, none] = of_both else { unreachable!() };
+        assert_eq!(none.error_code, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
+        assert_eq!((one.error_code, one.partition_index), (ErrorCode::NONE, PartitionId(0)));
+        (one.offset.0, one.timestamp)
+    });
+    let expected = [(6, -1), (0, 10), (1, 30), (3, 40), (-1, -1), (0, -1), (4, 60)];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    assert!(matches!(ask(&kit, READ_COMMITTED, &[LATEST, EARLIEST]), Answer::Now(_)));
 }
