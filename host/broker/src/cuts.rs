@@ -97,6 +97,29 @@ const MOVED: &[script::Op] = &[
     Append("t", 1),
 ];
 
+/// The longest name that a topic may have: what is deleted has the beginning of it alone.
+const LONG: &str = match std::str::from_utf8(&[b'x'; 249]) {
+    Ok(name) => name,
+    Err(_) => unreachable!(),
+};
+
+/// Such a topic goes and comes again.
+const LONG_NAMED: &[script::Op] = &[
+    Create(LONG),
+    Append(LONG, 3),
+    Flush,
+    Remake(LONG),
+    Append(LONG, 1),
+    Flush,
+    DeleteRecords(LONG, 1),
+    Kill,
+    Remake(LONG),
+    Append(LONG, 1),
+    Remove,
+    Restart,
+    Append(LONG, 1),
+];
+
 /// A topic is made again before anything of it is durable but its records, in the write-ahead log.
 const REMADE_EARLY: &[script::Op] =
     &[Create("t"), Append("t", 2), Remake("t"), Append("t", 1), Remake("t"), Append("t", 1)];
@@ -142,6 +165,12 @@ fn compacted_logs_survive_power_cuts() {
 #[test]
 fn moves_survive_power_cuts() {
     bears(MOVED, Fault::PowerCut);
+}
+
+#[test]
+fn topics_with_the_longest_names_are_told_from_the_former() {
+    bears(LONG_NAMED, Fault::PowerCut);
+    bears(LONG_NAMED, Fault::ChangeError);
 }
 
 #[test]

@@ -14,6 +14,8 @@ use crate::disk::DirEntry;
 
 /// The directory that is always there.
 const ROOT: u64 = 0;
+/// The longest name that file systems take.
+const NAME_SIZE_MAX: usize = 255;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Node {
@@ -210,6 +212,9 @@ impl Names {
         let dir = path.parent().and_then(|dir| self.dir(dir)).ok_or(ErrorKind::NotFound)?;
         let name =
             path.file_name().and_then(|name| name.to_str()).ok_or(ErrorKind::InvalidInput)?;
+        if name.len() > NAME_SIZE_MAX {
+            return Err(ErrorKind::InvalidFilename);
+        }
         Ok((dir, name.to_owned()))
     }
 

@@ -310,6 +310,15 @@ fn a_sync_of_the_volume_keeps_all_and_a_failed_one_loses_it() {
 }
 
 #[test]
+fn names_are_as_long_as_file_systems_take_them() {
+    let (disk, named) = (SimDisk::new(), |size| Path::new("/").join("x".repeat(size)));
+    disk.create_dir(&named(255)).unwrap();
+    assert!(disk.create_dir(&named(256)).is_err());
+    assert!(disk.rename(&named(255), &named(256)).is_err());
+    assert!(disk.open(&named(256), OpenMode::Create).is_err());
+}
+
+#[test]
 fn there_is_no_room_for_one_change_and_for_the_next_there_is() {
     let disk = disk_with(b"kept");
     let no_room = || Faults { full_at: Some(disk.changes() + 1), ..Faults::default() };
