@@ -182,8 +182,13 @@ fn a_disk_that_is_full_for_a_moment_loses_nothing() {
 
 #[test]
 fn what_was_told_before_a_disk_failed_is_there_after_it() {
-    // Not of moves yet: one whose rename fails leaves a partition that the next start keeps offline.
     [RECORDS, REMADE, DELETED, COMPACTED]
         .into_iter()
         .for_each(|ops| bears(ops, Fault::ChangeError));
+}
+
+/// Whichever of the two disks it is: what lies on the other one is served all the while.
+#[test]
+fn moves_survive_a_disk_that_fails() {
+    bears(MOVED, Fault::ChangeError);
 }

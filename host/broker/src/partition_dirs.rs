@@ -152,9 +152,7 @@ pub(crate) fn sort_out(
             DirRole::Current if found.topic == METADATA_LOG => {}
             DirRole::Current | DirRole::Future => {
                 if let Some(why) = why_stray(dir, &path, &found, image, broker.node_id) {
-                    // Who stopped cleanly had given a former topic's another name: there the file is damaged, and
-                    // the partition is not to be served as an empty one.
-                    if found.role == DirRole::Current && !dir.was_left_clean() {
+                    if may_be_told(dir, &found, image) {
                         forget_stray(dir, &found, image)?;
                     }
                     set_stray(dir, &entry.name, found, &why, broker.random_id())?;
@@ -191,6 +189,18 @@ fn is_noted(dir: &LogDir, topic: &Topic, index: PartitionId) -> bool {
     let owner = partition_metadata::read_owner(dir.disk(), &dir.path.join(current));
     let is_theirs = |owner: Owner| owner.is_durable && owner.topic == topic.id;
     owner.map_or(true, |owner| owner.is_some_and(is_theirs))
+}
+
+/// Whether what the checkpoints say of its name may be of a partition that is about to be set aside.
+fn may_be_told(dir: &LogDir, found: &PartitionDir, image: &MetadataImage) -> bool {
+    match (found.role, image.topics.named(&found.topic)) {
+        // Who stopped cleanly had given a former topic's another name: there the file is damaged, and the
+        // partition is not to be served as an empty one.
+        _ if dir.was_left_clean() => false,
+        // Of a copy the recovery point is noted before it is in place.
+        (DirRole::Future, Some(named)) => !is_noted(dir, named, found.partition),
+        _ => true,
+    }
 }
 
 /// What the checkpoints say of a partition that is about to be set aside is not of one that has its name. Durably,
