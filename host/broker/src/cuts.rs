@@ -97,6 +97,10 @@ const MOVED: &[script::Op] = &[
     Append("t", 1),
 ];
 
+/// A start after a clean stop, and nothing is flushed before the power goes off: of what fills several sectors any may
+/// be there then.
+const STARTED: &[script::Op] = &[Create("t"), Append("t", 2), Restart, Append("t", 20)];
+
 /// The longest name that a topic may have: what is deleted has the beginning of it alone.
 const LONG: &str = match std::str::from_utf8(&[b'x'; 249]) {
     Ok(name) => name,
@@ -171,6 +175,14 @@ fn moves_survive_power_cuts() {
 fn topics_with_the_longest_names_are_told_from_the_former() {
     bears(LONG_NAMED, Fault::PowerCut);
     bears(LONG_NAMED, Fault::ChangeError);
+}
+
+/// Nothing is acknowledged that a start would keep offline for another process's.
+#[test]
+fn what_is_appended_behind_a_start_is_known_to_be_ours() {
+    let seeds: Vec<_> = (0..8).collect();
+    bears_with(STARTED, Fault::ChangeFull, &seeds);
+    bears_with(STARTED, Fault::PowerCut, &seeds);
 }
 
 #[test]

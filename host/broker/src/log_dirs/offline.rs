@@ -22,6 +22,8 @@ pub(super) struct Notes {
     missing: Vec<(PathBuf, String)>,
     outdated: Vec<Outdated>,
     are_logs_open: bool,
+    /// Whether the next start knows that the logs are this program's.
+    are_taken_over: bool,
 }
 
 /// The note of a log that is open by now.
@@ -68,7 +70,8 @@ impl LogDir {
     }
 
     /// All logs are open, or are noted to be offline where damage in them must not be cut off, and hold durably what they had: from now on only this
-    /// process writes to them. Until the last note is there the next start is to open them as this one did.
+    /// process writes to them. Until the last note is there the next start is to open them as this one did, and
+    /// nothing is appended: a power cut could leave it so that such a start would keep the partition offline.
     pub(super) fn take_over(&self, partitions: &[Arc<Partition>]) {
         self.notes().are_logs_open = true;
         if !self.has_failed()
@@ -97,11 +100,12 @@ impl LogDir {
         if !notes.missing.is_empty() {
             self.upkeep().changed();
         } else if notes.are_logs_open && self.noted().are_marked {
-            self.judged(self.way.take_over());
+            notes.are_taken_over |= self.are_taken_over();
         } else if notes.are_logs_open {
             // The next flush marks them.
             self.upkeep().changed();
         }
+        self.way.refuse_appends(notes.are_logs_open && !notes.are_taken_over);
         self.remove_outdated(&mut notes.outdated);
     }
 
@@ -133,11 +137,14 @@ impl LogDir {
         notes.outdated.retain(|note| note.path != partition);
     }
 
-    fn judged(&self, taken: Result<(), IoError>) {
-        if let Err(error) = taken {
+    fn are_taken_over(&self) -> bool {
+        let taken = self.way.take_over();
+        if let Err(error) = &taken {
             warn!("the next start takes the logs for another process's: {error}");
-            self.judge(&error);
+            self.judge(error);
+            self.upkeep().changed();
         }
+        taken.is_ok()
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {
