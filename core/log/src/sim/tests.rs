@@ -297,10 +297,13 @@ fn a_sync_of_the_volume_keeps_all_and_a_failed_one_loses_it() {
         (disk.list(Path::new("/d")).unwrap().len(), disk.peek(Path::new(FILE)).unwrap().len())
     };
     let disk = disk_with(b"kept");
+    disk.plant(Path::new("/other/f"), b"");
     made(&disk);
+    disk.create_dir(Path::new("/other/e")).unwrap();
     disk.sync_all(Path::new("/d")).unwrap();
     disk.restart(0);
     assert_eq!(left(&disk), (2, 13));
+    assert_eq!(disk.list(Path::new("/other")).unwrap().len(), 1, "that is on another volume");
     let disk = disk_with(b"kept");
     made(&disk);
     disk.set_faults(Faults { io_error_at: Some(disk.changes() + 1), ..Faults::default() });
