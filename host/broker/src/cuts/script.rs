@@ -55,6 +55,8 @@ pub(super) enum Planted {
     DeleteEarly,
     /// The clean stop before is believed once more.
     CleanStopStays,
+    /// If a directory fails all are out of service.
+    FailTogether,
 }
 
 /// What happens, one after the other.
@@ -198,6 +200,9 @@ impl Player<'_> {
             Op::Restart | Op::Kill => return self.start_again(op == Op::Restart),
         }
         site.step();
+        if self.planted == Planted::FailTogether && site.broker.has_failed_dirs() {
+            site.broker.partitions.all().iter().for_each(|partition| partition.take_offline());
+        }
         Ok(())
     }
 
