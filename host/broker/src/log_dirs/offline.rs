@@ -9,7 +9,7 @@ use std::{
 };
 
 use dohle_base::Offset;
-use dohle_log::{IoError, offline};
+use dohle_log::offline;
 use tracing::warn;
 
 use super::LogDir;

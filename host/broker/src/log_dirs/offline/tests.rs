@@ -3,7 +3,7 @@
 use std::{fs, io};
 
 use dohle_log::{
-    Disk,
+    Disk, IoError,
     disk::{OpenMode, Operation},
     wal::WalFrames,
 };
