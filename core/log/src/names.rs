@@ -103,11 +103,23 @@ impl PartitionDir {
         };
         let tail = format!("-{partition}.{:032x}{suffix}", unique.0);
         let room = match self.role {
+            // Kafka cuts none, and moves no partition whose topic has no room in a name.
             DirRole::Future => self.topic.len(),
             _ => FILE_NAME_SIZE_MAX - tail.len(),
         };
         let topic = self.topic.get(..room.min(self.topic.len())).unwrap_or(&self.topic);
         format!("{topic}{tail}")
+    }
+
+    /// Whether its topic may have a longer name, of which there was no room for the end.
+    pub fn may_be_cut(&self) -> bool {
+        self.role != DirRole::Current && self.name(Uuid::ZERO).len() == FILE_NAME_SIZE_MAX
+    }
+
+    /// Whether its topic may be the one of this name.
+    pub fn may_be_of(&self, topic: &str) -> bool {
+        let own: &str = &self.topic;
+        own == topic || self.may_be_cut() && topic.starts_with(own)
     }
 }
 

@@ -393,7 +393,7 @@ impl Partition {
             // Under the lock: it may have moved to another directory.
             let dir = self.dir.load();
             let way = dir.write_ahead();
-            if way.has_failed() {
+            if way.has_failed() || way.refuses_appends() {
                 return Err(ErrorCode::KAFKA_STORAGE_ERROR);
             }
             let rule = leader.commit_rule();

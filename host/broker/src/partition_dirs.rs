@@ -26,7 +26,7 @@ use dohle_log::{
     disk::DirEntry,
     partition_metadata::{self, Owner},
 };
-use dohle_metadata::MetadataImage;
+use dohle_metadata::{MetadataImage, Topic};
 use tracing::{info, warn};
 
 use crate::{Broker, disk::System, log_dirs::LogDir, partition::Partition, retention::DeletedDir};
@@ -141,9 +141,7 @@ pub(crate) fn sort_out(
         let path = dir.path.join(&entry.name);
         match found.role {
             DirRole::Deleted => {
-                if is_former(dir, &path, &found, image) {
-                    forget_former(dir, &found, image);
-                }
+                forget_former(dir, &path, &found, image);
                 if !is_all_there_is(dir, &path, &found, image, broker.node_id) {
                     left.deleted.push(DeletedDir { dir: Arc::clone(dir), path, due: Timestamp(0) });
                 }
@@ -154,9 +152,7 @@ pub(crate) fn sort_out(
             DirRole::Current if found.topic == METADATA_LOG => {}
             DirRole::Current | DirRole::Future => {
                 if let Some(why) = why_stray(dir, &path, &found, image, broker.node_id) {
-                    // Who stopped cleanly had given a former topic's another name: there the file is damaged, and
-                    // the partition is not to be served as an empty one.
-                    if found.role == DirRole::Current && !dir.was_left_clean() {
+                    if may_be_told(dir, &found, image) {
                         forget_stray(dir, &found, image)?;
                     }
                     set_stray(dir, &entry.name, found, &why, broker.random_id())?;
@@ -169,24 +165,41 @@ pub(crate) fn sort_out(
     Ok(())
 }
 
-/// Whether a directory is that of another topic than the one which has its name now.
-fn is_former(dir: &LogDir, path: &Path, found: &PartitionDir, image: &MetadataImage) -> bool {
-    let written = partition_metadata::read(dir.disk(), path).ok().flatten();
-    let named = image.topics.named(&found.topic).map(|topic| topic.id);
-    written.is_some_and(|written| named.is_some_and(|named| named != written))
+/// If a directory is that of another topic than the one which has its name now, what the checkpoints say of the
+/// name is of that, for a crash may have come before they were written anew. Of a name that was cut short, each
+/// that begins so.
+fn forget_former(dir: &LogDir, path: &Path, found: &PartitionDir, image: &MetadataImage) {
+    let Some(written) = partition_metadata::read(dir.disk(), path).ok().flatten() else { return };
+    let may_be_meant = |topic: &&Arc<Topic>| found.may_be_of(&topic.name);
+    let named: Vec<_> = match found.may_be_cut() {
+        true => image.topics.iter().filter(may_be_meant).collect(),
+        false => image.topics.named(&found.topic).into_iter().collect(),
+    };
+    for topic in named.into_iter().filter(|topic| topic.id != written) {
+        if !is_noted(dir, topic, found.partition) {
+            dir.forget(&topic.name, found.partition);
+        }
+    }
 }
 
-/// What the checkpoints say of a partition's name is of one that is gone, for a crash may have come before they
-/// were written anew. But not if the one that has the name now says durably whose it is: they were, before it did.
-fn forget_former(dir: &LogDir, found: &PartitionDir, image: &MetadataImage) {
-    let current = PartitionDir::current(&found.topic, found.partition).name(Uuid::ZERO);
+/// Whether a topic's partition says durably whose it is: the checkpoints were written anew before it did. One that
+/// cannot be read is reported when the partition is opened.
+fn is_noted(dir: &LogDir, topic: &Topic, index: PartitionId) -> bool {
+    let current = PartitionDir::current(&topic.name, index).name(Uuid::ZERO);
     let owner = partition_metadata::read_owner(dir.disk(), &dir.path.join(current));
-    let named = image.topics.named(&found.topic).map(|topic| topic.id);
-    let is_theirs =
-        |owner: Owner| owner.is_durable && named.is_some_and(|named| named == owner.topic);
-    // One that cannot be read is reported when the partition is opened.
-    if owner.is_ok_and(|owner| !owner.is_some_and(is_theirs)) {
-        dir.forget(&found.topic, found.partition);
+    let is_theirs = |owner: Owner| owner.is_durable && owner.topic == topic.id;
+    owner.map_or(true, |owner| owner.is_some_and(is_theirs))
+}
+
+/// Whether what the checkpoints say of its name may be of a partition that is about to be set aside.
+fn may_be_told(dir: &LogDir, found: &PartitionDir, image: &MetadataImage) -> bool {
+    match (found.role, image.topics.named(&found.topic)) {
+        // Who stopped cleanly had given a former topic's another name: there the file is damaged, and the
+        // partition is not to be served as an empty one.
+        _ if dir.was_left_clean() => false,
+        // Of a copy the recovery point is noted before it is in place.
+        (DirRole::Future, Some(named)) => !is_noted(dir, named, found.partition),
+        _ => true,
     }
 }
 
@@ -215,10 +228,12 @@ fn is_all_there_is(
         Err(SideFileError::Io(_)) => return true,
         Ok(None) | Err(SideFileError::Malformed { .. }) => return false,
     };
-    let topic = image.topics.get(written).filter(|topic| topic.name == found.topic);
-    let partition = topic.and_then(|topic| topic.partitions.get(&found.partition));
+    let Some(topic) = image.topics.get(written).filter(|topic| found.may_be_of(&topic.name)) else {
+        return false;
+    };
+    let partition = topic.partitions.get(&found.partition);
     let assigned = partition.and_then(|partition| partition.directory(node_id));
-    let current = PartitionDir::current(&found.topic, found.partition).name(Uuid::ZERO);
+    let current = PartitionDir::current(&topic.name, found.partition).name(Uuid::ZERO);
     assigned == Some(dir.id) && !dir.disk().has_dir(&dir.path.join(current))
 }
 

@@ -316,7 +316,7 @@ impl Publisher {
         }
     }
 
-    /// Says which log directories the partition was in.
+    /// Says which log directories tell of the partition.
     fn delete_partition(&mut self, topic: &Topic, index: PartitionId) -> Vec<Uuid> {
         let Some(partition) = self.broker.partitions.remove(topic.id, index) else {
             return Vec::new();
@@ -342,7 +342,11 @@ impl Publisher {
             drop(dir.write_ahead().alone());
             self.clear_away(dir, &topic.name, index);
         }
-        dirs.iter().map(|dir| dir.id).collect()
+        // Where a move was going its recovery point may be noted already.
+        let told = |dir: &&Arc<LogDir>| dir.tells_of(&topic.name, index);
+        let told: Vec<_> = self.broker.log_dirs.iter().filter(told).collect();
+        told.iter().for_each(|dir| dir.forget(&topic.name, index));
+        dirs.iter().chain(told).map(|dir| dir.id).collect()
     }
 
     /// At start: what in the log directories is no partition of this node's is taken out of the way.

@@ -50,6 +50,8 @@ pub(crate) struct Judge {
     pub(crate) removal: Removal,
     /// The partitions that cannot be read at the moment.
     pub(crate) offline: BTreeSet<i32>,
+    /// How long nothing may come.
+    pub(crate) silence_max: Duration,
     /// Records that were read, those that were read again included.
     pub(crate) records_read: u64,
 }
@@ -102,6 +104,7 @@ impl Judge {
             places: HashMap::new(),
             removal: Removal::Nothing,
             offline: BTreeSet::new(),
+            silence_max: SILENCE_MAX,
             records_read: 0,
         }
     }
@@ -205,7 +208,7 @@ impl Judge {
         let mut next = starts.to_vec();
         let mut found = vec![BTreeMap::new(); ends.len()];
         while wanted.iter().any(|index| next[*index] < ends[*index]) {
-            let records = consumer.poll(SILENCE_MAX).await?;
+            let records = consumer.poll(self.silence_max).await?;
             if records.is_empty() {
                 findings
                     .add(format!("nothing comes behind offsets {next:?}, the ends are {ends:?}"));

@@ -3,7 +3,8 @@
 //!
 //! Nothing is sent from before an outage until all was read after it, so the newest value of nearly
 //! every key is one that was acknowledged before the outage; what had no answer then is acknowledged
-//! by the time it is read. So each key has the newest value that was sent, or, if that deletes it, none.
+//! by the time it is read. So each key has the newest value that was sent, or, if that deletes it, none; and
+//! where the node says that it has compacted, it has one value of each at most.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -106,13 +107,16 @@ impl Keys {
         self.task.abort();
     }
 
-    /// Waits for all answers, and reads everything, while nothing is sent.
-    pub(crate) async fn look(&self, findings: &mut Findings) -> Result<()> {
+    /// Waits for all answers, and reads everything, while nothing is sent. `data` are the node's directories.
+    pub(crate) async fn look(&self, data: &[PathBuf], findings: &mut Findings) -> Result<()> {
+        // First: it may be compacted while it is read.
+        let compacted = compacted(data);
         let drained = self.window.acquire_many(IN_FLIGHT_MAX);
         let drained = tokio::time::timeout(SILENCE_MAX, drained).await;
         let _drained = drained.context("records of keys get no answer")??;
         let records = self.read(findings).await?;
         lock(&self.told).check(self.seed, &records, findings);
+        check_compacted(&compacted, &records, findings);
         Ok(())
     }
 
@@ -211,23 +215,48 @@ impl Told {
     }
 }
 
+/// Up to where each partition is compacted, of those that are.
+type Compacted = BTreeMap<i32, u64>;
+
 /// Up to where the topic is compacted, all partitions together.
 pub(crate) fn compacted_to(data: &[PathBuf]) -> u64 {
-    let mut partitions = BTreeMap::new();
+    compacted(data).values().sum()
+}
+
+fn compacted(data: &[PathBuf]) -> Compacted {
+    let mut partitions = Compacted::new();
     for dir in data {
         // It is written beside and renamed, and not there at first.
         let text = std::fs::read_to_string(dir.join(CHECKPOINT)).unwrap_or_default();
         for line in text.lines() {
             let mut words = line.split(' ');
             let (topic, partition) = (words.next(), words.next());
+            let partition = partition.and_then(|partition| partition.parse().ok());
             let offset = words.next().and_then(|offset| offset.parse::<u64>().ok());
             if let (Some(TOPIC), Some(partition), Some(offset)) = (topic, partition, offset) {
-                let known = partitions.entry(partition.to_owned()).or_insert(0);
+                let known = partitions.entry(partition).or_insert(0);
                 *known = offset.max(*known);
             }
         }
     }
-    partitions.values().sum()
+    partitions
+}
+
+/// What is compacted has each key once.
+fn check_compacted(compacted: &Compacted, records: &[ConsumerRecord], findings: &mut Findings) {
+    let mut met = HashMap::new();
+    for record in records {
+        let (partition, offset) = (record.partition.0, record.offset.0);
+        let to = compacted.get(&partition).copied().unwrap_or(0);
+        if u64::try_from(offset).is_ok_and(|offset| offset >= to) {
+            continue;
+        }
+        if let Some(before) = met.insert((partition, record.key.clone()), offset) {
+            findings.add(format!(
+                "{TOPIC}-{partition}, compacted up to {to}, has a key at {before} and at {offset}"
+            ));
+        }
+    }
 }
 
 async fn work(

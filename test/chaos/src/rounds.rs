@@ -177,7 +177,7 @@ async fn hurt(
         findings = judge.look(reach).await?;
         commits.look(&mut findings).await?;
         if let Some(keys) = &keys {
-            keys.look(&mut findings).await?;
+            keys.look(&data, &mut findings).await?;
         }
         drop(held);
         if !findings.is_empty() {

@@ -52,6 +52,34 @@ fn directory_names_are_written_and_capped() {
 }
 
 #[test]
+fn a_directory_whose_name_was_cut_may_be_of_each_topic_that_begins_so() {
+    let name_of = |topic: String, role| {
+        let dir = PartitionDir { topic: topic.into(), partition: PartitionId(12), role };
+        dir.name(Uuid(0xabc))
+    };
+    // `-12.` and the digits and the suffix.
+    let room = 255 - 4 - 32 - 7;
+    let x = |count| "x".repeat(count);
+    for (topic, role, other, may_be) in [
+        (x(249), DirRole::Deleted, x(249), true),
+        (x(249), DirRole::Deleted, x(248) + "y", true),
+        (x(249), DirRole::Deleted, x(room), true),
+        (x(249), DirRole::Deleted, x(room - 1), false),
+        (x(249), DirRole::Deleted, x(room - 1) + "yy", false),
+        (x(room), DirRole::Deleted, x(room), true),
+        (x(room - 1), DirRole::Deleted, x(room - 1), true),
+        (x(room - 1), DirRole::Deleted, x(room), false),
+        (x(249), DirRole::Stray, x(249), true),
+        (x(room), DirRole::Stray, x(room + 1), false),
+        (x(room), DirRole::Future, x(room), true),
+        (x(100), DirRole::Current, x(101), false),
+    ] {
+        let dir = PartitionDir::parse(&name_of(topic, role)).unwrap();
+        assert_eq!(dir.may_be_of(&other), may_be, "{dir:?} {other}");
+    }
+}
+
+#[test]
 fn segment_files_are_read_and_written() {
     for (_, kind) in FileKind::ALL {
         for stage in ["", ".deleted", ".cleaned", ".swap"] {

@@ -127,7 +127,7 @@ impl SimDisk {
         state.faults.power_after.is_some_and(|count| state.changes >= count)
     }
 
-    /// Makes all that is there durable, as a sync of the volume that `path` is on does. One that fails loses bytes
+    /// Makes all under `path` durable, as a sync of a volume that is mounted there does. One that fails loses bytes
     /// and no names, for those are in the journal.
     ///
     /// # Errors
@@ -135,13 +135,18 @@ impl SimDisk {
     pub fn sync_all(&self, path: &Path) -> Result<(), IoError> {
         let state = &mut *self.state();
         let changed = state.change(Operation::Sync, path);
+        let top = state.names.dir(path);
+        let top =
+            top.ok_or_else(|| IoError::of_kind(Operation::Sync, path, ErrorKind::NotFound))?;
+        let (dirs, files) = state.names.under(top);
+        let files = state.files.iter_mut().filter(|(inode, _)| files.contains(inode));
         match &changed {
             Ok(()) => {
-                state.names.sync_all();
-                state.files.values_mut().for_each(Content::sync);
+                files.for_each(|(_, content)| content.sync());
+                dirs.into_iter().for_each(|dir| state.names.sync(dir));
             }
             Err(error) if error.errno.is_some() => {
-                state.files.values_mut().for_each(Content::forget);
+                files.for_each(|(_, content)| content.forget());
             }
             Err(_) => {}
         }

@@ -14,6 +14,8 @@ use crate::disk::DirEntry;
 
 /// The directory that is always there.
 const ROOT: u64 = 0;
+/// The longest name that file systems take.
+const NAME_SIZE_MAX: usize = 255;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Node {
@@ -131,10 +133,20 @@ impl Names {
         }
     }
 
-    pub(super) fn sync_all(&mut self) {
-        std::mem::take(&mut self.unsynced)
-            .iter()
-            .for_each(|change| change.apply(&mut self.durable));
+    /// The directory `dir` and those under it, and the files there.
+    pub(super) fn under(&self, dir: u64) -> (BTreeSet<u64>, BTreeSet<u64>) {
+        let (mut dirs, mut files, mut unseen) = (BTreeSet::from([dir]), BTreeSet::new(), vec![dir]);
+        while let Some(dir) = unseen.pop() {
+            let entries = self.current.range((dir, String::new())..);
+            for (_, node) in entries.take_while(|((of, _), _)| *of == dir) {
+                match node {
+                    Node::Dir(inode) if dirs.insert(*inode) => unseen.push(*inode),
+                    Node::Dir(_) => {}
+                    Node::File(inode) => drop(files.insert(*inode)),
+                }
+            }
+        }
+        (dirs, files)
     }
 
     /// A sync failed: what it should have made durable never will be.
@@ -210,6 +222,9 @@ impl Names {
         let dir = path.parent().and_then(|dir| self.dir(dir)).ok_or(ErrorKind::NotFound)?;
         let name =
             path.file_name().and_then(|name| name.to_str()).ok_or(ErrorKind::InvalidInput)?;
+        if name.len() > NAME_SIZE_MAX {
+            return Err(ErrorKind::InvalidFilename);
+        }
         Ok((dir, name.to_owned()))
     }
 

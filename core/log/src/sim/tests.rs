@@ -297,16 +297,28 @@ fn a_sync_of_the_volume_keeps_all_and_a_failed_one_loses_it() {
         (disk.list(Path::new("/d")).unwrap().len(), disk.peek(Path::new(FILE)).unwrap().len())
     };
     let disk = disk_with(b"kept");
+    disk.plant(Path::new("/other/f"), b"");
     made(&disk);
+    disk.create_dir(Path::new("/other/e")).unwrap();
     disk.sync_all(Path::new("/d")).unwrap();
     disk.restart(0);
     assert_eq!(left(&disk), (2, 13));
+    assert_eq!(disk.list(Path::new("/other")).unwrap().len(), 1, "that is on another volume");
     let disk = disk_with(b"kept");
     made(&disk);
     disk.set_faults(Faults { io_error_at: Some(disk.changes() + 1), ..Faults::default() });
     disk.sync_all(Path::new("/d")).unwrap_err();
     disk.sync_all(Path::new("/d")).unwrap();
     assert_eq!(left(&disk), (2, 4), "nobody makes up for it");
+}
+
+#[test]
+fn names_are_as_long_as_file_systems_take_them() {
+    let (disk, named) = (SimDisk::new(), |size| Path::new("/").join("x".repeat(size)));
+    disk.create_dir(&named(255)).unwrap();
+    assert!(disk.create_dir(&named(256)).is_err());
+    assert!(disk.rename(&named(255), &named(256)).is_err());
+    assert!(disk.open(&named(256), OpenMode::Create).is_err());
 }
 
 #[test]

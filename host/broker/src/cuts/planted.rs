@@ -8,8 +8,12 @@ use super::{
 };
 
 fn is_found(ops: &[Op], planted: Planted) -> bool {
+    let fault = match planted {
+        Planted::FailTogether => Fault::ChangeError,
+        _ => Fault::PowerCut,
+    };
     let script = Script { planted, ..Script::new(ops) };
-    at_each_call(&script, Fault::PowerCut, &SEEDS).is_err()
+    at_each_call(&script, fault, &SEEDS).is_err()
 }
 
 #[test]
@@ -22,6 +26,7 @@ fn planted_faults_are_found() {
         (Planted::DeleteEarly, DELETED),
         (Planted::CleanStopStays, RECORDS),
         (Planted::NoSyncOf("/b"), MOVED),
+        (Planted::FailTogether, MOVED),
     ] {
         assert!(is_found(ops, planted), "{planted:?}");
     }

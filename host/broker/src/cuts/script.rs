@@ -55,6 +55,8 @@ pub(super) enum Planted {
     DeleteEarly,
     /// The clean stop before is believed once more.
     CleanStopStays,
+    /// If a directory fails all are out of service.
+    FailTogether,
 }
 
 /// What happens, one after the other.
@@ -89,6 +91,7 @@ impl Run for Script {
             if disk.is_off() {
                 return Err("the power is off".to_owned());
             }
+            player.check_healthy(op, told);
         }
         Ok(())
     }
@@ -101,12 +104,17 @@ impl Run for Script {
     fn check(&self, disk: &SimDisk, told: &Shared) -> Result<(), String> {
         let disk = disk.fork();
         let told = copy(told);
+        if let Some(complaint) = &lock(&told).complaint {
+            return Err(complaint.clone());
+        }
         let mut site = Site::start(&disk, &told)?;
         site.check()?;
         let ids = lock(&told).ids();
         for id in ids {
             let partition = site.partition(id).expect("checked");
-            append(&mut site, &partition, 1, Planted::Nothing);
+            if append(&mut site, &partition, 1, Planted::Nothing) == 0 {
+                return Err(format!("{partition} takes no record"));
+            }
         }
         site.broker.moves.step(&Arc::clone(&site.broker));
         site.broker.retention.step_removals(&Arc::clone(&site.broker));
@@ -154,7 +162,10 @@ impl Player<'_> {
             }),
             Op::Append(name, count) => {
                 let partition = find(site, name)?;
-                append(site, &partition, count, self.planted);
+                let acknowledged = append(site, &partition, count, self.planted);
+                if is_undisturbed(self.disk) && acknowledged < count {
+                    return Err(format!("{acknowledged} of {count} records are acknowledged"));
+                }
             }
             Op::DeleteRecords(name, to) => {
                 let partition = find(site, name)?;
@@ -179,13 +190,29 @@ impl Player<'_> {
                 let dirs = &site.broker.log_dirs;
                 let target = dirs.iter().find(|dir| dir.id != partition.directory());
                 let unique = Uuid(u128::from(self.disk.changes()));
-                site.broker.moves.request(&partition, target.expect("there are two"), unique);
+                let target = target.expect("there are two");
+                site.broker.moves.request(&partition, target, unique);
                 site.broker.moves.step(&Arc::clone(&site.broker));
+                if is_undisturbed(self.disk) && partition.directory() != target.id {
+                    return Err(format!("{name} has not moved"));
+                }
             }
             Op::Restart | Op::Kill => return self.start_again(op == Op::Restart),
         }
         site.step();
+        if self.planted == Planted::FailTogether && site.broker.has_failed_dirs() {
+            site.broker.partitions.all().iter().for_each(|partition| partition.take_offline());
+        }
         Ok(())
+    }
+
+    /// Where a directory has failed, what lies in the other one is served as if nothing had been.
+    fn check_healthy(&self, op: &Op, told: &Shared) {
+        let complaint = self.site.as_ref().and_then(|site| site.check_healthy().err());
+        let mut told = lock(told);
+        if told.complaint.is_none() {
+            told.complaint = complaint.map(|complaint| format!("behind {op:?}, {complaint}"));
+        }
     }
 
     /// The metadata changes, and the node hears of it.
@@ -220,13 +247,18 @@ impl Player<'_> {
     }
 }
 
+/// Whether nothing has gone wrong yet: then all is done that is asked for.
+fn is_undisturbed(disk: &SimDisk) -> bool {
+    disk.last_fault().is_none() && !disk.is_off()
+}
+
 fn find(site: &Site, name: &str) -> Result<Arc<Partition>, String> {
     let id = lock(&site.told).id(name);
     site.partition(id).ok_or_else(|| format!("{name} is not there"))
 }
 
-/// Sends records, and notes which are acknowledged.
-fn append(site: &mut Site, partition: &Arc<Partition>, count: usize, planted: Planted) {
+/// Sends records, and notes which are acknowledged; says how many.
+fn append(site: &mut Site, partition: &Arc<Partition>, count: usize, planted: Planted) -> usize {
     let id = partition.topic_id();
     let mut sent = Vec::new();
     for _ in 0..count {
@@ -258,7 +290,9 @@ fn append(site: &mut Site, partition: &Arc<Partition>, count: usize, planted: Pl
         sent.retain(|(at, _)| *at < committed);
     }
     let mut told = lock(&site.told);
+    let acknowledged = sent.len();
     sent.into_iter().for_each(|(at, record)| told.topic(id).acked(at, record));
+    acknowledged
 }
 
 /// As a client's request does it: the answer comes once the start is noted.

@@ -138,6 +138,20 @@ impl Site {
             told.topics[&id].check(&partition)
         })
     }
+
+    /// The same of what lies in the other directories, if one has failed.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub(super) fn check_healthy(&self) -> Result<(), String> {
+        if !self.broker.has_failed_dirs() {
+            return Ok(());
+        }
+        let told = lock(&self.told);
+        let partitions = self.broker.partitions.all();
+        let mut healthy = partitions.iter().filter(|one| !one.log_dir().has_failed());
+        healthy.try_for_each(|partition| told.topics[&partition.topic_id()].check(partition))
+    }
 }
 
 impl Drop for Site {

@@ -24,6 +24,8 @@ pub(super) const INDEX: PartitionId = PartitionId(0);
 pub(super) struct Told {
     pub(super) metadata: MetadataState,
     pub(super) topics: BTreeMap<TopicId, Topic>,
+    /// What was wrong already while the node ran.
+    pub(super) complaint: Option<String>,
     /// How many records were sent.
     count: u64,
 }
@@ -48,7 +50,7 @@ pub(super) type Record = (Vec<u8>, Vec<u8>);
 
 impl Default for Told {
     fn default() -> Self {
-        Self { metadata: no_topics(), topics: BTreeMap::new(), count: 0 }
+        Self { metadata: no_topics(), topics: BTreeMap::new(), complaint: None, count: 0 }
     }
 }
 

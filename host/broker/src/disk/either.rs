@@ -47,7 +47,7 @@ pub(crate) enum NodeLock {
     Sim,
 }
 
-/// The volume of a log directory. All simulated ones of a disk are on one.
+/// The volume of a log directory. Simulated ones are each on their own.
 #[derive(Debug)]
 pub(crate) enum NodeVolume {
     Os(VolumeSync),

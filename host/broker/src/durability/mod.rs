@@ -47,7 +47,7 @@ use dohle_log::{
 };
 use dohle_os::Volume;
 use dohle_replication::CommitRule;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use self::{
     kept::Kept,
@@ -85,6 +85,8 @@ pub(crate) struct WriteAhead {
     flushing: Mutex<()>,
     /// The disk has failed: nothing is acknowledged any more.
     has_failed: AtomicBool,
+    /// Whether nothing is to be appended yet.
+    refuses_appends: AtomicBool,
     /// There was no room for the last flush.
     is_stuck: AtomicBool,
     /// The partitions that need frames which no flush makes superfluous.
@@ -166,6 +168,7 @@ impl WriteAhead {
             alarm,
             volume,
             has_failed: AtomicBool::new(false),
+            refuses_appends: AtomicBool::new(false),
             is_stuck: AtomicBool::new(false),
             kept: Kept::new(wal.cache_trust()),
             handover,
@@ -294,6 +297,23 @@ impl WriteAhead {
         partition.clear_dirty();
         drop(pending);
         self.let_frames_go(partition.key());
+    }
+
+    /// Whether what is appended now could be taken for another process's, and damage in it for its loss.
+    pub(crate) fn refuses_appends(&self) -> bool {
+        self.refuses_appends.load(Ordering::Acquire)
+    }
+
+    /// That is so from now on, or not any more.
+    pub(crate) fn refuse_appends(&self, refuses: bool) {
+        if self.refuses_appends.swap(refuses, Ordering::AcqRel) != refuses {
+            match refuses {
+                true => {
+                    warn!("nothing is appended before there is room to note whose the logs are")
+                }
+                false => info!("the logs take appends again"),
+            }
+        }
     }
 
     /// Whether the disk has failed.

@@ -56,6 +56,13 @@ impl LogDir {
         }
     }
 
+    /// Whether the checkpoints say anything of a partition.
+    pub(crate) fn tells_of(&self, topic: &Str, index: PartitionId) -> bool {
+        let Known { recovery_point, log_start, cleaned_to } =
+            self.noted_of(&(topic.clone(), index));
+        [recovery_point, log_start, cleaned_to].iter().any(|offset| *offset > Offset::ZERO)
+    }
+
     pub(super) fn noted(&self) -> MutexGuard<'_, Noted> {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -22,6 +22,8 @@ pub(super) struct Notes {
     missing: Vec<(PathBuf, String)>,
     outdated: Vec<Outdated>,
     are_logs_open: bool,
+    /// Whether the next start knows that the logs are this program's.
+    are_taken_over: bool,
 }
 
 /// The note of a log that is open by now.
@@ -68,7 +70,9 @@ impl LogDir {
     }
 
     /// All logs are open, or are noted to be offline where damage in them must not be cut off, and hold durably what they had: from now on only this
-    /// process writes to them. Until the last note is there the next start is to open them as this one did.
+    /// process writes to them. Until the last note is there the next start is to open them as this one did, and
+    /// as long as it is room that is missing nothing is appended: a power cut could leave it so that such a start
+    /// would keep the partition offline.
     pub(super) fn take_over(&self, partitions: &[Arc<Partition>]) {
         self.notes().are_logs_open = true;
         if !self.has_failed()
@@ -91,17 +95,28 @@ impl LogDir {
         }
         let mut notes = self.notes();
         let missing = std::mem::take(&mut notes.missing);
+        let mut lacks_room = false;
         notes.missing.extend(missing.into_iter().filter(|(partition, why)| {
-            offline::note(&self.disk, partition, why).is_err_and(|error| !error.is_not_found())
+            let noted = offline::note(&self.disk, partition, why);
+            let failed = noted.err().filter(|error| !error.is_not_found());
+            lacks_room |= failed.as_ref().is_some_and(IoError::is_full);
+            failed.is_some()
         }));
-        if !notes.missing.is_empty() {
+        let is_uncertain = if !notes.missing.is_empty() {
             self.upkeep().changed();
+            // What is in the way of one partition's note does not keep the others from their work.
+            lacks_room
         } else if notes.are_logs_open && self.noted().are_marked {
-            self.judged(self.way.take_over());
-        } else if notes.are_logs_open {
-            // The next flush marks them.
-            self.upkeep().changed();
-        }
+            notes.are_taken_over |= self.are_taken_over();
+            !notes.are_taken_over
+        } else {
+            if notes.are_logs_open {
+                // The next flush marks them.
+                self.upkeep().changed();
+            }
+            true
+        };
+        self.way.refuse_appends(notes.are_logs_open && is_uncertain);
         self.remove_outdated(&mut notes.outdated);
     }
 
@@ -133,11 +148,14 @@ impl LogDir {
         notes.outdated.retain(|note| note.path != partition);
     }
 
-    fn judged(&self, taken: Result<(), IoError>) {
-        if let Err(error) = taken {
+    fn are_taken_over(&self) -> bool {
+        let taken = self.way.take_over();
+        if let Err(error) = &taken {
             warn!("the next start takes the logs for another process's: {error}");
-            self.judge(&error);
+            self.judge(error);
+            self.upkeep().changed();
         }
+        taken.is_ok()
     }
 
     fn notes(&self) -> MutexGuard<'_, Notes> {

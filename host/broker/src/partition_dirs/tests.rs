@@ -114,6 +114,21 @@ fn checkpoints_of_the_new_topic_count_while_the_former_one_waits_to_be_removed()
     assert_eq!(dir.noted_recovery_point(&partition), Offset(4), "what was flushed is known to be");
 }
 
+/// A move notes the recovery point in the new directory first, and may get no further for a while.
+#[test]
+fn what_a_move_has_noted_of_a_topic_is_forgotten_when_that_is_deleted() {
+    let root = tempfile::tempdir().unwrap();
+    let kit = kit_in(root, "", OpenFiles::within(1_000, 100, 2), 0, &LogConfig::default());
+    let mut publisher = Publisher::new(Arc::clone(&kit.broker), Rng::from_seed(1));
+    let mut state = no_topics();
+    make_topic(&mut state, "r", NAMED, 1, Uuid(7));
+    publisher.publish(Published { image: state.image().clone(), ..Published::default() });
+    let target = &kit.broker.log_dirs[1];
+    target.note_recovery_point(("r".into(), PartitionId(0)), Offset(4)).unwrap();
+    publisher.publish(Published { image: no_topics().image().clone(), ..Published::default() });
+    assert_eq!(noted(&target.path, OffsetKind::RecoveryPoint), None);
+}
+
 /// Leaves a partition of the named topic that says in vain whose it is, and a log directory that was ours when the
 /// power was cut.
 fn leave_without_owner(dir: &Path, flushed_to: i64) {

@@ -35,7 +35,7 @@ const KEYS: usize = 20;
 /// How long the node may take to clean, to write a checkpoint or to make a segment's files.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a client tries what may be impossible: a node that serves here answers in milliseconds.
-const TRIED: Duration = Duration::from_secs(6);
+pub(super) const TRIED: Duration = Duration::from_secs(6);
 
 /// A record, without its time.
 type Seen = (i64, Option<Vec<u8>>, Option<Vec<u8>>);

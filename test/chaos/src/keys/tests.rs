@@ -72,3 +72,19 @@ fn what_was_not_sent_so_or_told_elsewhere_is_found() {
     assert!(found(2, &[elsewhere]));
     assert!(found(2, &[version(2), ConsumerRecord { headers: Vec::new(), ..version(2) }]));
 }
+
+#[test]
+fn what_is_compacted_has_each_key_once() {
+    let found = |to, records: &[ConsumerRecord]| {
+        let (compacted, mut findings) =
+            (BTreeMap::from([(partition_of(key()), to)]), Findings::default());
+        check_compacted(&compacted, records, &mut findings);
+        !findings.is_empty()
+    };
+    assert!(!found(0, &[version(1), version(2)]), "not compacted yet");
+    assert!(!found(20, &[version(1), version(2)]), "only before the second");
+    assert!(found(21, &[version(1), version(2)]));
+    assert!(!found(21, &[version(2), version(3)]));
+    assert!(!found(21, &[version(1), record(key() + 2, 1, 20)]), "another key");
+    assert!(!found(21, &[version(1), record(key() + 1, 1, 20)]), "another partition");
+}

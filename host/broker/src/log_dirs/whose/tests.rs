@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use dohle_base::{PartitionId, TopicId, Uuid};
-use dohle_log::{OnDamage, checkpoint::OffsetKind};
+use dohle_base::{ErrorCode, PartitionId, Timestamp, TopicId, Uuid};
+use dohle_log::{OnDamage, Origin, checkpoint::OffsetKind};
 use dohle_replication::CommitRule;
 use tempfile::TempDir;
 
@@ -116,9 +116,12 @@ fn a_directory_is_ours_whenever_this_process_is_killed() {
     std::os::unix::fs::symlink("/dev/full", &obstacle).unwrap();
     node.dir.logs_are_open(&node.partitions);
     assert!(!node.dir.has_failed() && !opens(killed(&node).path()).1, "nothing tells that it is");
+    let refused = node.partitions[0].append(b"", Origin::Client, Timestamp(0));
+    assert_eq!(refused.unwrap_err(), ErrorCode::KAFKA_STORAGE_ERROR);
     fs::remove_file(&obstacle).unwrap();
     node.dir.flush(&node.partitions);
     assert!(opens(killed(&node).path()).1);
+    append(&node.partitions[0]);
     let node = taken_over();
     assert!(opens(killed(&node).path()).1);
     node.dir.write_checkpoints(&node.partitions).unwrap();
