@@ -164,12 +164,14 @@ impl<D: Disk> Log<D> {
             return Ok(None);
         }
         let (base, was_open) = (segment.base, segment.open_file().is_some());
-        let open = self.sealed_open.as_ref();
-        let (entry, stretch) = match open.and_then(|open| open.index_floor(base, offset)) {
+        let known = self.sealed_open.as_ref().and_then(|open| open.stretch_of(base));
+        let (entry, stretch) = match known.and_then(|known| known.floor(offset)) {
             Some(entry) => (entry, None),
             None => segment.index_stretch(&self.dir, offset, next)?,
         };
-        let head = segment.locate_from(&self.dir, entry, offset)?;
+        let index = stretch.as_ref().or(known);
+        let behind = index.zip(entry).and_then(|(index, entry)| index.behind(entry));
+        let head = segment.locate_from(&self.dir, (entry, behind), offset)?;
         if head.is_some() {
             self.keep_open(base, stretch);
         } else if !was_open {

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How much a look-up reads at once: as much as lies between two index entries by default.
-const HEADS_SIZE: usize = 4096;
+pub(crate) const HEADS_SIZE: usize = 4096;
 /// How much recovery reads at once, unless a batch is larger.
 pub(crate) const CHUNK_SIZE: u64 = 1 << 20;
 /// Where a message of magic 1 has its timestamp.
@@ -45,6 +45,17 @@ impl Head {
     /// The position behind it.
     pub(crate) fn end(&self) -> u32 {
         self.position.saturating_add(self.size)
+    }
+
+    /// Reads the head of the batch at `position` and nothing behind it, where the last one ends at `end`.
+    /// `None` if there is none that is whole, or it cannot be read.
+    pub(crate) fn at<F: DiskFile>(file: &F, position: u32, end: u32) -> Option<Self> {
+        let left = end.checked_sub(position)?;
+        let mut buffer = [0; HEADER_SIZE];
+        let bytes = buffer.get_mut(..HEADER_SIZE.min(left as usize))?;
+        let read = file.read_up_to(bytes, u64::from(position)).ok()?;
+        let head = Self::parse(bytes.get(..read)?, position).ok()?;
+        (head.size <= left).then_some(head)
     }
 
     /// Reads the head of an entry at `position` from its first bytes.

@@ -12,11 +12,7 @@
 
 use dohle_base::Offset;
 
-use crate::{
-    disk::Disk,
-    log::Log,
-    offset_index::{IndexedOffset, Stretch},
-};
+use crate::{disk::Disk, log::Log, offset_index::Stretch};
 
 /// How many are open for readers: consumers that are behind in one partition, in different places.
 const READ_MAX: usize = 3;
@@ -56,15 +52,9 @@ impl SealedOpen {
         self.files.len()
     }
 
-    /// The last entry up to `offset` of a segment's index, or that there is none; `None` if that is not
-    /// known here.
-    pub(crate) fn index_floor(
-        &self,
-        base: Offset,
-        offset: Offset,
-    ) -> Option<Option<IndexedOffset>> {
-        let file = self.files.iter().find(|file| file.base == base)?;
-        file.stretch.as_ref()?.floor(offset)
+    /// What is known here of a segment's index.
+    pub(crate) fn stretch_of(&self, base: Offset) -> Option<&Stretch> {
+        self.files.iter().find(|file| file.base == base)?.stretch.as_ref()
     }
 
     /// Forgets segments that there are no more.

@@ -19,13 +19,17 @@ use crate::{
     names::{FileKind, SegmentFile},
     offset_index::{self, IndexedOffset, OffsetIndex, Stretch},
     reserve::Reserve,
-    scan::{Head, HeadScan},
+    scan::{HEADS_SIZE, Head, HeadScan},
     search::InFile,
     time_index::{IndexedTime, TimeIndex},
 };
 
 /// The most bytes of a segment: positions are signed in Kafka.
 pub(crate) const SEGMENT_SIZE_MAX: u32 = i32::MAX as u32;
+
+/// Entries of an index that are farther apart have a long batch between them, as a rule the only one: then
+/// what is looked for is the next entry's, which takes one read, where it takes two from the last one on.
+const LONG_STEP: usize = 2 * HEADS_SIZE;
 
 /// The directory of a partition, on its disk.
 #[derive(Clone, Debug)]
@@ -400,19 +404,31 @@ impl<F: DiskFile> Segment<F> {
         if self.size == 0 {
             return Ok(None);
         }
-        let entry = self.index_floor(dir, offset)?;
-        self.locate_from(dir, entry, offset)
+        let before = self.index_floor(dir, offset)?;
+        let indexes = self.indexes.as_ref().zip(before);
+        let behind = indexes.and_then(|(indexes, before)| indexes.offsets.behind(before));
+        self.locate_from(dir, (before, behind), offset)
     }
 
-    /// The same, where the index tells of this batch before.
+    /// The same, where the index tells of a batch before, and of a later one as the next, as far as that is
+    /// known.
     pub(crate) fn locate_from<D: Disk<File = F>>(
         &mut self,
         dir: &Dir<D>,
-        entry: Option<IndexedOffset>,
+        (entry, next): (Option<IndexedOffset>, Option<IndexedOffset>),
         offset: Offset,
     ) -> Result<Option<Head>, LogError> {
         let (base, size) = (self.base, self.size);
         let file = self.file(dir)?;
+        if let (Some(entry), Some(next)) = (entry, next)
+            && entry.offset < offset
+            && next.position.saturating_sub(entry.position) as usize > LONG_STEP
+            && let Some(head) = Head::at(file, next.position, size)
+            && head.last == next.offset
+            && (base <= head.base && head.base <= offset && offset <= head.last)
+        {
+            return Ok(Some(head));
+        }
         if let Some(entry) = entry.filter(|entry| entry.position < size) {
             let mut scan = HeadScan::new(file, entry.position, size);
             // An index that leads astray costs time, not truth.

@@ -66,6 +66,30 @@ enum PlanKind {
     Incremental { id: i32 },
 }
 
+impl SessionRequest {
+    /// What to read for a request that has no session, opens none and closes none: no cache needs to be asked.
+    /// Any other is given back.
+    ///
+    /// # Errors
+    /// The request.
+    pub fn without_session(self) -> Result<FetchPlan, Self> {
+        if (self.id, self.epoch) != (0, -1) {
+            return Err(self);
+        }
+        let Self { wanted, by_topic_id, .. } = self;
+        Ok(FetchPlan { partitions: wanted, kind: PlanKind::Sessionless, by_topic_id })
+    }
+}
+
+impl FetchPlan {
+    /// How to answer where there is no session; `None` if the cache has to be asked.
+    pub fn shape_without_session(&self) -> Option<AnswerShape> {
+        let included = || SmallVec::from_elem(true, self.partitions.len());
+        let is_alone = self.kind == PlanKind::Sessionless;
+        is_alone.then(|| AnswerShape { session_id: 0, included: included() })
+    }
+}
+
 /// What was found in one partition, as far as it decides whether there is news.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PartitionNews {

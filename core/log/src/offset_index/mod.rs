@@ -96,6 +96,11 @@ impl OffsetIndex {
         ceiling(&mut InMemory(&self.bytes), self.base, position).unwrap_or_default()
     }
 
+    /// The entry behind this one.
+    pub(crate) fn behind(&self, entry: IndexedOffset) -> Option<IndexedOffset> {
+        self.ceiling(entry.position.checked_add(1)?)
+    }
+
     /// Drops the entries from `end` on.
     pub(crate) fn truncate(&mut self, end: Offset) {
         let before = |entry: &[u8; ENTRY_SIZE]| decode(self.base, entry).offset < end;

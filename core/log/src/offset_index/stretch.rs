@@ -9,7 +9,7 @@ mod tests;
 
 use dohle_base::Offset;
 
-use super::{ENTRY_SIZE, IndexedOffset, decode, floor, is_up_to};
+use super::{ENTRY_SIZE, IndexedOffset, ceiling, decode, floor, is_up_to};
 use crate::{
     disk::{DiskFile, IoError},
     search::{Entries, InFile, InMemory},
@@ -57,5 +57,11 @@ impl Stretch {
         let ends = self.is_last || entries.last().is_some_and(|e| offset_of(e) > target);
         let found = || floor(&mut InMemory(&self.bytes), self.base, target).unwrap_or_default();
         (begins && ends).then(found)
+    }
+
+    /// The entry behind one of these, if it is kept.
+    pub(crate) fn behind(&self, entry: IndexedOffset) -> Option<IndexedOffset> {
+        let position = entry.position.checked_add(1)?;
+        ceiling(&mut InMemory(&self.bytes), self.base, position).unwrap_or_default()
     }
 }

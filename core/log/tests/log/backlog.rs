@@ -2,6 +2,8 @@
 //!
 //! Method: the disk counts what is opened and read.
 
+use std::path::Path;
+
 use dohle_base::Offset;
 use dohle_log::{Log, LogConfig, OpenLog, ReadRange, sim::SimDisk};
 use dohle_records::{BatchView, split_batches};
@@ -34,6 +36,11 @@ fn read_on(log: &mut Log<SimDisk>, from: Offset, up_to: Offset) -> Offset {
     first.next_offset()
 }
 
+/// A batch of two records with values of so many bytes.
+fn pair(size: usize) -> Spec {
+    Spec { values: vec!["x".repeat(size); 2], ..records(2) }
+}
+
 #[test]
 fn who_reads_on_looks_at_no_index_again() {
     let (disk, mut log) = backlog(3);
@@ -49,6 +56,61 @@ fn who_reads_on_looks_at_no_index_again() {
     assert!(opens < fetches / 100, "{opens} files opened for {fetches} fetches");
     // One for the batch itself and one for the heads before it.
     assert!(reads < fetches * 21 / 10, "{reads} reads for {fetches} fetches");
+}
+
+#[test]
+fn a_long_batch_is_found_by_its_own_entry() {
+    // Of one segment that is written, and of several.
+    for segment_bytes_max in [1 << 30, 900_000] {
+        let (disk, mut log) = empty(LogConfig { segment_bytes_max, ..LogConfig::default() });
+        // More than a log remembers, and now and then a few that are short.
+        for number in 0..300 {
+            let size = if number % 50 < 4 { 50 } else { 4_500 };
+            pair(size).append(&mut log).unwrap();
+        }
+        let end = log.log_end_offset();
+        for begins_with in [0, 1] {
+            let before = disk.reads();
+            for from in (begins_with..end.0).step_by(2) {
+                let next = read_on(&mut log, Offset(from), end);
+                assert_eq!(next, Offset(from + 2 - begins_with));
+            }
+            let reads = disk.reads() - before;
+            // The batches themselves, a head of those that are not remembered, two of some, and now and then
+            // an index.
+            assert!(reads < 300 + 236 * 13 / 10, "{reads} in segments of {segment_bytes_max}");
+        }
+    }
+}
+
+#[test]
+fn an_entry_that_leads_astray_costs_no_truth() {
+    let config = LogConfig { segment_bytes_max: 200_000, ..LogConfig::default() };
+    let (disk, mut log) = empty(config.clone());
+    while log.segment_count() < 3 {
+        pair(4_500).append(&mut log).unwrap();
+    }
+    let how = OpenLog { clean: true, recovery_point: log.close().unwrap(), ..OpenLog::default() };
+    let path = Path::new(DIR).join("00000000000000000000.index");
+    let good = disk.peek(&path).unwrap();
+    let values = {
+        let mut log = open_how(&disk, config.clone(), how.clone()).unwrap();
+        read_values(&mut log)
+    };
+    // The position of one entry after the other is that of a later batch, of an earlier one, or of none.
+    for at in (4..good.len()).step_by(8) {
+        for position in [&good[good.len() - 4..], &good[4..8], &[0, 0, 0, 7], &[0x7F, 0, 0, 0]] {
+            let mut bad = good.clone();
+            bad[at..at + 4].copy_from_slice(position);
+            disk.plant(&path, &bad);
+            let mut log = open_how(&disk, config.clone(), how.clone()).unwrap();
+            assert_eq!(read_values(&mut log), values, "{at}: {position:?}");
+            let up_to = log.active_base_offset();
+            for from in (0..up_to.0).rev() {
+                read_on(&mut log, Offset(from), up_to);
+            }
+        }
+    }
 }
 
 #[test]

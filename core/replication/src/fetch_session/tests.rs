@@ -179,3 +179,23 @@ fn idle_sessions_give_way_to_a_large_one() {
     assert_eq!(cache.finish(later, &plan, &[quiet(0); 6]).session_id, 0);
     assert_eq!(cache.count(), 3);
 }
+
+#[test]
+fn only_who_has_no_session_and_wants_none_needs_no_cache() {
+    for (id, epoch) in [(0, 0), (5, 0), (5, -1), (5, 3), (0, 1)] {
+        let request = request(id, epoch, &[0, 1]);
+        assert_eq!(request.clone().without_session(), Err(request), "{id}, {epoch}");
+    }
+    let asked = request(0, -1, &[0, 1]);
+    let plan = asked.clone().without_session().unwrap();
+    let mut cache = cache(10);
+    assert_eq!(cache.begin(Instant(0), asked), Ok(plan.clone()), "what the cache says");
+    let shape = cache.finish(Instant(0), &plan, &[quiet(0), with_records(4)]);
+    assert_eq!(plan.shape_without_session(), Some(shape));
+
+    let id = opened(&mut cache, &[0]);
+    for (id, epoch) in [(0, 0), (id, 1)] {
+        let plan = cache.begin(Instant(0), request(id, epoch, &[0])).unwrap();
+        assert_eq!(plan.shape_without_session(), None, "{id}, {epoch}");
+    }
+}

@@ -73,7 +73,9 @@ impl Endpoint for Fetch {
         }
         let terms = Terms::of(call, &request);
         let now = call.broker.clock.instant();
-        let plan = call.broker.sessions().begin(now, session_request(call.version, request));
+        let plan = session_request(call.version, request)
+            .without_session()
+            .or_else(|request| call.broker.sessions().begin(now, request));
         let plan = match plan {
             Ok(plan) => plan,
             Err(error) => return Answer::now(refusal(error)),
@@ -385,10 +387,12 @@ impl Serving {
 
     /// The answer, of what was found: taken out of `findings`.
     fn answer(&self, findings: &mut Findings) -> Body<FetchResponse> {
-        let news: SmallVec<[PartitionNews; FEW]> =
-            findings.of_partitions.iter().map(news_of).collect();
-        let now = self.broker.clock.instant();
-        let shape = self.broker.sessions().finish(now, &self.plan, &news);
+        let shape = self.plan.shape_without_session().unwrap_or_else(|| {
+            let news: SmallVec<[PartitionNews; FEW]> =
+                findings.of_partitions.iter().map(news_of).collect();
+            let now = self.broker.clock.instant();
+            self.broker.sessions().finish(now, &self.plan, &news)
+        });
         let mut response =
             FetchResponse { session_id: shape.session_id, ..FetchResponse::default() };
         let mut ranges = Ranges::new();

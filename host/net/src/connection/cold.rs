@@ -48,6 +48,12 @@ fn another_place(size: usize) -> usize {
     (look.wrapping_mul(0x9E37_79B1) >> 8) as usize % size
 }
 
+/// How many looks this thread has made.
+#[cfg(test)]
+pub(super) fn looks() -> u32 {
+    LOOKS.get()
+}
+
 fn is_missing(file: BorrowedFd<'_>, position: u64) -> bool {
     let mut byte = [0];
     let mut buffer = [IoSliceMut::new(&mut byte)];

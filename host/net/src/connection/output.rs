@@ -15,6 +15,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Instant,
 };
 
 use bytes::Buf;
@@ -26,7 +27,8 @@ use super::cold;
 use crate::{
     Part, Response,
     limits::{
-        FILE_COPIED_MAX, FILE_REST_COPIED_MAX, PIECE_OVERHEAD, SENDFILE_MAX, WRITE_PIECES_MAX,
+        FILE_COPIED_MAX, FILE_REST_COPIED_MAX, PIECE_OVERHEAD, SENDFILE_MAX, WARM_FOR,
+        WRITE_PIECES_MAX,
     },
 };
 
@@ -45,6 +47,8 @@ pub(crate) struct Output {
     taken: Option<usize>,
     /// How many of its bytes are known to be in memory.
     warm: usize,
+    /// If the socket was full since that is known: until when it is believed.
+    warm_until: Option<Instant>,
     /// Whether it is known that they are not.
     is_cold: bool,
     /// The read that brings them there.
@@ -106,8 +110,7 @@ impl Output {
             *budget = budget.saturating_sub(sent);
             match result {
                 Ok(()) => {}
-                // Until the socket takes more, memory may have been needed for something else.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.warm = 0,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.blocked(),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
@@ -130,6 +133,9 @@ impl Output {
 
     /// Waits until nothing that is sent next waits for the disk.
     fn poll_warm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.warm_until.is_some_and(|until| Instant::now() > until) {
+            self.knows_warm(0);
+        }
         let Some(Part::File { file, position, len }) = self.parts.front() else {
             return Poll::Ready(());
         };
@@ -141,16 +147,27 @@ impl Output {
                 self.cold_read = Some(cold::read(Arc::clone(file), *position, len));
                 self.cold_reads += 1;
             } else if is_long {
-                self.warm = len;
+                self.knows_warm(len);
             }
         }
         if let Some(read) = &mut self.cold_read {
             // What went wrong with it whoever sends the range finds out.
             let _ = ready!(Pin::new(read).poll(cx));
             self.cold_read = None;
-            self.warm = len;
+            self.knows_warm(len);
         }
         Poll::Ready(())
+    }
+
+    fn knows_warm(&mut self, bytes: usize) {
+        (self.warm, self.warm_until) = (bytes, None);
+    }
+
+    /// The socket is full. If it takes no more for long, memory may be needed for something else meanwhile.
+    fn blocked(&mut self) {
+        if self.warm > 0 {
+            self.warm_until.get_or_insert_with(|| Instant::now() + WARM_FOR);
+        }
     }
 
     /// Up to which size the part at `index`, a file range, is copied. A peer that has not taken it at once
@@ -186,7 +203,7 @@ impl Output {
         *sent = self.send_gathered(stream, scratch, &gathered)?;
         self.advance(*sent);
         if let (Next::AtOnce { warm }, true) = (gathered.next, *sent == gathered.bytes) {
-            self.warm = warm;
+            self.knows_warm(warm);
         }
         // A stream socket takes less than it is given only when it is full.
         if *sent < gathered.bytes { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
@@ -280,7 +297,7 @@ impl Output {
             if taken == size {
                 self.parts.pop_front();
                 self.taken = None;
-                self.warm = 0;
+                self.knows_warm(0);
             }
         }
     }

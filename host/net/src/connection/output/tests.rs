@@ -20,7 +20,7 @@ use rustix::{
 use tokio::runtime::{Builder, Runtime};
 
 use super::*;
-use crate::limits::SCRATCH_BYTES;
+use crate::limits::{COLD_PROBE_BYTES, SCRATCH_BYTES};
 
 const FILE_SIZE: usize = 4 << 20;
 
@@ -175,4 +175,47 @@ fn nothing_is_held_back_for_a_range_that_is_on_the_disk_only() {
     // The looks make the system read where they looked, and each goes to another place.
     fadvise(&file, 0, None, Advice::DontNeed).unwrap();
     assert_eq!(next(&output), Next::Later);
+}
+
+/// How many looks it takes to send a long range to a peer that reads little at a time and rests once, and how
+/// long that took.
+fn looks_to_send(file: &Arc<File>, rest: Duration) -> (u32, Duration) {
+    let runtime = runtime();
+    let _here = runtime.enter();
+    let (stream, mut peer) = sockets(true);
+    let reader = thread::spawn(move || {
+        let mut chunk = vec![0; 30_000];
+        let mut left = SENDFILE_MAX;
+        while left > 0 {
+            if (left..left + chunk.len()).contains(&(SENDFILE_MAX / 2)) {
+                thread::sleep(rest);
+            }
+            left -= peer.read(&mut chunk).unwrap();
+        }
+    });
+    let mut output = Output::default();
+    output.push_part(range(file, 0, SENDFILE_MAX));
+    let (before, began) = (cold::looks(), Instant::now());
+    let mut scratch = vec![0; SCRATCH_BYTES];
+    let flush = poll_fn(|cx| {
+        let mut budget = usize::MAX;
+        output.poll_flush(cx, &stream, &mut scratch, &mut budget)
+    });
+    runtime.block_on(flush).unwrap();
+    let found = (cold::looks() - before, began.elapsed());
+    reader.join().unwrap();
+    found
+}
+
+#[test]
+fn a_full_socket_brings_a_new_look_only_after_some_time() {
+    let file = file(&contents());
+    let looks = (SENDFILE_MAX / COLD_PROBE_BYTES) as u32;
+    let quick = (0..20)
+        .map(|_| looks_to_send(&file, Duration::ZERO))
+        .find(|(_, time)| *time < WARM_FOR)
+        .expect("a machine that sends 1 MiB in less than that");
+    assert_eq!(quick.0, looks, "each part once");
+    let (slow, _) = looks_to_send(&file, 2 * WARM_FOR);
+    assert!(slow > looks, "the time for which a look counts is over");
 }
