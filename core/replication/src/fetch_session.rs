@@ -67,17 +67,15 @@ enum PlanKind {
 }
 
 impl SessionRequest {
-    /// What to read for a request that has no session, opens none and closes none: no cache needs to be asked.
-    /// Any other is given back.
-    ///
-    /// # Errors
-    /// The request.
-    pub fn without_session(self) -> Result<FetchPlan, Self> {
-        if (self.id, self.epoch) != (0, -1) {
-            return Err(self);
-        }
-        let Self { wanted, by_topic_id, .. } = self;
-        Ok(FetchPlan { partitions: wanted, kind: PlanKind::Sessionless, by_topic_id })
+    /// What to read for a request that has no session, opens none and closes none, taken out of it: no cache
+    /// needs to be asked. `None` for any other, which is left as it is.
+    pub fn without_session(&mut self) -> Option<FetchPlan> {
+        let has_none = (self.id, self.epoch) == (0, -1);
+        has_none.then(|| FetchPlan {
+            partitions: std::mem::take(&mut self.wanted),
+            kind: PlanKind::Sessionless,
+            by_topic_id: self.by_topic_id,
+        })
     }
 }
 

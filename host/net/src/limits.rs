@@ -83,8 +83,8 @@ pub(crate) const SENDFILE_MAX: usize = 1024 * 1024;
 pub(crate) const COLD_PROBE_BYTES: usize = 256 * 1024;
 
 /// For how long a range that was found in memory is taken to be there, while the peer takes no more of it. A look costs
-/// 1.8 µs where the processor's caches have nothing of the range, and a peer of 1 MiB a request leaves the socket
-/// full several times an answer; the look itself makes the system keep the page longer than this.
+/// 1.8 µs where the processor's caches have nothing of the range (by perf), and a peer of 1 MiB a request leaves the
+/// socket full several times an answer. Pages that were read just now are not the first that memory is taken from.
 pub(crate) const WARM_FOR: Duration = Duration::from_millis(100);
 
 /// Bytes that are read at once to bring a range into memory.

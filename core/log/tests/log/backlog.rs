@@ -94,7 +94,7 @@ fn an_entry_that_leads_astray_costs_no_truth() {
     let path = Path::new(DIR).join("00000000000000000000.index");
     let good = disk.peek(&path).unwrap();
     let values = {
-        let mut log = open_how(&disk, config.clone(), how.clone()).unwrap();
+        let mut log = open_how(&disk, config.clone(), how).unwrap();
         read_values(&mut log)
     };
     // The position of one entry after the other is that of a later batch, of an earlier one, or of none.
@@ -103,7 +103,7 @@ fn an_entry_that_leads_astray_costs_no_truth() {
             let mut bad = good.clone();
             bad[at..at + 4].copy_from_slice(position);
             disk.plant(&path, &bad);
-            let mut log = open_how(&disk, config.clone(), how.clone()).unwrap();
+            let mut log = open_how(&disk, config.clone(), how).unwrap();
             assert_eq!(read_values(&mut log), values, "{at}: {position:?}");
             let up_to = log.active_base_offset();
             for from in (0..up_to.0).rev() {

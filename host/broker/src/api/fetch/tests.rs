@@ -9,13 +9,16 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
     task::Poll,
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use dohle_base::{BrokerId, Timestamp};
-use dohle_log::{Disk, LogConfig, disk::OpenMode};
+use dohle_base::{BrokerId, Offset, Timestamp};
+use dohle_log::{Disk, LogConfig, Slice, disk::OpenMode};
 use dohle_os::{OsDisk, OsFile};
-use dohle_protocol::api::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
+use dohle_protocol::{
+    RecordSet,
+    api::fetch_request::{FetchPartition, FetchTopic, ReplicaState},
+};
 use rustix::{
     fs::{Advice, fadvise, statfs},
     io::{Errno, ReadWriteFlags, preadv2},
@@ -23,9 +26,13 @@ use rustix::{
 use tempfile::TempDir;
 use tokio::runtime::{Builder, LocalOptions};
 
-use super::*;
+use super::{
+    findings::{COPIED_IN_ALL_MAX, COPIED_MAX},
+    *,
+};
 use crate::{
     OpenFiles,
+    api::{Body, elsewhere::elsewhere},
     durability::tests::{append_value, is_committed_soon},
     kit::{Kit, kit, kit_in},
 };
