@@ -154,13 +154,17 @@ impl<D: Disk> Log<D> {
     fn roll_to(&mut self, base: Offset, now: Timestamp) -> Result<(), LogError> {
         assert!(base >= self.log_end, "a segment begins behind the one before");
         self.as_closed = false;
-        if self.segments.len() == 1 && self.names_changed {
-            // Only this one's name says where the log begins, and a power cut may leave just a later one.
-            self.dir.disk.sync_dir(self.dir.path())?;
-            self.names_changed = false;
+        if self.roll_needs_sync() {
+            self.sync_names()?;
         }
         self.producers.advance(base);
         let last = self.segments.last_mut().expect("a log has at least one segment");
+    /// Whether names are to be synced before another segment begins: as long as there is one only its name
+    /// says where the log begins, and a power cut may leave just a later one.
+    pub(crate) fn roll_needs_sync(&self) -> bool {
+        self.segments.len() == 1 && !self.is_name_durable(self.active().base)
+    }
+
         // First, for what follows needs some.
         last.give_back_most(&self.dir)?;
         self.write_snapshot()?;
