@@ -499,6 +499,13 @@ impl DiskFile for SimFile {
         self.content(Operation::Size, |state, inode| Ok(state.modified.get(&inode).copied()))
     }
 
+    fn set_modified(&self, at: Timestamp) -> Result<(), IoError> {
+        self.content(Operation::SetModified, |state, inode| {
+            state.modified.insert(inode, at);
+            Ok(())
+        })
+    }
+
     fn truncate(&self, size: u64) -> Result<(), IoError> {
         self.content(Operation::Truncate, |state, inode| {
             state.change(Operation::Truncate, &self.path)?;
