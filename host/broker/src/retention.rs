@@ -1,11 +1,10 @@
 //! What goes: old records by their topics' settings, files and directories some time after they were
-//! deleted, what is known of producers that write no more, and the note of what clients have deleted.
+//! deleted, and what is known of producers that write no more.
 //!
 //! ```text
 //!   every log.retention.check.interval.ms ──▶ check: old segments ──rename──▶ .deleted
 //!   producer.id.expiration.check.interval.ms ──▶ check: producers
 //!   file.delete.delay.ms later            ──▶ unlink: files, and directories of deleted topics
-//!   DeleteRecords                         ──▶ log-start checkpoint, then the answer
 //! ```
 //!
 //! One thread that sleeps until something is due. Files are renamed under the lock of their
@@ -21,7 +20,6 @@ mod stepwise;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
     io,
     path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -29,9 +27,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dohle_base::{Timestamp, Uuid};
+use dohle_base::Timestamp;
+use dohle_config::NodeSettings;
 use dohle_log::{Disk, IoError, disk::remove_if_there};
-use tokio::sync::oneshot;
 use tracing::{error, info};
 
 use crate::{Broker, log_dirs::LogDir};
@@ -45,14 +43,10 @@ pub(crate) struct DeletedDir {
     pub(crate) due: Timestamp,
 }
 
-/// Who waits until the log starts of a log directory are durable.
-type Waiting = Vec<oneshot::Sender<Result<(), IoError>>>;
-
 /// What the thread has been told and has not taken up yet.
 #[derive(Debug, Default)]
 struct Inbox {
     deleted_dirs: Vec<DeletedDir>,
-    moved_starts: BTreeMap<Uuid, Waiting>,
     unlink_at: Option<Timestamp>,
     stop: bool,
 }
@@ -81,14 +75,6 @@ impl Retention {
         self.tell(|inbox| {
             inbox.unlink_at = Some(inbox.unlink_at.map_or(due, |at| at.min(due)));
         });
-    }
-
-    /// Notes where the logs of a log directory start; what was deleted stays so after a crash once
-    /// the answer is there. An answer that does not come means that the node stops.
-    pub(crate) fn note_log_starts(&self, dir: Uuid) -> oneshot::Receiver<Result<(), IoError>> {
-        let (sender, receiver) = oneshot::channel();
-        self.tell(|inbox| inbox.moved_starts.entry(dir).or_default().push(sender));
-        receiver
     }
 
     /// Ends the thread. What waits to be removed is removed at the next start.
@@ -129,9 +115,7 @@ impl Shared {
     fn wait(&self, end: Instant) -> Inbox {
         let mut inbox = self.inbox();
         loop {
-            let is_empty = inbox.deleted_dirs.is_empty()
-                && inbox.moved_starts.is_empty()
-                && inbox.unlink_at.is_none();
+            let is_empty = inbox.deleted_dirs.is_empty() && inbox.unlink_at.is_none();
             let left = end.saturating_duration_since(Instant::now());
             if !is_empty || inbox.stop || left.is_zero() {
                 let stop = inbox.stop;
@@ -173,13 +157,9 @@ impl Worker {
 
     fn run(mut self) {
         loop {
-            let Inbox { deleted_dirs, moved_starts, unlink_at, stop } =
-                self.shared.wait(self.next_due());
+            let Inbox { deleted_dirs, unlink_at, stop } = self.shared.wait(self.next_due());
             if stop {
                 return;
-            }
-            for (dir, waiting) in moved_starts {
-                self.write_log_starts(dir, waiting);
             }
             self.deleted_dirs.extend(deleted_dirs);
             self.unlink_by(unlink_at);
@@ -210,18 +190,6 @@ impl Worker {
         let Some(due) = dirs.chain(self.next_unlink).min() else { return next_check };
         let left = due.0.saturating_sub(self.broker.clock.wall().0);
         next_check.min(Instant::now() + millis(left))
-    }
-
-    fn write_log_starts(&self, dir: Uuid, waiting: Waiting) {
-        let Some(dir) = self.broker.log_dirs.iter().find(|known| known.id == dir) else { return };
-        let written = dir.write_log_starts(&self.broker.partitions.all());
-        if let Err(error) = &written {
-            error!(dir = %dir.path.display(), "where logs start is not noted: {error}");
-            dir.judge(error);
-        }
-        for waits in waiting {
-            let _ = waits.send(written.clone()); // Whoever asked may have gone.
-        }
     }
 
     fn remove_dirs(&mut self, now: Timestamp) {

@@ -11,15 +11,6 @@ use crate::Broker;
 const IN_THE_END: Timestamp = Timestamp(i64::MAX);
 
 impl Retention {
-    /// Notes the log starts that somebody waits for.
-    pub(crate) fn step_notes(&self, broker: &Arc<Broker>) {
-        let moved_starts = std::mem::take(&mut self.shared.inbox().moved_starts);
-        let worker = Worker::new(Arc::clone(broker), Arc::clone(&self.shared));
-        for (dir, waiting) in moved_starts {
-            worker.write_log_starts(dir, waiting);
-        }
-    }
-
     /// Removes old segments, as every so often.
     pub(crate) fn step_check(&self, broker: &Broker) {
         check::remove_expired(broker, || false);
