@@ -3,12 +3,16 @@
 //!
 //! ```text
 //!   every log.retention.check.interval.ms ──▶ check: old segments ──rename──▶ .deleted
+//!   every log.cleaner.backoff.ms          ──▶ the same, of logs that are compacted
 //!   producer.id.expiration.check.interval.ms ──▶ check: producers
 //!   file.delete.delay.ms later            ──▶ unlink: files, and directories of deleted topics
 //! ```
 //!
 //! One thread that sleeps until something is due. Files are renamed under the lock of their
 //! partition, a segment at a time; syncs and unlinks happen without.
+//!
+//! From compacted logs Kafka's cleaner removes what is old, as often as it looks for something to clean,
+//! and nobody does where it is switched off.
 //!
 //! Not here: which segments go (core/log), and compaction.
 
@@ -32,7 +36,11 @@ use dohle_config::NodeSettings;
 use dohle_log::{Disk, IoError, disk::remove_if_there};
 use tracing::{error, info};
 
-use crate::{Broker, log_dirs::LogDir};
+use self::check::Which;
+use crate::{Broker, cleaner, log_dirs::LogDir};
+
+/// How often compacted logs are looked at at most: all partitions are gone through for it.
+const COMPACTED_CHECK_MIN: Duration = Duration::from_secs(1);
 
 /// A directory that holds a partition no longer.
 #[derive(Debug)]
@@ -98,6 +106,10 @@ impl Retention {
     }
 }
 
+fn compacted_interval(settings: &NodeSettings) -> Duration {
+    cleaner::backoff(settings).max(COMPACTED_CHECK_MIN)
+}
+
 fn millis(ms: i64) -> Duration {
     Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
@@ -132,6 +144,8 @@ struct Worker {
     shared: Arc<Shared>,
     check_interval: Duration,
     next_check: Instant,
+    /// None if the cleaner is switched off.
+    next_compacted_check: Option<Instant>,
     producer_check_interval: Duration,
     next_producer_check: Instant,
     /// When the next file of a log is due.
@@ -143,7 +157,11 @@ impl Worker {
     fn new(broker: Arc<Broker>, shared: Arc<Shared>) -> Self {
         let logs = broker.config.logs;
         let producer_check_interval = millis(logs.producer_check_interval_ms.into());
+        let settings = broker.settings();
+        let is_cleaned = settings.boolean("log.cleaner.enable");
         Self {
+            next_compacted_check: is_cleaned
+                .then(|| Instant::now() + compacted_interval(&settings)),
             broker,
             shared,
             check_interval: millis(logs.retention_check_interval_ms),
@@ -164,9 +182,13 @@ impl Worker {
             self.deleted_dirs.extend(deleted_dirs);
             self.unlink_by(unlink_at);
             if self.next_check <= Instant::now() {
-                let due = check::remove_expired(&self.broker, || self.shared.stops());
-                self.unlink_by(due);
+                self.remove_expired(Which::Plain);
                 self.next_check = Instant::now() + self.check_interval;
+            }
+            if self.next_compacted_check.is_some_and(|at| at <= Instant::now()) {
+                self.remove_expired(Which::Compacted);
+                let interval = compacted_interval(&self.broker.settings());
+                self.next_compacted_check = Some(Instant::now() + interval);
             }
             if self.next_producer_check <= Instant::now() {
                 check::expire_producers(&self.broker, || self.shared.stops());
@@ -180,6 +202,11 @@ impl Worker {
         }
     }
 
+    fn remove_expired(&mut self, which: Which) {
+        let due = check::remove_expired(&self.broker, which, || self.shared.stops());
+        self.unlink_by(due);
+    }
+
     fn unlink_by(&mut self, due: Option<Timestamp>) {
         self.next_unlink = self.next_unlink.into_iter().chain(due).min();
     }
@@ -187,6 +214,7 @@ impl Worker {
     fn next_due(&self) -> Instant {
         let dirs = self.deleted_dirs.iter().map(|deleted| deleted.due);
         let next_check = self.next_check.min(self.next_producer_check);
+        let next_check = self.next_compacted_check.map_or(next_check, |at| at.min(next_check));
         let Some(due) = dirs.chain(self.next_unlink).min() else { return next_check };
         let left = due.0.saturating_sub(self.broker.clock.wall().0);
         next_check.min(Instant::now() + millis(left))

@@ -10,12 +10,36 @@ use tracing::{error, info};
 
 use crate::{Broker, disk::NodeDisk, log_dirs::LogDir, partition::Partition, topic_config};
 
-/// Removes from all partitions the segments that are to go; says when the next file is due.
-pub(super) fn remove_expired(broker: &Broker, stops: impl Fn() -> bool) -> Option<Timestamp> {
+/// Whose old segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// Those of logs that are not compacted.
+    Plain,
+    /// Those of logs that are, but for one that is being cleaned: what the cleaner writes would be in vain.
+    Compacted,
+}
+
+impl Which {
+    fn includes(self, broker: &Broker, partition: &Partition) -> bool {
+        let is_compacted = partition.with_leader(|leader| leader.log().config().compacted);
+        let is_this = is_compacted == Ok(self == Self::Compacted);
+        is_this && !broker.cleaner.is_at(partition)
+    }
+}
+
+/// Removes from such partitions the segments that are to go; says when the next file is due.
+pub(super) fn remove_expired(
+    broker: &Broker,
+    which: Which,
+    stops: impl Fn() -> bool,
+) -> Option<Timestamp> {
     let mut next = None;
     for partition in broker.partitions.all() {
         if stops() {
             break;
+        }
+        if !which.includes(broker, &partition) {
+            continue;
         }
         let now = broker.clock.wall();
         // One that moves meanwhile is looked at where it lies then.

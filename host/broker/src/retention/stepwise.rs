@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dohle_base::Timestamp;
 
-use super::{Inbox, Retention, Worker, check};
+use super::{Inbox, Retention, Which, Worker, check};
 use crate::Broker;
 
 /// When all is due.
@@ -13,7 +13,9 @@ const IN_THE_END: Timestamp = Timestamp(i64::MAX);
 impl Retention {
     /// Removes old segments, as every so often.
     pub(crate) fn step_check(&self, broker: &Broker) {
-        check::remove_expired(broker, || false);
+        for which in [Which::Plain, Which::Compacted] {
+            check::remove_expired(broker, which, || false);
+        }
     }
 
     /// Removes what was deleted, as after a while.
