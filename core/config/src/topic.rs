@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use dohle_base::{Rng, Str};
+use dohle_base::Str;
 
 use crate::check::parse_checked;
 use crate::error::ConfigError;
@@ -182,11 +182,9 @@ impl TopicConfig {
         Ok(TopicValues::resolve(node, topic)?.typed())
     }
 
-    /// What a segment's age limit is shortened by, chosen when it is begun.
-    pub fn draw_segment_jitter_ms(&self, rng: &mut Rng) -> i64 {
-        let limit = self.segment_jitter_ms.min(self.segment_ms);
-        let Ok(limit) = u64::try_from(limit) else { return 0 };
-        if limit == 0 { 0 } else { i64::try_from(rng.below(limit)).unwrap_or(0) }
+    /// What a segment's age limit is shortened by at most: what it is shortened by is less.
+    pub fn segment_jitter_ms_max(&self) -> i64 {
+        self.segment_jitter_ms.min(self.segment_ms)
     }
 
     /// The age at which a segment is closed: in a compacted log not later than its records must be

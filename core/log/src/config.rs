@@ -9,9 +9,11 @@ pub struct LogConfig {
     pub segment_bytes_max: u32,
     /// A segment is rolled when its records are older. `segment.ms`.
     pub segment_ms_max: i64,
-    /// How much earlier than that, so that not all partitions roll at once; chosen at random below
-    /// `segment.jitter.ms` by whoever opens the log.
-    pub segment_jitter_ms: i64,
+    /// How much earlier than that at most, so that not all partitions roll at once: each segment by its
+    /// own share. `segment.jitter.ms`.
+    pub segment_jitter_ms_max: i64,
+    /// What those shares are drawn from; the same as long as segments are not to have others.
+    pub jitter_seed: u64,
     /// Whether room for a whole segment is set aside at once. `preallocate`.
     pub preallocate: bool,
     /// Bytes between two index entries. `index.interval.bytes`.
@@ -72,7 +74,8 @@ impl Default for LogConfig {
         Self {
             segment_bytes_max: 1 << 30,
             segment_ms_max: 7 * 24 * 60 * 60 * 1_000,
-            segment_jitter_ms: 0,
+            segment_jitter_ms_max: 0,
+            jitter_seed: 0,
             preallocate: false,
             index_interval_bytes: 4_096,
             segment_index_bytes_max: 10 << 20,

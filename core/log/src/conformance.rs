@@ -9,6 +9,8 @@ use std::{
     path::Path,
 };
 
+use dohle_base::Timestamp;
+
 use crate::disk::{
     DirEntry, Disk, DiskFile, OpenMode, read_file, remove_if_there, remove_tree, replace_file,
 };
@@ -21,6 +23,7 @@ pub fn check<D: Disk>(disk: &D, dir: &Path) {
     bytes_written_are_read(disk, &dir.join("bytes"));
     vectors_are_written_in_order(disk, &dir.join("vectors"));
     a_size_can_be_set(disk, &dir.join("size"));
+    a_time_can_be_set(disk, &dir.join("time"));
     missing_files_are_told_apart(disk, &dir.join("missing"));
     names_are_listed_in_order(disk, &dir.join("names"));
     a_rename_replaces(disk, &dir.join("rename"));
@@ -82,6 +85,18 @@ fn a_size_can_be_set<D: Disk>(disk: &D, dir: &Path) {
     file.truncate(4).unwrap();
     file.truncate(6).unwrap();
     assert_eq!(read_file(disk, &dir.join("f"), 100).unwrap().unwrap(), b"0123\0\0");
+}
+
+fn a_time_can_be_set<D: Disk>(disk: &D, dir: &Path) {
+    make(disk, dir);
+    let file = disk.open(&dir.join("f"), OpenMode::Create).unwrap();
+    file.write_all_at(&[IoSlice::new(b"x")], 0).unwrap();
+    let at = Timestamp(1_700_000_000_123);
+    file.set_modified(at).unwrap();
+    file.sync().unwrap();
+    disk.rename(&dir.join("f"), &dir.join("g")).unwrap();
+    let file = disk.open(&dir.join("g"), OpenMode::Read).unwrap();
+    assert_eq!(file.modified().unwrap(), Some(at));
 }
 
 fn missing_files_are_told_apart<D: Disk>(disk: &D, dir: &Path) {

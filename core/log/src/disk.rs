@@ -65,6 +65,8 @@ pub enum Operation {
     CreateDir,
     /// Making a file read-only.
     Seal,
+    /// Setting the time of the last change.
+    SetModified,
 }
 
 impl std::fmt::Display for Operation {
@@ -84,6 +86,7 @@ impl std::fmt::Display for Operation {
             Self::List => "list",
             Self::CreateDir => "create directory",
             Self::Seal => "make read-only",
+            Self::SetModified => "set the time of",
         })
     }
 }
@@ -239,6 +242,16 @@ pub trait DiskFile: Clone + Send + Sync + 'static {
     /// What the system says.
     fn modified(&self) -> Result<Option<Timestamp>, IoError> {
         Ok(None)
+    }
+
+    /// Lets the file say so of its last change: its bytes are those of another one. A disk without such
+    /// times has nothing to do.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn set_modified(&self, at: Timestamp) -> Result<(), IoError> {
+        let _ = at;
+        Ok(())
     }
 
     /// Cuts the file to `size` bytes, or fills it up with zeros.

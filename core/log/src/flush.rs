@@ -26,6 +26,7 @@ use crate::{
     error::LogError,
     log::Log,
     names::{FileKind, SegmentFile},
+    names_sync::Names,
     partition_metadata,
     producer_state::snapshot,
     segment::{Dir, SavedIndexes, Segment},
@@ -83,6 +84,8 @@ pub struct Flushed {
     closes: bool,
     /// Whether all sealed segments have their indexes.
     is_indexed: bool,
+    /// Which names are durable, if they are synced.
+    names: Option<Names>,
     sides: Option<SideFiles>,
 }
 
@@ -281,10 +284,11 @@ impl<D: Disk> Log<D> {
         }
         let first = self.floor(self.recovery_point);
         self.closed_planned |= std::mem::take(&mut self.closed_unflushed);
+        let sync_dir = std::mem::take(&mut self.names_changed) || !aborts.is_empty();
         let mut plan = FlushPlan {
             dir: self.dir.clone(),
             writes: Vec::new(),
-            sync_dir: std::mem::take(&mut self.names_changed) || !aborts.is_empty(),
+            sync_dir,
             aborts,
             unindexed: Some(self.unindexed()),
             config: Arc::clone(&self.config),
@@ -301,6 +305,7 @@ impl<D: Disk> Log<D> {
                 epochs: self.epochs.ends(),
                 closes: false,
                 is_indexed: false,
+                names: sync_dir.then(|| self.names_now()),
                 sides: None,
             },
         };
@@ -375,6 +380,7 @@ impl<D: Disk> Log<D> {
         }
         self.recovery_point = self.recovery_point.max(done.end);
         self.closed_planned = false;
+        done.names.into_iter().for_each(|names| self.note_names(names));
         self.unsaved_epochs &= done.epochs != self.epochs.ends();
         self.unsaved_topic = None;
         self.segments.iter_mut().for_each(|segment| segment.finish_save_aborts(done.end));

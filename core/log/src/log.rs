@@ -28,6 +28,7 @@ use crate::{
     error::LogError,
     flush::SidesSaved,
     names::FileKind,
+    names_sync::Names,
     producer_state::{ProducerState, Producers, snapshot},
     recent::Recent,
     recover::Recovery,
@@ -64,9 +65,10 @@ pub struct Log<D: Disk> {
     pub(crate) sealed_open: Option<Box<SealedOpen>>,
     /// Whether names were made or removed since the directory was synced.
     pub(crate) names_changed: bool,
-    /// Whether the oldest segment was removed since the log was opened. Before another one goes the
-    /// directory is synced, or a power cut could leave the older one and a gap behind it.
-    pub(crate) unsynced_removal: bool,
+    /// How often the oldest segment was removed since the log was opened.
+    pub(crate) removals: u64,
+    /// Which names are known to be durable.
+    pub(crate) names_synced: Names,
     /// Whether the directory was made and its own name is not durable.
     pub(crate) parent_changed: bool,
     /// How far the side files of the segment that is written go.

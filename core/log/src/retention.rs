@@ -23,6 +23,7 @@ use crate::{
     disk::{Disk, DiskFile},
     error::LogError,
     log::Log,
+    names_sync::NamesPlan,
 };
 
 /// A segment that was removed.
@@ -36,6 +37,17 @@ pub struct Expired {
     pub size: u32,
     /// Why it was removed.
     pub reason: ExpiryReason,
+}
+
+/// What came of the first segment.
+#[derive(Debug)]
+pub enum Removal<D: Disk> {
+    /// It stays.
+    Nothing,
+    /// It was removed.
+    Removed(Expired),
+    /// It is to go once this has run, and `Log::finish_sync_names` knows: then ask again.
+    AfterSync(NamesPlan<D>),
 }
 
 /// Why a segment was removed.
@@ -63,7 +75,8 @@ impl std::fmt::Display for ExpiryReason {
 }
 
 impl<D: Disk> Log<D> {
-    /// Removes the first segment, if it is to go; `None` if it stays.
+    /// Removes the first segment, if it is to go; `None` if it stays. Syncs names where they have to
+    /// be durable before.
     ///
     /// # Errors
     /// `Io`: the log's start may have moved; to try again is safe.
@@ -72,21 +85,49 @@ impl<D: Disk> Log<D> {
         high_watermark: Offset,
         now: Timestamp,
     ) -> Result<Option<Expired>, LogError> {
+        loop {
+            match self.begin_remove_expired(high_watermark, now)? {
+                Removal::Nothing => return Ok(None),
+                Removal::Removed(expired) => return Ok(Some(expired)),
+                Removal::AfterSync(plan) => {
+                    let done = plan.run()?;
+                    self.finish_sync_names(done);
+                }
+            }
+        }
+    }
+
+    /// The same for who holds the log behind a lock: where names have to be durable before, nothing
+    /// goes, and it says what to sync.
+    ///
+    /// # Errors
+    /// As `remove_expired`.
+    pub fn begin_remove_expired(
+        &mut self,
+        high_watermark: Offset,
+        now: Timestamp,
+    ) -> Result<Removal<D>, LogError> {
         self.check_usable()?;
         let end = self.segments.get(1).map_or(self.log_end, |second| second.base);
         let first = self.segments.first().expect("a log has at least one segment");
         let (base, size) = (first.base, first.size);
         let is_written = self.segments.len() == 1;
         if end > high_watermark || (is_written && size == 0) {
-            return Ok(None);
+            return Ok(Removal::Nothing);
         }
-        let Some(reason) = self.expiry_reason(end, now)? else { return Ok(None) };
+        let Some(reason) = self.expiry_reason(end, now)? else { return Ok(Removal::Nothing) };
         if is_written {
+            if self.roll_needs_sync() {
+                return Ok(Removal::AfterSync(self.begin_sync_names()));
+            }
             self.roll(now)?;
+        }
+        if self.removal_needs_sync(end) {
+            return Ok(Removal::AfterSync(self.begin_sync_names()));
         }
         self.move_log_start(end);
         self.remove_first_segment(now)?;
-        Ok(Some(Expired { base, end, size, reason }))
+        Ok(Removal::Removed(Expired { base, end, size, reason }))
     }
 
     /// Why the first segment, which ends at `end`, is to go.

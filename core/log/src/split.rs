@@ -118,6 +118,7 @@ fn copy<D: Disk>(dir: &Dir<D>, source: &D::File, piece: &Piece) -> Result<(), Io
         file.write_all_at(&[IoSlice::new(chunk)], target)?;
         position += size as u32;
     }
+    source.modified()?.map_or(Ok(()), |at| file.set_modified(at))?;
     file.sync()
 }
 

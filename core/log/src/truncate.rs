@@ -55,8 +55,7 @@ impl<D: Disk> Log<D> {
             self.save_epochs()?;
         }
         self.restore_producers(self.log_end, false)?;
-        self.dir.disk.sync_dir(self.dir.path())?;
-        self.names_changed = false;
+        self.sync_names()?;
         self.poisoned = false;
         Ok(self.log_end)
     }
@@ -77,8 +76,7 @@ impl<D: Disk> Log<D> {
         self.restart_at(start, now)?;
         self.recovery_point = start;
         self.cleaned_to = Offset::ZERO;
-        self.dir.disk.sync_dir(self.dir.path())?;
-        self.names_changed = false;
+        self.sync_names()?;
         self.poisoned = false;
         Ok(())
     }
@@ -129,15 +127,22 @@ impl<D: Disk> Log<D> {
     pub(crate) fn remove_first_segment(&mut self, now: Timestamp) -> Result<(), LogError> {
         let [first, second, ..] = &self.segments[..] else { return Ok(()) };
         let (base, next) = (first.base, second.base);
-        // The next one has to be found: no frame tells where the log begins.
-        if self.unsynced_removal || next >= self.recovery_point {
-            self.dir.disk.sync_dir(self.dir.path())?;
+        if self.removal_needs_sync(next) {
+            self.sync_names()?;
         }
+        // Also if not all of it succeeds.
+        self.removals += 1;
         self.retire_segment(base, now)?;
-        self.unsynced_removal = true;
         self.segments.remove(0);
         self.forget_one_sealed(base);
         Ok(self.retire_snapshots(|offset| offset < next, now)?)
+    }
+
+    /// Whether names are to be synced before the first segment goes, so that the log begins at `next`.
+    /// That one has to be found: no frame tells where the log begins. And so have the removals before,
+    /// or a power cut could leave an older segment and a gap behind it.
+    pub(crate) fn removal_needs_sync(&self, next: Offset) -> bool {
+        !self.are_removals_durable() || !self.is_name_durable(next)
     }
 
     /// Starts anew with an empty segment.

@@ -33,7 +33,7 @@ use dohle_config::NodeSettings;
 use dohle_log::CleanMemory;
 use tracing::error;
 
-use crate::Broker;
+use crate::{Broker, partition::Partition};
 use choose::Choice;
 use throttle::Throttle;
 use work::Outcome;
@@ -79,6 +79,11 @@ impl Cleaner {
         self.shared.ring();
     }
 
+    /// Whether a thread cleans the partition's log.
+    pub(crate) fn is_at(&self, partition: &Partition) -> bool {
+        self.shared.state().busy.contains(&partition.key())
+    }
+
     /// Ends the threads. What is being cleaned is given up.
     pub fn stop(&self) {
         self.shared.state().is_stopping = true;
@@ -101,7 +106,7 @@ impl Cleaner {
 #[cfg(test)]
 impl Cleaner {
     /// Cleans a log, as one of the threads.
-    pub(crate) fn step(&self, broker: &Broker, partition: &crate::partition::Partition) {
+    pub(crate) fn step(&self, broker: &Broker, partition: &Partition) {
         work::clean(broker, &self.shared, partition, 0);
     }
 }
@@ -243,7 +248,8 @@ fn thread_count(settings: &NodeSettings) -> usize {
     usize::try_from(settings.int("log.cleaner.threads")).unwrap_or(1).max(1)
 }
 
-fn backoff(settings: &NodeSettings) -> Duration {
+/// How long after one look for something to clean the next one comes.
+pub(crate) fn backoff(settings: &NodeSettings) -> Duration {
     Duration::from_millis(u64::try_from(settings.long("log.cleaner.backoff.ms")).unwrap_or(0))
 }
 

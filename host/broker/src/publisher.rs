@@ -37,7 +37,8 @@ const OPENERS_MAX: usize = 16;
 /// Publishes images to a broker.
 pub struct Publisher {
     broker: Arc<Broker>,
-    rng: Rng,
+    /// Drawn once: a change of settings is no reason for another jitter.
+    jitter_seed: u64,
     has_published: bool,
     /// Where partitions were put that the metadata does not know to be there.
     assignments: Vec<(TopicId, PartitionId, Uuid)>,
@@ -48,10 +49,11 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// A publisher; `rng` spreads the ages at which segments are closed, and names what is deleted.
-    pub fn new(broker: Arc<Broker>, rng: Rng) -> Self {
-        let (failed, absent) = (BTreeSet::new(), BTreeSet::new());
-        Self { broker, rng, has_published: false, assignments: Vec::new(), failed, absent }
+    /// A publisher; `rng` spreads the ages at which segments are closed.
+    pub fn new(broker: Arc<Broker>, mut rng: Rng) -> Self {
+        let (failed, absent, jitter_seed) = (BTreeSet::new(), BTreeSet::new(), rng.next_u64());
+        let assignments = Vec::new();
+        Self { broker, jitter_seed, has_published: false, assignments, failed, absent }
     }
 
     /// Makes the node what `new` says.
@@ -118,7 +120,7 @@ impl Publisher {
                 }
             };
             let expiration = topic_config::producer_expiration_ms(&self.broker.settings());
-            let log_config = topic_config::log_config(&of_topic.1, expiration, &mut self.rng);
+            let log_config = topic_config::log_config(&of_topic.1, expiration, self.jitter_seed);
             let log_config = shared(&mut last, log_config);
             let rule = topic_config::commit_rule(&of_topic.1);
             config = Some(of_topic);
@@ -281,7 +283,7 @@ impl Publisher {
                 let config = topic_config::resolve(&settings, &new.image, partition.topic());
                 let rule = topic_config::commit_rule(&config);
                 let expiration = topic_config::producer_expiration_ms(&self.broker.settings());
-                let config = topic_config::log_config(&config, expiration, &mut self.rng);
+                let config = topic_config::log_config(&config, expiration, self.jitter_seed);
                 let config = shared(&mut last, config);
                 // One that is offline takes it when it is opened again.
                 let _ = partition.with_leader(|leader| {

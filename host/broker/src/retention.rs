@@ -1,15 +1,18 @@
 //! What goes: old records by their topics' settings, files and directories some time after they were
-//! deleted, what is known of producers that write no more, and the note of what clients have deleted.
+//! deleted, and what is known of producers that write no more.
 //!
 //! ```text
 //!   every log.retention.check.interval.ms ──▶ check: old segments ──rename──▶ .deleted
+//!   every log.cleaner.backoff.ms          ──▶ the same, of logs that are compacted
 //!   producer.id.expiration.check.interval.ms ──▶ check: producers
 //!   file.delete.delay.ms later            ──▶ unlink: files, and directories of deleted topics
-//!   DeleteRecords                         ──▶ log-start checkpoint, then the answer
 //! ```
 //!
 //! One thread that sleeps until something is due. Files are renamed under the lock of their
 //! partition, a segment at a time; syncs and unlinks happen without.
+//!
+//! From compacted logs Kafka's cleaner removes what is old, as often as it looks for something to clean,
+//! and nobody does where it is switched off.
 //!
 //! Not here: which segments go (core/log), and compaction.
 
@@ -21,7 +24,6 @@ mod stepwise;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
     io,
     path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -29,12 +31,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dohle_base::{Timestamp, Uuid};
+use dohle_base::Timestamp;
+use dohle_config::NodeSettings;
 use dohle_log::{Disk, IoError, disk::remove_if_there};
-use tokio::sync::oneshot;
 use tracing::{error, info};
 
-use crate::{Broker, log_dirs::LogDir};
+use self::check::Which;
+use crate::{Broker, cleaner, log_dirs::LogDir};
+
+/// How often compacted logs are looked at at most: all partitions are gone through for it.
+const COMPACTED_CHECK_MIN: Duration = Duration::from_secs(1);
 
 /// A directory that holds a partition no longer.
 #[derive(Debug)]
@@ -45,14 +51,10 @@ pub(crate) struct DeletedDir {
     pub(crate) due: Timestamp,
 }
 
-/// Who waits until the log starts of a log directory are durable.
-type Waiting = Vec<oneshot::Sender<Result<(), IoError>>>;
-
 /// What the thread has been told and has not taken up yet.
 #[derive(Debug, Default)]
 struct Inbox {
     deleted_dirs: Vec<DeletedDir>,
-    moved_starts: BTreeMap<Uuid, Waiting>,
     unlink_at: Option<Timestamp>,
     stop: bool,
 }
@@ -83,14 +85,6 @@ impl Retention {
         });
     }
 
-    /// Notes where the logs of a log directory start; what was deleted stays so after a crash once
-    /// the answer is there. An answer that does not come means that the node stops.
-    pub(crate) fn note_log_starts(&self, dir: Uuid) -> oneshot::Receiver<Result<(), IoError>> {
-        let (sender, receiver) = oneshot::channel();
-        self.tell(|inbox| inbox.moved_starts.entry(dir).or_default().push(sender));
-        receiver
-    }
-
     /// Ends the thread. What waits to be removed is removed at the next start.
     pub fn stop(&self) {
         self.tell(|inbox| inbox.stop = true);
@@ -112,6 +106,10 @@ impl Retention {
     }
 }
 
+fn compacted_interval(settings: &NodeSettings) -> Duration {
+    cleaner::backoff(settings).max(COMPACTED_CHECK_MIN)
+}
+
 fn millis(ms: i64) -> Duration {
     Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
@@ -129,9 +127,7 @@ impl Shared {
     fn wait(&self, end: Instant) -> Inbox {
         let mut inbox = self.inbox();
         loop {
-            let is_empty = inbox.deleted_dirs.is_empty()
-                && inbox.moved_starts.is_empty()
-                && inbox.unlink_at.is_none();
+            let is_empty = inbox.deleted_dirs.is_empty() && inbox.unlink_at.is_none();
             let left = end.saturating_duration_since(Instant::now());
             if !is_empty || inbox.stop || left.is_zero() {
                 let stop = inbox.stop;
@@ -148,6 +144,8 @@ struct Worker {
     shared: Arc<Shared>,
     check_interval: Duration,
     next_check: Instant,
+    /// None if the cleaner is switched off.
+    next_compacted_check: Option<Instant>,
     producer_check_interval: Duration,
     next_producer_check: Instant,
     /// When the next file of a log is due.
@@ -159,7 +157,11 @@ impl Worker {
     fn new(broker: Arc<Broker>, shared: Arc<Shared>) -> Self {
         let logs = broker.config.logs;
         let producer_check_interval = millis(logs.producer_check_interval_ms.into());
+        let settings = broker.settings();
+        let is_cleaned = settings.boolean("log.cleaner.enable");
         Self {
+            next_compacted_check: is_cleaned
+                .then(|| Instant::now() + compacted_interval(&settings)),
             broker,
             shared,
             check_interval: millis(logs.retention_check_interval_ms),
@@ -173,20 +175,20 @@ impl Worker {
 
     fn run(mut self) {
         loop {
-            let Inbox { deleted_dirs, moved_starts, unlink_at, stop } =
-                self.shared.wait(self.next_due());
+            let Inbox { deleted_dirs, unlink_at, stop } = self.shared.wait(self.next_due());
             if stop {
                 return;
-            }
-            for (dir, waiting) in moved_starts {
-                self.write_log_starts(dir, waiting);
             }
             self.deleted_dirs.extend(deleted_dirs);
             self.unlink_by(unlink_at);
             if self.next_check <= Instant::now() {
-                let due = check::remove_expired(&self.broker, || self.shared.stops());
-                self.unlink_by(due);
+                self.remove_expired(Which::Plain);
                 self.next_check = Instant::now() + self.check_interval;
+            }
+            if self.next_compacted_check.is_some_and(|at| at <= Instant::now()) {
+                self.remove_expired(Which::Compacted);
+                let interval = compacted_interval(&self.broker.settings());
+                self.next_compacted_check = Some(Instant::now() + interval);
             }
             if self.next_producer_check <= Instant::now() {
                 check::expire_producers(&self.broker, || self.shared.stops());
@@ -200,6 +202,11 @@ impl Worker {
         }
     }
 
+    fn remove_expired(&mut self, which: Which) {
+        let due = check::remove_expired(&self.broker, which, || self.shared.stops());
+        self.unlink_by(due);
+    }
+
     fn unlink_by(&mut self, due: Option<Timestamp>) {
         self.next_unlink = self.next_unlink.into_iter().chain(due).min();
     }
@@ -207,21 +214,10 @@ impl Worker {
     fn next_due(&self) -> Instant {
         let dirs = self.deleted_dirs.iter().map(|deleted| deleted.due);
         let next_check = self.next_check.min(self.next_producer_check);
+        let next_check = self.next_compacted_check.map_or(next_check, |at| at.min(next_check));
         let Some(due) = dirs.chain(self.next_unlink).min() else { return next_check };
         let left = due.0.saturating_sub(self.broker.clock.wall().0);
         next_check.min(Instant::now() + millis(left))
-    }
-
-    fn write_log_starts(&self, dir: Uuid, waiting: Waiting) {
-        let Some(dir) = self.broker.log_dirs.iter().find(|known| known.id == dir) else { return };
-        let written = dir.write_log_starts(&self.broker.partitions.all());
-        if let Err(error) = &written {
-            error!(dir = %dir.path.display(), "where logs start is not noted: {error}");
-            dir.judge(error);
-        }
-        for waits in waiting {
-            let _ = waits.send(written.clone()); // Whoever asked may have gone.
-        }
     }
 
     fn remove_dirs(&mut self, now: Timestamp) {

@@ -1,6 +1,6 @@
 //! From a topic's settings to what its log goes by.
 
-use dohle_base::{Rng, Str};
+use dohle_base::Str;
 use dohle_config::{
     Durability, NodeSettings, ProduceValidation, Settings, TimestampType, TopicCompression,
     TopicConfig,
@@ -42,17 +42,18 @@ pub(crate) fn producer_expiration_ms(node: &NodeSettings) -> i64 {
     i64::from(node.int("producer.id.expiration.ms"))
 }
 
-/// What the log of one of the topic's partitions goes by.
+/// What the log of one of the topic's partitions goes by. `jitter_seed` is the node's.
 pub(crate) fn log_config(
     topic: &TopicConfig,
     producer_expiration_ms: i64,
-    rng: &mut Rng,
+    jitter_seed: u64,
 ) -> LogConfig {
     let unsigned = |value: i32| u32::try_from(value).unwrap_or(0);
     LogConfig {
         segment_bytes_max: unsigned(topic.segment_bytes),
         segment_ms_max: topic.segment_ms_max(),
-        segment_jitter_ms: topic.draw_segment_jitter_ms(rng),
+        segment_jitter_ms_max: topic.segment_jitter_ms_max(),
+        jitter_seed,
         preallocate: topic.preallocate,
         index_interval_bytes: unsigned(topic.index_interval_bytes),
         segment_index_bytes_max: unsigned(topic.segment_index_bytes),

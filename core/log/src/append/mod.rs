@@ -24,7 +24,7 @@ mod run;
 
 use std::io::IoSlice;
 
-use dohle_base::{Offset, Timestamp};
+use dohle_base::{Offset, Rng, Timestamp};
 
 pub use self::{each::Results, leader::Origin};
 use crate::{
@@ -118,7 +118,6 @@ impl<D: Disk> Log<D> {
     /// Source: interop facts A.7.
     fn should_roll(&mut self, coming: &Coming, now: Timestamp) -> Result<bool, LogError> {
         let config = &self.config;
-        let age_max = config.segment_ms_max.saturating_sub(config.segment_jitter_ms);
         let segment = self.segments.last_mut().expect("a log has at least one segment");
         if relative(segment.base, coming.last).is_none() {
             return Ok(true);
@@ -138,7 +137,18 @@ impl<D: Disk> Log<D> {
         } else {
             coming.max_timestamp.0.saturating_sub(first.0)
         };
-        Ok(age > age_max)
+        let age_min = config.segment_ms_max.saturating_sub(config.segment_jitter_ms_max);
+        Ok(age > age_min && age > config.segment_ms_max.saturating_sub(self.active_jitter_ms()))
+    }
+
+    /// How much earlier the segment that is written is rolled than others may be.
+    fn active_jitter_ms(&self) -> i64 {
+        let Ok(end) = u64::try_from(self.config.segment_jitter_ms_max) else { return 0 };
+        let path = self.dir.path().as_os_str().as_encoded_bytes();
+        let of_log = crc32c::crc32c(path);
+        let base = (self.active().base.0 as u64).rotate_left(32);
+        let seed = self.config.jitter_seed ^ base ^ u64::from(of_log);
+        i64::try_from(Rng::from_seed(seed).below(end)).unwrap_or(0)
     }
 
     /// Ends the segment that is written and begins one at the log's end. Does nothing if the one
@@ -151,13 +161,17 @@ impl<D: Disk> Log<D> {
         if self.active().size == 0 { Ok(()) } else { self.roll_to(self.log_end, now) }
     }
 
+    /// Whether names are to be synced before another segment begins: as long as there is one only its name
+    /// says where the log begins, and a power cut may leave just a later one.
+    pub(crate) fn roll_needs_sync(&self) -> bool {
+        self.segments.len() == 1 && !self.is_name_durable(self.active().base)
+    }
+
     fn roll_to(&mut self, base: Offset, now: Timestamp) -> Result<(), LogError> {
         assert!(base >= self.log_end, "a segment begins behind the one before");
         self.as_closed = false;
-        if self.segments.len() == 1 && self.names_changed {
-            // Only this one's name says where the log begins, and a power cut may leave just a later one.
-            self.dir.disk.sync_dir(self.dir.path())?;
-            self.names_changed = false;
+        if self.roll_needs_sync() {
+            self.sync_names()?;
         }
         self.producers.advance(base);
         let last = self.segments.last_mut().expect("a log has at least one segment");

@@ -29,6 +29,8 @@ pub(crate) struct Writer<D: Disk> {
     files: Vec<SegmentFile>,
     open: Option<Output<D::File>>,
     opened_at: Timestamp,
+    /// When the segment was last changed whose batches are written, if the disk tells.
+    modified: Option<Timestamp>,
     /// How much is written at once, unless a batch is larger.
     io_bytes: usize,
 }
@@ -50,7 +52,14 @@ pub(crate) type Finished<F> = (Vec<Segment<F>>, Vec<SegmentFile>);
 impl<D: Disk> Writer<D> {
     pub(crate) fn new(dir: Dir<D>, config: Arc<LogConfig>, io_bytes: usize) -> Self {
         let (done, files, opened_at) = (Vec::new(), Vec::new(), Timestamp::NONE);
-        Self { dir, config, done, files, open: None, opened_at, io_bytes }
+        Self { dir, config, done, files, open: None, opened_at, modified: None, io_bytes }
+    }
+
+    /// The batches that follow are those of this file: the age of the segment that they end in counts from its
+    /// last change where they have no times. So it does in Kafka.
+    pub(crate) fn takes_from(&mut self, file: &D::File) -> Result<(), IoError> {
+        self.modified = file.modified()?;
+        Ok(())
     }
 
     /// Begins a segment, which is there even if no batch follows.
@@ -97,6 +106,7 @@ impl<D: Disk> Writer<D> {
     fn close(&mut self) -> Result<(), IoError> {
         let Some(mut output) = self.open.take() else { return Ok(()) };
         output.write()?;
+        self.modified.map_or(Ok(()), |at| output.file.set_modified(at))?;
         output.file.sync()?;
         let mut segment = output.segment;
         let base = segment.base;

@@ -206,6 +206,7 @@ impl<D: Disk> Cleaning<D> {
         writer.begin(group.first().map_or(self.limit, |input| input.base), opened_at)?;
         for input in group {
             let file = basis.dir.open(input.base, FileKind::Log, OpenMode::Read)?;
+            writer.takes_from(&file)?;
             let mut walk = Walk::new(&file, input, *io_bytes as u64);
             while let Some((position, entry)) = walk.next()? {
                 meter.read(entry.bytes().len())?;

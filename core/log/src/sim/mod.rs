@@ -94,6 +94,7 @@ struct State {
     opens: u64,
     reads: u64,
     bytes_read: u64,
+    syncs_of_names: u64,
     /// The last call that was counted, and on what.
     last_call: Option<(Operation, PathBuf)>,
     last_fault: Option<(Operation, PathBuf)>,
@@ -166,6 +167,11 @@ impl SimDisk {
     /// How many bytes were read.
     pub fn bytes_read(&self) -> u64 {
         self.state().bytes_read
+    }
+
+    /// How often a directory was synced.
+    pub fn syncs_of_names(&self) -> u64 {
+        self.state().syncs_of_names
     }
 
     /// The last read or change, and on which path.
@@ -395,6 +401,7 @@ impl Disk for SimDisk {
         let state = &mut *self.state();
         let not_found = || IoError::of_kind(Operation::SyncDir, dir, ErrorKind::NotFound);
         let changed = state.change(Operation::SyncDir, dir);
+        state.syncs_of_names += 1;
         let inode = state.names.dir(dir).ok_or_else(not_found)?;
         match &changed {
             Ok(()) if state.ignores(dir) => {}
@@ -495,6 +502,13 @@ impl DiskFile for SimFile {
 
     fn modified(&self) -> Result<Option<Timestamp>, IoError> {
         self.content(Operation::Size, |state, inode| Ok(state.modified.get(&inode).copied()))
+    }
+
+    fn set_modified(&self, at: Timestamp) -> Result<(), IoError> {
+        self.content(Operation::SetModified, |state, inode| {
+            state.modified.insert(inode, at);
+            Ok(())
+        })
     }
 
     fn truncate(&self, size: u64) -> Result<(), IoError> {

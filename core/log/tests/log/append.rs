@@ -276,6 +276,41 @@ fn a_marker_that_cannot_be_read_is_refused() {
     log.append_as_leader(&bytes, EPOCH, Origin::Raft, NOW).unwrap();
 }
 
+/// How old each of so many segments became, in steps of a thousandth of what they may.
+fn ages(count: usize, config: LogConfig) -> Vec<i64> {
+    let (_disk, mut log) = empty(config);
+    let (mut ages, mut began, mut now) = (Vec::new(), NOW.0, NOW.0);
+    records(1).at(now).append(&mut log).unwrap();
+    while ages.len() < count {
+        now += 1;
+        let segments = log.segment_count();
+        records(1).at(now).append(&mut log).unwrap();
+        if log.segment_count() > segments {
+            ages.push(now - began);
+            began = now;
+        }
+    }
+    ages
+}
+
+#[test]
+fn each_segment_has_a_jitter_of_its_own() {
+    let config = LogConfig {
+        segment_ms_max: 100,
+        segment_jitter_ms_max: 60,
+        timestamp_after_ms_max: i64::MAX,
+        ..LogConfig::default()
+    };
+    let ages_of = |jitter_seed| ages(20, LogConfig { jitter_seed, ..config.clone() });
+    let drawn = ages_of(1);
+    assert!(drawn.iter().all(|age| (42..=101).contains(age)), "{drawn:?}");
+    let distinct = drawn.iter().collect::<std::collections::BTreeSet<_>>();
+    assert!(distinct.len() > 10, "{drawn:?}");
+    assert_eq!(ages_of(1), drawn);
+    assert_ne!(ages_of(2), drawn);
+    assert_eq!(ages(3, LogConfig { segment_jitter_ms_max: 0, ..config }), [101; 3]);
+}
+
 #[test]
 fn a_segment_is_rolled_by_size_by_time_and_when_an_index_is_full() {
     let rows: [(&str, LogConfig, MakeBatch); 4] = [
@@ -285,8 +320,12 @@ fn a_segment_is_rolled_by_size_by_time_and_when_an_index_is_full() {
         }),
         (
             "jitter",
-            LogConfig { segment_ms_max: 2_000, segment_jitter_ms: 1_000, ..LogConfig::default() },
-            |index| records(1).at(NOW.0 + index as i64 * 600),
+            LogConfig {
+                segment_ms_max: 2_000,
+                segment_jitter_ms_max: 2_000,
+                ..LogConfig::default()
+            },
+            |index| records(1).at(NOW.0 + index as i64 * 1_200),
         ),
         (
             "index",

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use dohle_base::{LeaderEpoch, Offset, Timestamp};
 use dohle_log::{
-    AppendError, Disk, Expired, ExpiryReason, Log, LogConfig, LogError, OpenLog, Origin,
+    AppendError, Disk, Expired, ExpiryReason, Log, LogConfig, LogError, OpenLog, Origin, Removal,
     sim::{Faults, SimDisk},
 };
 
@@ -203,6 +203,92 @@ fn files_of_what_went_wait_for_their_delay() {
     assert_eq!(log.next_unlink(), Some(at(10)));
     log.begin_unlink(at(10)).unwrap().run().unwrap();
     assert_eq!(waiting(&disk), 0);
+}
+
+/// Whoever holds the log behind a lock is told what to sync, and makes it without.
+#[test]
+fn names_are_synced_between_removals_by_who_asks_and_once() {
+    let (disk, mut log) = four_days(keeping(None, Some(0)));
+    log.flush().unwrap();
+    let mut seen = Vec::new();
+    loop {
+        let before = disk.syncs_of_names();
+        let removal = log.begin_remove_expired(Offset(8), at(0)).unwrap();
+        assert_eq!(disk.syncs_of_names(), before, "under the lock");
+        match removal {
+            Removal::Nothing => break,
+            Removal::Removed(expired) => seen.push(expired.base.0),
+            Removal::AfterSync(plan) => {
+                let done = plan.run().unwrap();
+                assert_eq!(disk.syncs_of_names(), before + 1);
+                log.finish_sync_names(done);
+                seen.push(-1);
+            }
+        }
+    }
+    // Of the one that is written the next one's name has to be durable, too.
+    assert_eq!(seen, [0, -1, 2, -1, 4, -1, 6]);
+}
+
+/// What another has made durable need not be again.
+#[test]
+fn a_flush_between_removals_is_as_good_as_their_sync() {
+    let (_, mut log) = four_days(keeping(None, Some(0)));
+    log.flush().unwrap();
+    for base in [0, 2, 4] {
+        let removal = log.begin_remove_expired(Offset(8), at(0)).unwrap();
+        assert!(matches!(removal, Removal::Removed(expired) if expired.base.0 == base));
+        log.flush().unwrap();
+    }
+}
+
+/// A sync that began before another removal, or before the log was cut, says nothing about it.
+#[test]
+fn a_sync_of_names_says_nothing_about_what_came_after_it_began() {
+    let (_, mut log) = four_days(keeping(None, Some(0)));
+    log.flush().unwrap();
+    let done = log.begin_sync_names().run().unwrap();
+    let removal = log.begin_remove_expired(Offset(8), at(0)).unwrap();
+    assert!(matches!(removal, Removal::Removed(_)), "{removal:?}");
+    log.finish_sync_names(done);
+    let removal = log.begin_remove_expired(Offset(8), at(0)).unwrap();
+    assert!(matches!(removal, Removal::AfterSync(_)), "{removal:?}");
+    let done = log.begin_sync_names().run().unwrap();
+    log.truncate_to(Offset(4), NOW).unwrap();
+    log.finish_sync_names(done);
+    records(2).append(&mut log).unwrap();
+    log.roll(NOW).unwrap();
+    // The name of the new one is not durable, although those up to 6 were.
+    let removal = log.begin_remove_expired(Offset(6), at(0)).unwrap();
+    assert!(matches!(removal, Removal::Removed(expired) if expired.base.0 == 2), "{removal:?}");
+    let removal = log.begin_remove_expired(Offset(6), at(0)).unwrap();
+    assert!(matches!(removal, Removal::AfterSync(_)), "{removal:?}");
+}
+
+/// The segment that is begun for it has to be there: nothing else tells where offsets go on.
+#[test]
+fn a_power_cut_while_a_log_goes_as_a_whole_leaves_its_end() {
+    let run = |power_after| {
+        let disk = disk();
+        let mut log = open(&disk, keeping(None, Some(0))).unwrap();
+        records(2).append(&mut log).unwrap();
+        log.flush().unwrap();
+        let flushed_after = disk.changes();
+        disk.set_faults(Faults { power_after, ..Faults::default() });
+        let removed = log.remove_expired(Offset(2), NOW);
+        (disk, flushed_after, removed.is_ok())
+    };
+    let (whole, flushed_after, _) = run(None);
+    assert!(whole.changes() > flushed_after + 5);
+    for power_after in flushed_after..=whole.changes() {
+        for seed in 0..32 {
+            let (disk, _, is_done) = run(Some(power_after));
+            assert_eq!(is_done, power_after == whole.changes());
+            disk.restart(seed);
+            let log = open(&disk, small()).unwrap();
+            assert_eq!(log.log_end_offset(), Offset(2), "call {power_after}, seed {seed}");
+        }
+    }
 }
 
 /// What was appended, after how many calls it was flushed, and whether all came through.

@@ -2,8 +2,12 @@
 
 use std::path::Path;
 
-use dohle_base::Offset;
-use dohle_log::{Disk, LogConfig, LogError, sim::Faults, sim::SimDisk};
+use dohle_base::{Offset, Timestamp};
+use dohle_log::{
+    Disk, DiskFile, LogConfig, LogError,
+    disk::OpenMode,
+    sim::{Faults, SimDisk},
+};
 
 use crate::kit::*;
 
@@ -44,6 +48,17 @@ fn every_batch_is_kept_in_a_segment_that_can_tell_it() {
     assert_eq!(log.log_end_offset(), Offset(3 * FAR + 5));
     records(1).append(&mut log).unwrap();
     log.close().unwrap();
+}
+
+/// As in Kafka, which ages what has no times by it, too.
+#[test]
+fn pieces_are_as_old_as_what_was_split() {
+    let (disk, changed) = (disk_with(&BASES), Timestamp(NOW.0 - 1_000));
+    let file = |name| disk.open(&Path::new(DIR).join(name), OpenMode::Read).unwrap();
+    file(SPLIT[0]).set_modified(changed).unwrap();
+    disk.set_now(NOW);
+    open(&disk, config()).unwrap();
+    assert_eq!(SPLIT.map(|name| file(name).modified().unwrap()), [Some(changed); 3]);
 }
 
 #[test]

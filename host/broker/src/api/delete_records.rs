@@ -1,10 +1,11 @@
 //! DeleteRecords (21): drops what lies before an offset.
 //!
 //! Offset −1 means the high watermark. The answer waits until the new starts are durable, so that what was
-//! deleted is not served again after a crash; Kafka notes them once a minute. Segments that lie wholly
-//! before them go with the next check of the retention, as in Kafka. Authorises: Delete on the topics.
+//! deleted is not served again after a crash; Kafka notes them once a minute. It does not wait longer than the
+//! request allows. Segments that lie wholly before them go with the next check of the retention, as in Kafka.
+//! Authorises: Delete on the topics.
 
-use std::{collections::BTreeSet, ops::RangeInclusive};
+use std::{collections::BTreeMap, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use dohle_base::{ErrorCode, Offset, PartitionId, Str, Uuid};
 use dohle_protocol::api::{
@@ -14,10 +15,16 @@ use dohle_protocol::api::{
     },
 };
 
+use tokio::time::Instant;
+
 use super::{Answer, Call, Endpoint};
-use crate::{metadata::Published, storage};
+use crate::{log_dirs::LogDir, metadata::Published, storage, time_limit::within, topic_names};
 
 const HIGH_WATERMARK: Offset = Offset(-1);
+
+/// How long a disk is waited for at least, as the wait for other replicas is what clients limit: without any
+/// Kafka answers as soon as its own log has moved, whatever the limit is.
+const WAIT_MIN: Duration = Duration::from_secs(1);
 
 pub(crate) struct DeleteRecords;
 
@@ -36,15 +43,21 @@ impl Endpoint for DeleteRecords {
         });
         let done: Vec<(Str, Vec<Done>)> = done.collect();
         let deleted = done.iter().flat_map(|(_, partitions)| partitions);
-        let dirs: BTreeSet<Uuid> =
-            deleted.filter_map(|(_, done)| Some(done.as_ref().ok()?.directory)).collect();
-        let noted: Vec<_> =
-            dirs.into_iter().map(|dir| (dir, call.broker.retention.note_log_starts(dir))).collect();
+        let deleted = deleted.filter_map(|(_, done)| done.as_ref().ok());
+        let dirs = deleted.map(|deleted| (deleted.dir.id, &deleted.dir));
+        // Of each directory once.
+        let dirs: BTreeMap<Uuid, &Arc<LogDir>> = dirs.collect();
+        let noted = dirs.into_iter().map(|(id, dir)| (id, dir.upkeep().note_log_starts()));
+        let noted: Vec<_> = noted.collect();
+        let wait = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+        let limit = Instant::now() + wait.max(WAIT_MIN);
         Answer::later(async move {
-            let mut failed = BTreeSet::new();
+            let mut failed = BTreeMap::new();
             for (dir, noted) in noted {
-                if !matches!(noted.await, Ok(Ok(()))) {
-                    failed.insert(dir);
+                match within(limit, noted).await {
+                    Some(Ok(Ok(()))) => {}
+                    Some(_) => drop(failed.insert(dir, ErrorCode::KAFKA_STORAGE_ERROR)),
+                    None => drop(failed.insert(dir, ErrorCode::REQUEST_TIMED_OUT)),
                 }
             }
             response(done, &failed)
@@ -58,7 +71,7 @@ type Done = (PartitionId, Result<Deleted, ErrorCode>);
 struct Deleted {
     low_watermark: Offset,
     /// The log directory, where it is noted.
-    directory: Uuid,
+    dir: Arc<LogDir>,
 }
 
 fn delete(
@@ -67,7 +80,13 @@ fn delete(
     topic: &str,
     asked: &DeleteRecordsPartition,
 ) -> Result<Deleted, ErrorCode> {
-    let partition = call.broker.led(published, topic, asked.partition_index)?;
+    let led = call.broker.led(published, topic, asked.partition_index);
+    if topic_names::is_internal(topic)
+        && led.as_ref().err() != Some(&ErrorCode::UNKNOWN_TOPIC_OR_PARTITION)
+    {
+        return Err(ErrorCode::INVALID_TOPIC_EXCEPTION);
+    }
+    let partition = led?;
     if call.broker.is_only_compacted(published, topic) {
         return Err(ErrorCode::POLICY_VIOLATION);
     }
@@ -79,15 +98,18 @@ fn delete(
         leader.delete_records(to)
     })?;
     let low_watermark = deleted.map_err(|error| storage::read_error(&error, &partition))?;
-    Ok(Deleted { low_watermark, directory: partition.directory() })
+    Ok(Deleted { low_watermark, dir: partition.log_dir() })
 }
 
-/// The answer, once it is noted; `failed` are the log directories where it could not be.
-fn response(done: Vec<(Str, Vec<Done>)>, failed: &BTreeSet<Uuid>) -> DeleteRecordsResponse {
+/// The answer, once it is noted; `failed` are the log directories where it was not.
+fn response(
+    done: Vec<(Str, Vec<Done>)>,
+    failed: &BTreeMap<Uuid, ErrorCode>,
+) -> DeleteRecordsResponse {
     let partition = |(partition_index, done): Done| {
-        let noted = done.and_then(|done| match failed.contains(&done.directory) {
-            true => Err(ErrorCode::KAFKA_STORAGE_ERROR),
-            false => Ok(done.low_watermark),
+        let noted = done.and_then(|done| match failed.get(&done.dir.id) {
+            Some(error) => Err(*error),
+            None => Ok(done.low_watermark),
         });
         let (low_watermark, error_code) = match noted {
             Ok(low_watermark) => (low_watermark, ErrorCode::NONE),
@@ -101,3 +123,6 @@ fn response(done: Vec<(Str, Vec<Done>)>, failed: &BTreeSet<Uuid>) -> DeleteRecor
     });
     DeleteRecordsResponse { topics: topics.collect(), ..DeleteRecordsResponse::default() }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,29 @@ fn fill(kit: &Kit) {
     }
 }
 
+/// As in Kafka, which ages what has no times by it, too.
+#[test]
+fn what_is_cleaned_is_as_old_as_what_it_was_made_of() {
+    let kit = site();
+    fill(&kit);
+    let partition = &kit.partitions[0];
+    let dir = partition.with_leader(|leader| leader.log().dir().to_owned()).unwrap();
+    let paths = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    let mut logs: Vec<_> = paths.filter(|path| path.extension() == Some("log".as_ref())).collect();
+    logs.sort();
+    let at =
+        |index: usize| std::time::UNIX_EPOCH + Duration::from_secs(1_700_000_000 + index as u64);
+    for (index, path) in logs.iter().enumerate() {
+        std::fs::File::open(path).unwrap().set_modified(at(index)).unwrap();
+    }
+    kit.broker.cleaner.step(&kit.broker, partition);
+    // The one that is written stays as it is, and too large to become one are the others.
+    for (index, path) in logs.iter().enumerate().take(4) {
+        let metadata = std::fs::metadata(path).unwrap();
+        assert_eq!((metadata.len() == 0, metadata.modified().unwrap()), (index < 3, at(index)));
+    }
+}
+
 /// As when the metadata says so.
 fn set_threads(kit: &Kit, count: usize) {
     let mut state = MetadataState::default();

@@ -308,9 +308,10 @@ fn delete_records(site: &mut Site, partition: &Partition, to: Offset, planted: P
         }
         Err(_) => return,
     };
-    let mut noted = site.broker.retention.note_log_starts(partition.directory());
+    let dir = partition.log_dir();
+    let mut noted = dir.upkeep().note_log_starts();
     if planted != Planted::DeleteEarly {
-        site.broker.retention.step_notes(&Arc::clone(&site.broker));
+        dir.upkeep().step_log_starts(&site.broker, &dir);
     }
     let is_noted = matches!(noted.try_recv(), Ok(Ok(())));
     if is_noted || planted == Planted::DeleteEarly {

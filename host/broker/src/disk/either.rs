@@ -204,6 +204,10 @@ impl DiskFile for NodeFile {
         either!(self, file => file.modified())
     }
 
+    fn set_modified(&self, at: Timestamp) -> Result<(), IoError> {
+        either!(self, file => file.set_modified(at))
+    }
+
     fn truncate(&self, size: u64) -> Result<(), IoError> {
         either!(self, file => file.truncate(size))
     }

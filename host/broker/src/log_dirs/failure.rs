@@ -26,8 +26,8 @@ use crate::fatal::Fatal;
 const SHORTAGES: [i32; 5] = [4, 11, 12, 23, 24];
 
 /// What it says of a name that cannot be given, or of what was asked: the disk is sound. Source: errno(3):
-/// `EEXIST`, `EXDEV`, `ENOTDIR`, `EINVAL`, `EMLINK`, `ENAMETOOLONG`, `ENOTEMPTY`, `ELOOP`.
-const MISTAKES: [i32; 8] = [17, 18, 20, 22, 31, 36, 39, 40];
+/// `EEXIST`, `EXDEV`, `ENOTDIR`, `EISDIR`, `EINVAL`, `EMLINK`, `ENAMETOOLONG`, `ENOTEMPTY`, `ELOOP`.
+const MISTAKES: [i32; 9] = [17, 18, 20, 21, 22, 31, 36, 39, 40];
 
 /// `ENFILE`, `EMFILE`: what fails for them has not been begun.
 const HANDLES: [i32; 2] = [23, 24];

@@ -4,18 +4,42 @@
 use std::sync::Arc;
 
 use dohle_base::Timestamp;
-use dohle_log::{Disk, Expired, LogError};
+use dohle_log::{IoError, LogError, NamesPlan, Removal};
 use dohle_replication::Leader;
 use tracing::{error, info};
 
 use crate::{Broker, disk::NodeDisk, log_dirs::LogDir, partition::Partition, topic_config};
 
-/// Removes from all partitions the segments that are to go; says when the next file is due.
-pub(super) fn remove_expired(broker: &Broker, stops: impl Fn() -> bool) -> Option<Timestamp> {
+/// Whose old segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// Those of logs that are not compacted.
+    Plain,
+    /// Those of logs that are, but for one that is being cleaned: what the cleaner writes would be in vain.
+    Compacted,
+}
+
+impl Which {
+    fn includes(self, broker: &Broker, partition: &Partition) -> bool {
+        let is_compacted = partition.with_leader(|leader| leader.log().config().compacted);
+        let is_this = is_compacted == Ok(self == Self::Compacted);
+        is_this && !broker.cleaner.is_at(partition)
+    }
+}
+
+/// Removes from such partitions the segments that are to go; says when the next file is due.
+pub(super) fn remove_expired(
+    broker: &Broker,
+    which: Which,
+    stops: impl Fn() -> bool,
+) -> Option<Timestamp> {
     let mut next = None;
     for partition in broker.partitions.all() {
         if stops() {
             break;
+        }
+        if !which.includes(broker, &partition) {
+            continue;
         }
         let now = broker.clock.wall();
         // One that moves meanwhile is looked at where it lies then.
@@ -48,18 +72,26 @@ pub(super) fn remove_expired_of(
         let first = partition.with_leader(|leader| {
             // Its directory changes under the same lock.
             has_moved = !partition.goes(dir.write_ahead());
-            if has_moved { Ok(None) } else { remove_first(leader, now) }
+            if has_moved { Ok(Removal::Nothing) } else { remove_first(leader, now) }
         });
-        match first {
-            Ok(Ok(Some(expired))) => removed.push(expired),
-            Ok(Ok(None)) => break,
-            Ok(Err(error)) => {
+        // It is led no longer, or offline.
+        let Ok(first) = first else { return Removed::Done };
+        let goes_on = first.and_then(|removal| {
+            match removal {
+                Removal::Nothing => return Ok(false),
+                Removal::Removed(expired) => removed.push(expired),
+                Removal::AfterSync(plan) => sync_names(partition, plan)?,
+            }
+            Ok(true)
+        });
+        match goes_on {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
                 error!(%partition, "old records stay: {error}");
                 dir.judge_log(&error);
                 break;
             }
-            // It is led no longer, or offline.
-            Err(_) => return Removed::Done,
         }
     }
     if has_moved {
@@ -71,8 +103,8 @@ pub(super) fn remove_expired_of(
         %partition, segments = removed.len(), from = %first.base, to = %last.end,
         "old records removed: {}", last.reason
     );
-    let path = partition.with_leader(|leader| leader.log().dir().to_owned());
-    if let Some(Err(error)) = path.ok().map(|path| dir.disk().sync_dir(&path)) {
+    let plan = partition.with_leader(|leader| leader.log().begin_sync_names());
+    if let Some(Err(error)) = plan.ok().map(|plan| sync_names(partition, plan)) {
         error!(%partition, "{error}");
         dir.judge(&error);
     }
@@ -83,14 +115,22 @@ pub(super) fn remove_expired_of(
 fn remove_first(
     leader: &mut Leader<NodeDisk>,
     now: Timestamp,
-) -> Result<Option<Expired>, LogError> {
+) -> Result<Removal<NodeDisk>, LogError> {
     let high_watermark = leader.standing().high_watermark;
-    let expired = leader.log_mut().remove_expired(high_watermark, now)?;
-    if expired.is_some() {
+    let removal = leader.log_mut().begin_remove_expired(high_watermark, now)?;
+    if matches!(removal, Removal::Removed(_)) {
         // Whoever waits for what has gone must hear that it has.
         leader.interrupt();
     }
-    Ok(expired)
+    Ok(removal)
+}
+
+/// Makes names durable, without the partition's lock.
+fn sync_names(partition: &Partition, plan: NamesPlan<NodeDisk>) -> Result<(), IoError> {
+    let done = plan.run()?;
+    // If it is led no longer, nobody wants to know.
+    let _ = partition.with_leader(|leader| leader.log_mut().finish_sync_names(done));
+    Ok(())
 }
 
 /// Lets all partitions forget producers that have not written for `producer.id.expiration.ms`.

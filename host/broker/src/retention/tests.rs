@@ -7,7 +7,7 @@ use dohle_base::{Offset, ProducerEpoch, ProducerId, Timestamp};
 use dohle_log::{LogConfig, Origin, disk::Operation};
 use dohle_records::{BatchBuilder, BatchSpec, NewRecord, Producer};
 
-use super::{DeletedDir, Worker, check};
+use super::{DeletedDir, Which, Worker, check};
 use crate::{
     durability::tests::is_committed_soon,
     kit::{Kit, kit},
@@ -98,6 +98,74 @@ fn of_a_partition_that_has_moved_nothing_is_removed_under_the_checkpoints_of_whe
     assert_eq!(segments(), before);
     assert_eq!(check::remove_expired_of(partition, &dirs[1], now), check::Removed::Done);
     assert!(segments() < before);
+}
+
+/// Four segments, of which all but the last are to go.
+fn aged(settings: &str, compacted: bool) -> Kit {
+    let config = LogConfig {
+        segment_bytes_max: 100,
+        retention_bytes_max: Some(100),
+        compacted,
+        ..LogConfig::default()
+    };
+    let kit = kit(settings, OpenFiles::within(1_000, 100, 2), 1, &config);
+    (0..4).for_each(|_| append_keyed(&kit.partitions[0]));
+    assert!(is_committed_soon(&kit.partitions[0], Offset(4)));
+    kit
+}
+
+fn append_keyed(partition: &std::sync::Arc<Partition>) {
+    let mut batch = BatchBuilder::new(BatchSpec::default());
+    let (key, value) = (Some(&b"k"[..]), Some(&b"x"[..]));
+    batch.append(&NewRecord { key, value, ..NewRecord::default() }).unwrap();
+    partition.append(&batch.finish(), Origin::Client, Timestamp(0)).unwrap().unwrap();
+}
+
+fn segments(kit: &Kit) -> usize {
+    kit.partitions[0].with_leader(|leader| leader.log().segment_count()).unwrap()
+}
+
+#[test]
+fn compacted_logs_and_others_have_a_check_each() {
+    for compacted in [false, true] {
+        let kit = aged("", compacted);
+        let (mine, other) = match compacted {
+            true => (Which::Compacted, Which::Plain),
+            false => (Which::Plain, Which::Compacted),
+        };
+        let before = segments(&kit);
+        check::remove_expired(&kit.broker, other, || false);
+        assert_eq!(segments(&kit), before);
+        check::remove_expired(&kit.broker, mine, || false);
+        assert!(segments(&kit) < before, "{compacted}");
+    }
+}
+
+/// In Kafka it is the cleaner that removes what is old from compacted logs.
+#[test]
+fn compacted_logs_are_looked_at_as_often_as_the_cleaner_does_and_not_without_it() {
+    let often = "log.cleaner.backoff.ms=1000
+log.retention.check.interval.ms=600000
+";
+    for (enable, compacted, goes) in [(true, true, true), (false, true, false)] {
+        let kit = aged(
+            &format!(
+                "{often}log.cleaner.enable={enable}
+"
+            ),
+            compacted,
+        );
+        let before = segments(&kit);
+        let retention = kit.broker.retention.clone();
+        let thread = retention.start(std::sync::Arc::clone(&kit.broker)).unwrap();
+        let until = std::time::Instant::now() + Duration::from_secs(if goes { 20 } else { 3 });
+        while std::time::Instant::now() < until && (segments(&kit) == before || !goes) {
+            thread::sleep(Duration::from_millis(10));
+        }
+        retention.stop();
+        thread.join().unwrap();
+        assert_eq!(segments(&kit) < before, goes, "{enable}");
+    }
 }
 
 /// The sync of its new name may be what failed: with the old one it may be a partition again.

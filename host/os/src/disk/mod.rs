@@ -18,7 +18,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::UNIX_EPOCH,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use dohle_base::Timestamp;
@@ -34,6 +34,10 @@ use rustix::{
 
 /// The most parts of a write. Source: `IOV_MAX` of Linux.
 const PARTS_MAX: usize = 1024;
+
+/// What the system says where the time of a file cannot be set. Source: errno(3): `EPERM`, `ENOSYS`,
+/// `EOPNOTSUPP`.
+const NO_TIMES: [i32; 3] = [1, 38, 95];
 
 /// The file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -186,6 +190,18 @@ impl DiskFile for OsFile {
         let metadata = self.open.file.metadata().map_err(self.failed(Operation::Size))?;
         let since = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
         Ok(since.and_then(|since| i64::try_from(since.as_millis()).ok()).map(Timestamp))
+    }
+
+    fn set_modified(&self, at: Timestamp) -> Result<(), IoError> {
+        let since = Duration::from_millis(u64::try_from(at.0).unwrap_or(0));
+        let set = UNIX_EPOCH.checked_add(since).map(|at| self.open.file.set_modified(at));
+        match set.unwrap_or(Ok(())) {
+            // The file system does not let us, or knows no such thing.
+            Err(error) if error.raw_os_error().is_some_and(|errno| NO_TIMES.contains(&errno)) => {
+                Ok(())
+            }
+            set => set.map_err(self.failed(Operation::SetModified)),
+        }
     }
 
     fn truncate(&self, size: u64) -> Result<(), IoError> {
