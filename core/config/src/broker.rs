@@ -233,7 +233,7 @@ pub struct Offsets {
     /// Segment size of the topic.
     pub segment_bytes: i32,
     /// Codec, by its number in the record format.
-    pub compression_codec: i32,
+    pub compression_codec: u8,
     /// Bytes that are read at once at loading.
     pub load_buffer_bytes: i32,
     /// Time that a write may take.
@@ -457,7 +457,8 @@ fn offsets(s: &NodeSettings) -> Offsets {
         replication_factor: i16::try_from(s.int("offsets.topic.replication.factor"))
             .expect("the key is a SHORT"),
         segment_bytes: s.int("offsets.topic.segment.bytes"),
-        compression_codec: s.int("offsets.topic.compression.codec"),
+        compression_codec: u8::try_from(s.int("offsets.topic.compression.codec"))
+            .expect("checked before"),
         load_buffer_bytes: s.int("offsets.load.buffer.size"),
         commit_timeout_ms: s.int("offsets.commit.timeout.ms"),
         metadata_bytes_max: s.int("offset.metadata.max.bytes"),

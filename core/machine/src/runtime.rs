@@ -6,7 +6,7 @@
 //!                                └──▶ Rejected { error, effects }: nothing changed
 //! ```
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use dohle_base::{Instant, Now, Offset};
 
@@ -43,8 +43,17 @@ pub struct Runtime<M: Machine> {
     /// The offset behind the last record that was applied.
     applied_end: Offset,
     high_watermark: Offset,
-    /// In order of the offset that the high watermark must reach.
-    held: VecDeque<(Offset, M::Effect)>,
+    /// In order of the offset that the high watermark must reach, and of time.
+    held: VecDeque<Held<M::Effect>>,
+}
+
+/// An effect that waits.
+#[derive(Debug)]
+struct Held<Effect> {
+    /// The high watermark that it waits for.
+    safe_at: Offset,
+    since: Instant,
+    effect: Effect,
 }
 
 impl<M: Machine> Default for Runtime<M> {
@@ -123,7 +132,8 @@ impl<M: Machine> Runtime<M> {
             self.machine.apply_soft(&mut self.session, now, change);
         }
         let safe_at = self.applied_end;
-        self.held.extend(effects.into_iter().map(|effect| (safe_at, effect)));
+        let hold = |effect| Held { safe_at, since: now.instant, effect };
+        self.held.extend(effects.into_iter().map(hold));
         Ok(())
     }
 
@@ -134,22 +144,31 @@ impl<M: Machine> Runtime<M> {
 
     /// The next effect that rests on committed records only.
     pub fn poll_effect(&mut self) -> Option<M::Effect> {
-        let (safe_at, _) = self.held.front()?;
-        if *safe_at > self.high_watermark {
-            return None;
-        }
-        self.held.pop_front().map(|(_, effect)| effect)
+        let is_safe = |held: &mut Held<_>| held.safe_at <= self.high_watermark;
+        self.held.pop_front_if(is_safe).map(|held| held.effect)
+    }
+
+    /// Since when the next effect waits; none if none waits.
+    pub fn held_since(&self) -> Option<Instant> {
+        self.held.front().map(|held| held.since)
+    }
+
+    /// The next effect that has waited for `limit` or longer, given up: nobody knows what becomes of what
+    /// it rests on, which stays applied.
+    pub fn poll_overdue(&mut self, now: Instant, limit: Duration) -> Option<M::Effect> {
+        let is_overdue = |held: &mut Held<_>| held.since + limit <= now;
+        self.held.pop_front_if(is_overdue).map(|held| held.effect)
     }
 
     /// The high watermark that the next effect waits for; none if none waits.
     pub fn awaited(&self) -> Option<Offset> {
-        self.held.front().map(|(safe_at, _)| *safe_at)
+        self.held.front().map(|held| held.safe_at)
     }
 
     /// Gives up the effects that still wait, when the log is no longer ours to write.
     pub fn resign(&mut self) -> impl Iterator<Item = M::Effect> {
         self.session = M::Session::default();
-        std::mem::take(&mut self.held).into_iter().map(|(_, effect)| effect)
+        std::mem::take(&mut self.held).into_iter().map(|held| held.effect)
     }
 
     /// When to call `tick` next.

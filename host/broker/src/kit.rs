@@ -16,8 +16,8 @@ use tempfile::TempDir;
 
 pub(crate) use self::metadata::{make_topic, no_topics};
 use crate::{
-    Alarm, Broker, Cleaner, ControllerHandle, ControllerInbox, Coordinator, ListenerKind, LogDir,
-    OpenFiles, Parts, Published, Retention, Upkeep, UpkeepInbox,
+    Alarm, Broker, Cleaner, ControllerHandle, ControllerInbox, Coordinator, GroupWrites,
+    ListenerKind, LogDir, OpenFiles, Parts, Published, Retention, Upkeep, UpkeepInbox,
     api::Call,
     disk::either::OS,
     metrics::Metrics,
@@ -81,15 +81,18 @@ pub(crate) fn broker(
     seed: u64,
 ) -> (Arc<Broker>, ControllerInbox) {
     let (clock, (controller, inbox)) = (Clock::start(), ControllerHandle::new());
+    let config = BrokerConfig::new(&settings).unwrap();
+    let (groups, writes) = (GroupSettings::default(), GroupWrites::of(&config.offsets));
+    let coordinator = Coordinator::start(groups, writes, clock, alarm.fatal()).unwrap().0;
     let broker = Broker::new(Parts {
         node_id: BrokerId(1),
         cluster_id: "c".into(),
-        config: BrokerConfig::new(&settings).unwrap(),
+        config,
         settings,
         listeners: vec![ListenerKind::Broker],
         log_dirs,
         controller,
-        coordinator: Coordinator::start(GroupSettings::default(), clock, alarm.fatal()).unwrap().0,
+        coordinator,
         retention: Retention::default(),
         alarm,
         cleaner: Cleaner::default(),

@@ -47,7 +47,7 @@ pub use cleaner::Cleaner;
 pub use controller::{
     ControllerHandle, ControllerInbox, Driver, DriverError, FilesError, MetadataFiles,
 };
-pub use coordinator::Coordinator;
+pub use coordinator::{Coordinator, GroupWrites};
 pub use dispatch::Dispatcher;
 pub use fatal::Fatal;
 pub use log_dirs::{Alarm, LogDir, LogDirError};

@@ -21,8 +21,8 @@ use tracing::error;
 
 use crate::{Broker, LogDir};
 
-/// How long changes are collected. Source: Kafka checkpoints high watermarks so often.
-const COLLECT: Duration = Duration::from_secs(5);
+/// The longest that changes are collected, whatever the configuration says: a year.
+const COLLECT_MAX: Duration = Duration::from_secs(365 * 86_400);
 
 /// What reaches the thread.
 enum Event {
@@ -116,12 +116,15 @@ impl UpkeepInbox {
     /// The system has none to give.
     pub fn start(self, broker: Arc<Broker>, dir: Arc<LogDir>) -> io::Result<JoinHandle<()>> {
         let fatal = broker.fatal.clone();
+        // Kafka writes high watermarks down so often.
+        let collect = broker.config.logs.high_watermark_checkpoint_interval_ms;
+        let collect = Duration::from_millis(u64::try_from(collect).unwrap_or(0)).min(COLLECT_MAX);
         fatal.start_thread("upkeep", move || {
             let note = || write_log_starts(&self.waiting, &broker, &dir);
             while let Ok(event) = self.events.recv() {
                 note();
                 let stops = match event {
-                    Event::Changed => self.stops_within(COLLECT, note),
+                    Event::Changed => self.stops_within(collect, note),
                     Event::Urgent => false,
                     Event::LogStarts => continue,
                     Event::Stop => true,

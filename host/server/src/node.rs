@@ -18,8 +18,8 @@ use std::{
 use dohle_base::{BrokerId, Rng, Str, Uuid};
 use dohle_broker::{
     Alarm, Broker, Cleaner, ControllerHandle, Coordinator, Dispatcher, Driver, DriverError,
-    FilesError, ListenerKind, LogDir, LogDirError, MetadataFiles, OpenFiles, Parts, Publisher,
-    Retention, Upkeep, metrics::Metrics,
+    FilesError, GroupWrites, ListenerKind, LogDir, LogDirError, MetadataFiles, OpenFiles, Parts,
+    Publisher, Retention, Upkeep, metrics::Metrics,
 };
 use dohle_config::{Address, BrokerConfig, NodeSettings};
 use dohle_controller::{NodeConfig, OpenError, Settings, SnapshotPolicy};
@@ -184,8 +184,9 @@ impl Node {
         driver.boot(registration(&me, &config, &bound, &log_dirs))?;
 
         let (controller, inbox) = ControllerHandle::new();
+        let writes = GroupWrites::of(&config.offsets);
         let (coordinator, coordinator_thread) =
-            Coordinator::start(group_settings(&config), clock, alarm.fatal())?;
+            Coordinator::start(group_settings(&config), writes, clock, alarm.fatal())?;
         let broker = Broker::new(Parts {
             node_id: me.node_id,
             cluster_id: me.cluster_id,

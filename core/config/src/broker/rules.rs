@@ -130,6 +130,12 @@ fn classic_and_consumer_groups(rules: &mut Rules<'_>) {
         "group.coordinator.rebalance.protocols",
         "must contain classic",
     );
+    let codec = s.int("offsets.topic.compression.codec");
+    rules.require(
+        (0..=4).contains(&codec),
+        "offsets.topic.compression.codec",
+        "must be 0 for none, 1 gzip, 2 snappy, 3 lz4 or 4 zstd",
+    );
     modern_groups(rules, "consumer");
 }
 

@@ -348,6 +348,16 @@ fn values_must_fit_one_another() {
         ),
         (
             COMBINED,
+            &["offsets.topic.compression.codec=5"],
+            "offsets.topic.compression.codec = 5: must be 0 for none, 1 gzip",
+        ),
+        (
+            COMBINED,
+            &["offsets.topic.compression.codec=-1"],
+            "offsets.topic.compression.codec = -1: must be 0 for none, 1 gzip",
+        ),
+        (
+            COMBINED,
             &["group.consumer.session.timeout.ms=70000"],
             "group.consumer.session.timeout.ms = 70000: must not exceed",
         ),

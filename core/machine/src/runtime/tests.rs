@@ -89,6 +89,24 @@ fn a_read_waits_for_what_it_saw() {
 }
 
 #[test]
+fn an_effect_that_waits_for_too_long_is_given_up_and_what_it_rests_on_is_not() {
+    let (mut runtime, mut log) = (Runtime::<Sum>::default(), Log::default());
+    assert_eq!(runtime.held_since(), None);
+    let at = |ns| Now { instant: Instant(ns), ..Now::default() };
+    for (ns, n) in [(10, 1), (20, 2), (30, 4)] {
+        runtime.handle(at(ns), Command::Add(n), &mut log).unwrap();
+    }
+    assert_eq!(runtime.held_since(), Some(Instant(10)));
+    let limit = Duration::from_nanos(5);
+    let overdue = [24, 25, 25].map(|ns| runtime.poll_overdue(Instant(ns), limit));
+    assert_eq!(overdue, [Some(1), Some(3), None]);
+    assert_eq!((runtime.held_since(), runtime.awaited()), (Some(Instant(30)), Some(Offset(3))));
+    assert_eq!(runtime.machine().total, 7);
+    runtime.handle_high_watermark(Offset(3));
+    assert_eq!(runtime.poll_effect(), Some(7));
+}
+
+#[test]
 fn a_refused_append_changes_nothing() {
     let mut runtime = Runtime::<Sum>::default();
     let mut log = Log { full: true, ..Log::default() };

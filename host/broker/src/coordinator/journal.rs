@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dohle_base::{ErrorCode, Now, Offset};
 use dohle_group::GroupRecord;
 use dohle_machine::Journal;
-use dohle_records::{BatchBuilder, BatchSpec, NewRecord};
+use dohle_records::{BatchBuilder, BatchSpec, Compression, NewRecord};
 
 use dohle_log::Origin;
 
@@ -14,6 +14,7 @@ use crate::partition::Partition;
 /// Appends the records of one decision as one batch.
 pub(super) struct OffsetsJournal<'a> {
     pub(super) partition: &'a Arc<Partition>,
+    pub(super) compression: Compression,
     pub(super) now: Now,
 }
 
@@ -21,7 +22,8 @@ impl Journal<GroupRecord> for OffsetsJournal<'_> {
     type Error = ErrorCode;
 
     fn append(&mut self, records: &[GroupRecord]) -> Result<Offset, ErrorCode> {
-        let mut batch = BatchBuilder::new(BatchSpec::default());
+        let spec = BatchSpec { compression: self.compression, ..BatchSpec::default() };
+        let mut batch = BatchBuilder::new(spec);
         for record in records {
             let encoded = record.encode().map_err(|_| ErrorCode::UNKNOWN_SERVER_ERROR)?;
             let pair = encoded.ok_or(ErrorCode::UNKNOWN_SERVER_ERROR)?;

@@ -28,9 +28,11 @@ use std::{
 };
 
 use dohle_base::{ErrorCode, Instant, PartitionId, Str, TopicId};
+use dohle_config::Offsets;
 use dohle_group::{Command, Effect, GroupMachine, GroupSettings, Reply, ReplyToken, append_error};
 use dohle_machine::{Rejected, Runtime};
 use dohle_os::Clock;
+use dohle_records::{Codec, Compression};
 use dohle_replication::wait::{Satisfied, Wait};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
@@ -46,6 +48,25 @@ const EVENTS_PER_ROUND: usize = 128;
 
 /// How long a machine rests whose log refused what its timers wanted to write.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How coordinators write.
+#[derive(Clone, Copy, Debug)]
+pub struct GroupWrites {
+    /// How the records are compressed.
+    pub compression: Compression,
+    /// How long an answer waits until what it rests on is committed. Source: Kafka 4.4 answers then as if
+    /// there was no coordinator, and what was written stays.
+    pub commit_max: Duration,
+}
+
+impl GroupWrites {
+    /// As the node's configuration says.
+    pub fn of(offsets: &Offsets) -> Self {
+        let codec = Codec::from_id(offsets.compression_codec).unwrap_or_default();
+        let commit_max = u64::try_from(offsets.commit_timeout_ms).unwrap_or(0);
+        Self { compression: codec.into(), commit_max: Duration::from_millis(commit_max) }
+    }
+}
 
 /// What reaches the coordinator thread.
 enum Event {
@@ -79,12 +100,13 @@ impl Coordinator {
     /// The system has no thread or runtime to give.
     pub fn start(
         settings: GroupSettings,
+        writes: GroupWrites,
         clock: Clock,
         fatal: &Fatal,
     ) -> io::Result<(Self, JoinHandle<()>)> {
         let (inbox, events) = mpsc::channel(INBOX_MAX);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        let worker = Worker { settings, clock, led: BTreeMap::new() };
+        let worker = Worker { settings, writes, clock, led: BTreeMap::new() };
         let run = move || runtime.block_on(worker.run(events));
         let thread = fatal.start_thread("coordinator", run)?;
         Ok((Self { inbox, next_token: AtomicU64::new(0) }, thread))
@@ -142,6 +164,7 @@ impl Coordinator {
 /// One partition that this node leads.
 struct Led {
     partition: Arc<Partition>,
+    writes: GroupWrites,
     runtime: Runtime<GroupMachine>,
     waiting: BTreeMap<ReplyToken, oneshot::Sender<Reply>>,
     /// Not ticked before: its log refused.
@@ -160,6 +183,7 @@ async fn rest(wait: Option<Duration>) {
 
 struct Worker {
     settings: GroupSettings,
+    writes: GroupWrites,
     clock: Clock,
     led: BTreeMap<PartitionId, Led>,
 }
@@ -239,8 +263,8 @@ impl Worker {
         match load::load(&partition) {
             Ok(runtime) => {
                 let waiting = BTreeMap::new();
-                let (resting_until, commit) = (None, None);
-                let mut led = Led { partition, runtime, waiting, resting_until, commit };
+                let (resting_until, commit, writes) = (None, None, self.writes);
+                let mut led = Led { partition, writes, runtime, waiting, resting_until, commit };
                 led.handle(&self.clock, Command::Configure(self.settings.clone()));
                 led.handle(&self.clock, Command::Loaded);
                 self.led.insert(index, led);
@@ -253,6 +277,7 @@ impl Worker {
     fn tick(&mut self) {
         for led in self.led.values_mut() {
             led.tick(&self.clock);
+            led.give_up(self.clock.now().instant);
         }
     }
 
@@ -266,14 +291,22 @@ impl Worker {
 }
 
 impl Led {
+    /// When to come back: for what is due, or for who has waited for too long.
     fn deadline(&self) -> Option<Instant> {
+        let given_up = self.runtime.held_since().map(|since| since + self.writes.commit_max);
+        self.due().into_iter().chain(given_up).min()
+    }
+
+    /// When the machine has something to do.
+    fn due(&self) -> Option<Instant> {
         let deadline = self.runtime.deadline()?;
         Some(self.resting_until.map_or(deadline, |until| deadline.max(until)))
     }
 
     fn handle(&mut self, clock: &Clock, command: Command) {
         let now = clock.now();
-        let mut journal = OffsetsJournal { partition: &self.partition, now };
+        let compression = self.writes.compression;
+        let mut journal = OffsetsJournal { partition: &self.partition, compression, now };
         let result = self.runtime.handle(now, command, &mut journal);
         self.settle(result);
     }
@@ -281,10 +314,11 @@ impl Led {
     /// One bounded portion of what is due. The worker comes back while more is.
     fn tick(&mut self, clock: &Clock) {
         let now = clock.now();
-        if self.deadline().is_none_or(|deadline| deadline > now.instant) {
+        if self.due().is_none_or(|due| due > now.instant) {
             return;
         }
-        let mut journal = OffsetsJournal { partition: &self.partition, now };
+        let compression = self.writes.compression;
+        let mut journal = OffsetsJournal { partition: &self.partition, compression, now };
         let result = self.runtime.tick(now, &mut journal);
         self.resting_until = result.is_err().then(|| now.instant + RETRY_AFTER);
         self.settle(result);
@@ -318,6 +352,21 @@ impl Led {
             // Just now.
             Ok(true) => self.release(),
         }
+    }
+
+    /// Answers who has waited for too long until something is committed.
+    fn give_up(&mut self, now: Instant) {
+        let limit = self.writes.commit_max;
+        if self.runtime.held_since().is_none_or(|since| since + limit > now) {
+            return;
+        }
+        // It may have been committed just now.
+        self.release();
+        while let Some(effect) = self.runtime.poll_overdue(now, limit) {
+            let (token, reply) = effect.fail(append_error(ErrorCode::REQUEST_TIMED_OUT));
+            self.answer(token, reply);
+        }
+        self.release();
     }
 
     fn answer(&mut self, token: ReplyToken, reply: Reply) {

@@ -41,6 +41,27 @@ fn a_disk_that_hangs_holds_up_no_other_directory() {
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
+#[test]
+fn changes_are_collected_for_as_long_as_the_file_says() {
+    // So much that no clock has it; as often as can be.
+    for (interval, is_written) in [("9223372036854775807", false), ("1", true)] {
+        let settings = format!("replica.high.watermark.checkpoint.interval.ms={interval}\n");
+        let files = OpenFiles::within(1_000, 100, 2);
+        let mut kit = kit(&settings, files, 1, &LogConfig::default());
+        let (dir, partition) = (&kit.broker.log_dirs[0], &kit.partitions[0]);
+        let thread = kit.upkeep.remove(0).start(Arc::clone(&kit.broker), Arc::clone(dir)).unwrap();
+        assert!(is_committed_soon(partition, append(partition)));
+        dir.upkeep().changed();
+        let until = Instant::now() + Duration::from_secs(2);
+        while dir.noted_recovery_point(partition) < Offset(1) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(dir.noted_recovery_point(partition) == Offset(1), is_written, "{interval}");
+        dir.upkeep().stop();
+        thread.join().unwrap();
+    }
+}
+
 /// What a checkpoint goes on saying of a topic that is deleted would be taken for the one that is made again
 /// under its name, of which there is nothing yet that could be lost.
 #[test]

@@ -53,11 +53,8 @@ pub(super) fn brief_config(address: &str) -> Result<ClientConfig> {
 }
 
 /// Settings with which a small directory has all kinds of files.
-pub(super) const OVERRIDES: [&str; 3] = [
-    "log.cleaner.backoff.ms=50",
-    "log.flush.offset.checkpoint.interval.ms=500",
-    "metadata.log.max.record.bytes.between.snapshots=500",
-];
+pub(super) const OVERRIDES: [&str; 2] =
+    ["log.cleaner.backoff.ms=50", "metadata.log.max.record.bytes.between.snapshots=500"];
 
 /// So many segments of a few records.
 pub(super) const SMALL_SEGMENTS: (&str, &str) = ("internal.segment.bytes", "16384");

@@ -31,13 +31,15 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     /// Segment size of the topic of committed offsets.
     "offsets.topic.segment.bytes": Int = 104_857_600, at_least(1), high, used;
 
-    /// Codec for committed offsets, by its number in the record format: 0 is none.
+    /// How coordinators compress what they write, by the codec's number in the record format: 0 none,
+    /// 1 gzip, 2 snappy, 3 lz4, 4 zstd.
     "offsets.topic.compression.codec": Int = 0, high, used;
 
     /// How many bytes are read at once when a coordinator loads a partition of offsets.
     "offsets.load.buffer.size": Int = 5_242_880, at_least(1), high;
 
-    /// How long a write of the coordinator waits for its replicas.
+    /// How long an answer of the coordinator waits until what it wrote is committed; the client is told
+    /// to ask again then.
     "offsets.commit.timeout.ms": Int = 5000, at_least(1), high, used;
 
     /// The longest note that may go with a committed offset.
