@@ -76,6 +76,8 @@ enum DecoderName {
     Transactions,
     /// Of __share_group_state
     Share,
+    /// Of __remote_log_metadata
+    Remote,
 }
 
 /// Shows the files.
@@ -158,6 +160,7 @@ impl DecoderName {
             Self::Offsets => Decoder::Coordinator(CoordinatorLog::Group),
             Self::Transactions => Decoder::Coordinator(CoordinatorLog::Transaction),
             Self::Share => Decoder::Coordinator(CoordinatorLog::Share),
+            Self::Remote => Decoder::RemoteLog,
         }
     }
 
@@ -170,6 +173,7 @@ impl DecoderName {
             Some("__consumer_offsets") => Self::Offsets,
             Some("__transaction_state") => Self::Transactions,
             Some("__share_group_state") => Self::Share,
+            Some("__remote_log_metadata") => Self::Remote,
             _ => Self::Text,
         }
     }

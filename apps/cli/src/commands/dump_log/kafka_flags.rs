@@ -216,7 +216,7 @@ fn decoder(options: &Options) -> Result<Decoder, Problem> {
         Some(&"transaction-log-decoder") => Decoder::Coordinator(CoordinatorLog::Transaction),
         Some(&"share-group-state-decoder") => Decoder::Coordinator(CoordinatorLog::Share),
         Some(&"cluster-metadata-decoder") => Decoder::Metadata,
-        Some(_) => return Err(Problem::RemoteLogMetadata),
+        Some(_) => Decoder::RemoteLog,
         None => {
             let value = plain(options.value("value-decoder-class"))?;
             Decoder::Plain { key: plain(options.value("key-decoder-class"))?, value }
