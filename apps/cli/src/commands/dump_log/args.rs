@@ -91,7 +91,10 @@ pub(crate) fn run(args: &DumpLogArgs) -> Outcome {
             Some(side_file) => args
                 .segment(&path)
                 .and_then(|view| side_file.show(&path, &view, &mut page, &mut findings)),
-            None => file::show(&path, args, &mut page, &mut findings),
+            None => {
+                let kind = Kind::in_any_stage(&path);
+                file::show(&path, kind, args, &mut page, &mut findings)
+            }
         };
         match shown {
             Ok(()) => {}
@@ -124,7 +127,7 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         for entry in fs::read_dir(path).map_err(failed)? {
             within.push(entry.map_err(failed)?.path());
         }
-        within.retain(|path| Kind::of(path).is_some() || SideFile::of(path).is_some());
+        within.retain(|path| Kind::in_any_stage(path).is_some() || SideFile::of(path).is_some());
         within.sort();
         files.append(&mut within);
     }
