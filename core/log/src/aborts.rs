@@ -279,7 +279,7 @@ impl<D: Disk> Log<D> {
     /// version that knew nothing.
     fn producers_before(&self, base: Offset) -> Result<Producers, LogError> {
         for offset in self.snapshots.range(..=base).rev() {
-            if let Some(producers) = self.read_snapshot(*offset)?
+            if let Ok(producers) = self.read_snapshot(*offset)?
                 && producers.states().len() > 0
             {
                 return Ok(producers);

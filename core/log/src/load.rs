@@ -11,6 +11,7 @@ use crate::{
     disk::{Disk, DiskFile, IoError, OpenMode, remove_if_there},
     error::{Corruption, DamageReason, LogError},
     names::{FileKind, FileStage, SegmentFile},
+    recover::Mended,
     scan::HeadScan,
     segment::{Dir, SEGMENT_SIZE_MAX, Segment},
     txn_index,
@@ -24,9 +25,11 @@ pub(crate) struct Found<F> {
     pub(crate) snapshots: BTreeSet<Offset>,
     /// Segments without an offset index: it has to be made again.
     pub(crate) unindexed: BTreeSet<Offset>,
-    /// The first segment whose index of aborted transactions cannot be read: only what came before
-    /// it tells which transactions its markers end.
-    pub(crate) first_without_aborts: Option<Offset>,
+    /// The first segment whose index of aborted transactions cannot be read, and why: only what came
+    /// before it tells which transactions its markers end.
+    pub(crate) first_without_aborts: Option<(Offset, Box<Corruption>)>,
+    /// What was removed because it belongs to nothing.
+    pub(crate) mended: Vec<Mended>,
     pub(crate) names_changed: bool,
 }
 
@@ -38,6 +41,7 @@ impl<F> Default for Found<F> {
             snapshots: BTreeSet::new(),
             unindexed: BTreeSet::new(),
             first_without_aborts: None,
+            mended: Vec::new(),
             names_changed: false,
         }
     }
@@ -73,8 +77,10 @@ fn load<D: Disk>(dir: &Dir<D>, now: Timestamp) -> Result<Found<D::File>, LogErro
                 let mut segment = open_segment(dir, file.base, now)?;
                 segment.has_aborts = has(file.base, FileKind::TxnIndex);
                 segment.unchecked_aborts = segment.has_aborts;
-                if segment.has_aborts && !has_sound_aborts(dir, file.base)? {
-                    found.first_without_aborts.get_or_insert(file.base);
+                if segment.has_aborts
+                    && let Err(reason) = check_aborts(dir, file.base)?
+                {
+                    found.first_without_aborts.get_or_insert((file.base, reason));
                 }
                 found.segments.push(segment);
                 if !has(file.base, FileKind::OffsetIndex) {
@@ -87,6 +93,8 @@ fn load<D: Disk>(dir: &Dir<D>, now: Timestamp) -> Result<Found<D::File>, LogErro
             FileKind::OffsetIndex | FileKind::TimeIndex | FileKind::TxnIndex => {
                 if !has(file.base, FileKind::Log) {
                     dir.remove(file.base, file.kind)?;
+                    let path = dir.file(file.base, file.kind);
+                    found.mended.push(Mended::Orphan { path });
                     names_changed = true;
                 }
             }
@@ -98,11 +106,17 @@ fn load<D: Disk>(dir: &Dir<D>, now: Timestamp) -> Result<Found<D::File>, LogErro
     Ok(found)
 }
 
-fn has_sound_aborts<D: Disk>(dir: &Dir<D>, base: Offset) -> Result<bool, LogError> {
-    match txn_index::read(&dir.disk, &dir.file(base, FileKind::TxnIndex)) {
-        Ok(entries) => Ok(entries.iter().all(|entry| entry.last_offset >= base)),
-        Err(LogError::Io(error)) => Err(error.into()),
-        Err(_) => Ok(false),
+/// What is wrong with the index of aborted transactions of a segment, if it is.
+fn check_aborts<D: Disk>(
+    dir: &Dir<D>,
+    base: Offset,
+) -> Result<Result<(), Box<Corruption>>, LogError> {
+    let path = dir.file(base, FileKind::TxnIndex);
+    match txn_index::read(&dir.disk, &path) {
+        Ok(entries) if entries.iter().all(|entry| entry.last_offset >= base) => Ok(Ok(())),
+        Ok(_) => Ok(Err(Corruption::new(&path, 0, DamageReason::NotAnEntry).into())),
+        Err(LogError::Corrupt(reason)) => Ok(Err(reason)),
+        Err(error) => Err(error),
     }
 }
 

@@ -23,7 +23,7 @@ use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 use dohle_base::{Offset, Timestamp, TopicId};
 use dohle_records::Entry;
 
-pub use self::how::{Cut, OnDamage, OpenLog, Recovery, Synced, WrongStart};
+pub use self::how::{Cut, Mended, OnDamage, OpenLog, Recovery, Synced, WrongStart};
 use crate::{
     checkpoint::SideFileError,
     config::LogConfig,
@@ -36,6 +36,7 @@ use crate::{
     log::Log,
     names::FileKind,
     names_sync::Names,
+    offset_index,
     partition_metadata::{self, Owner},
     producer_state::Producers,
     recent::Recent,
@@ -47,10 +48,23 @@ use crate::{
 /// What comes of an attempt to open a log.
 enum Opened<D: Disk> {
     Log(Box<Log<D>>),
+    /// It has to be opened once more.
+    Again(Again),
+}
+
+/// Why a log has to be opened once more, and what that is to know.
+struct Again {
     /// The segment of this base has to be split first.
-    Overlong(Offset),
-    /// The file of epochs is not to be believed.
-    WrongEpochs(SideFileError),
+    overlong: Option<Offset>,
+    before: Before,
+}
+
+/// What attempts before have found and done.
+#[derive(Clone, Default)]
+struct Before {
+    /// Why the file of epochs is not to be believed.
+    wrong_epochs: Option<SideFileError>,
+    mended: Vec<Mended>,
 }
 
 impl<D: Disk> Log<D> {
@@ -70,13 +84,16 @@ impl<D: Disk> Log<D> {
         if how.distrust_cache {
             dir.turn_to_disk()?;
         }
-        let mut wrong_epochs = None;
+        let mut before = Before::default();
         loop {
-            let wrong_before = wrong_epochs.clone();
-            match Self::open_loaded(dir.clone(), Arc::clone(&config), how, wrong_before, now)? {
+            match Self::open_loaded(dir.clone(), Arc::clone(&config), how, before, now)? {
                 Opened::Log(log) => return Ok(*log),
-                Opened::Overlong(base) => split::split(&dir, base)?,
-                Opened::WrongEpochs(wrong) => wrong_epochs = Some(wrong),
+                Opened::Again(again) => {
+                    if let Some(base) = again.overlong {
+                        split::split(&dir, base)?;
+                    }
+                    before = again.before;
+                }
             }
         }
     }
@@ -85,7 +102,7 @@ impl<D: Disk> Log<D> {
         dir: Dir<D>,
         config: Arc<LogConfig>,
         how: OpenLog,
-        wrong_epochs: Option<SideFileError>,
+        before: Before,
         now: Timestamp,
     ) -> Result<Opened<D>, LogError> {
         let as_left = how.clean;
@@ -109,12 +126,18 @@ impl<D: Disk> Log<D> {
         let unsaved_topic = unsaved_topic.or(how.topic_id.filter(|_| is_unflushed && has_files));
         // From where the batches are read again. They are as durable as they were.
         let mut read_from = how.recovery_point;
-        if let Some(base) = found.first_without_aborts {
+        let mut recovery = Recovery { mended: before.mended, ..Recovery::default() };
+        recovery.mended.extend(found.mended);
+        if let Some((base, reason)) = found.first_without_aborts {
+            // A crash may leave those that are read anyway half written.
+            if how.clean || base < read_from {
+                recovery.mended.push(Mended::Aborts { reason });
+            }
             read_from = if how.clean { base } else { read_from.min(base) };
             how.clean = false;
         }
-        let mut recovery = Recovery::default();
-        let epochs = match wrong_epochs.map_or_else(|| epochs::read(&dir, &how), |e| Ok(Err(e)))? {
+        let wrong_before = before.wrong_epochs.clone();
+        let epochs = match wrong_before.map_or_else(|| epochs::read(&dir, &how), |e| Ok(Err(e)))? {
             Ok(epochs) => {
                 recovery.told_epoch = Some(epochs.latest());
                 epochs
@@ -165,10 +188,12 @@ impl<D: Disk> Log<D> {
         if log.recovery.told_epoch.is_some()
             && let Some(wrong) = log.recovery.wrong_epochs.take()
         {
-            return Ok(Opened::WrongEpochs(wrong));
+            let before = Before { wrong_epochs: Some(wrong), mended: log.recovery.mended };
+            return Ok(Opened::Again(Again { overlong: None, before }));
         }
-        if let Some(base) = overlong {
-            return Ok(Opened::Overlong(base));
+        if overlong.is_some() {
+            let before = Before { mended: log.recovery.mended, ..before };
+            return Ok(Opened::Again(Again { overlong, before }));
         }
         // One behind the end is judged by how far the log is known to have come.
         if let Some(behind) = log.recovery.wrong_start.take_if(|wrong| wrong.told > log.log_end) {
@@ -221,8 +246,9 @@ impl<D: Disk> Log<D> {
         }
         let last = self.segments.len() - 1;
         let mut scan_from = if how.clean { self.segments.len() } else { self.floor(read_from) };
+        let mut wrong_index = None;
         if scan_from > last {
-            match self.open_last(how, unindexed)? {
+            match self.open_last(how, unindexed, &mut wrong_index)? {
                 Some(end) => self.log_end = end,
                 None => scan_from = last,
             }
@@ -241,6 +267,8 @@ impl<D: Disk> Log<D> {
             self.remove_damaged_snapshots(start)?;
             self.restore_producers(self.known_producers(scan_from, start), false)?;
             let overlong = self.scan_segments(scan_from, start, how)?;
+            // Else it may have been right.
+            self.recovery.mended.extend(wrong_index.filter(|_| self.recovery.cut.is_none()));
             if self.log_end < self.producers.end() {
                 // Possible only where the log's start has left behind what was durable.
                 let end = self.log_end;
@@ -275,16 +303,21 @@ impl<D: Disk> Log<D> {
         Ok(Some(base))
     }
 
-    /// Opens the last segment after a clean stop and finds its end; `None` if it must be scanned.
+    /// Opens the last segment after a clean stop and finds its end; `None` if it must be scanned, and
+    /// then what is wrong with its index, if that is why.
     fn open_last(
         &mut self,
         how: &OpenLog,
         unindexed: &BTreeSet<Offset>,
+        wrong_index: &mut Option<Mended>,
     ) -> Result<Option<Offset>, LogError> {
+        let path = |base| self.dir.file(base, FileKind::OffsetIndex);
         let check = epochs::Check { dir: &self.dir, how };
         let (dir, config) = (&self.dir, &self.config);
         let segment = self.segments.last_mut().expect("checked by the caller");
         if unindexed.contains(&segment.base) {
+            let missing = Mended::NoIndex { path: path(segment.base) };
+            *wrong_index = Some(missing).filter(|_| segment.size > 0);
             return Ok(None);
         }
         match segment.unseal(dir, config) {
@@ -305,7 +338,17 @@ impl<D: Disk> Log<D> {
                 }
                 Err(LogError::Io(error)) => return Err(error.into()),
                 // The index does not belong to these batches.
-                _ => return Ok(None),
+                _ => {
+                    let offsets =
+                        segment.indexes.as_ref().map_or(0, |indexes| indexes.sizes().offsets);
+                    *wrong_index = Some(Mended::WrongIndex {
+                        path: path(base),
+                        position: offsets.saturating_sub(offset_index::ENTRY_SIZE) as u64,
+                        offset: entry.offset,
+                        told: entry.position,
+                    });
+                    return Ok(None);
+                }
             }
         }
         loop {
@@ -445,6 +488,10 @@ impl<D: Disk> Log<D> {
         let size = u64::from(segment.size);
         let file = segment.file(&self.dir)?.clone();
         segment.reset(&self.config);
+        if size > 0 {
+            let path = self.dir.file(base, FileKind::OffsetIndex);
+            self.recovery.mended.push(Mended::NoIndex { path });
+        }
         self.recovery.segments_scanned += 1;
         self.recovery.bytes_scanned += size;
         let mut scan = BatchScan::new(&file, 0, size);

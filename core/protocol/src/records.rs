@@ -7,8 +7,10 @@
 use crate::{DecodeError, EncodeError, Fault, Message, Reader, Schema, Writer};
 
 mod frames;
+mod remote;
 mod shown;
 
+pub use remote::show_remote_log_record;
 pub use shown::{CoordinatorLog, ShowError, ShownValue, show_metadata_record};
 
 /// An enum over the records of a log, by type id.

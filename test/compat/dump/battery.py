@@ -66,6 +66,7 @@ def run(report, node, work, quick):
 
     report.check("golden directories", golden)
     report.check("the torn golden directory", torn)
+    report.check("remote log metadata", lambda: it.compare(cases.remote_log_calls()))
     report.check("a directory of Kafka", lambda: it.compare(cases.calls(it.written_by_kafka())))
     report.check("a directory of the node", lambda: it.compare(cases.calls(it.written(node))))
 

@@ -12,10 +12,17 @@ DECODERS = {
     "__consumer_offsets": "--offsets-decoder",
     "__transaction_state": "--transaction-log-decoder",
     "__share_group_state": "--share-group-state-decoder",
+    "__remote_log_metadata": "--remote-log-metadata-decoder",
 }
 SEGMENTS = (".log", ".checkpoint")
 INDEXES = (".index", ".timeindex")
 SUFFIXES = (*SEGMENTS, *INDEXES, ".txnindex", ".snapshot")
+
+
+def remote_log_calls():
+    """About the segment of remote log metadata that the test of `dohle` makes from the schema."""
+    segment = ROOT / "apps" / "cli" / "testdata" / "remote-log" / "__remote_log_metadata-0"
+    return calls(segment)
 
 
 def golden_folders(folder):

@@ -60,6 +60,40 @@ fn a_damaged_partition_is_offline_and_named_and_the_others_serve() {
     assert_eq!(fs::read(&path).unwrap(), bytes, "nothing of it was touched");
 }
 
+/// Files beside the batches are made anew where they are of no use, and the operator is told.
+#[test]
+fn what_was_mended_at_a_start_is_told_and_nothing_else() {
+    let site = Site::formatted(AT_ONCE);
+    let node = serve(&site);
+    node.run(&["topic", "create", "t"]).well();
+    for value in ["one", "two", "three"] {
+        assert_eq!(produce(&node.address, "t", value.as_bytes()), ErrorCode::NONE);
+    }
+    node.stop("TERM");
+    let path = segment(&site, "t").with_file_name("00000000000000000003.snapshot");
+    let told = |log: &str| log.lines().filter(|line| line.contains(" WARN ")).count();
+    let log = serve(&site).stop_and_tell();
+    assert_eq!(told(&log), 0, "{log}");
+    let mut bytes = fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    let orphan = path.with_file_name("00000000000000000009.index");
+    fs::write(&orphan, [0; 8]).unwrap();
+    let node = serve(&site);
+    assert_eq!(read_all(&node, "t"), "one\ntwo\nthree\n");
+    let log = node.stop_and_tell();
+    for (file, what) in [
+        (&path, " at 6: 10 bytes, not the 56 for 1 entries"),
+        (&orphan, " has no segment of that name"),
+    ] {
+        let expected = format!("{}{what}", file.display());
+        let line = log.lines().find(|line| line.contains(&expected));
+        let line = line.unwrap_or_else(|| panic!("{expected}: {log}"));
+        assert!(line.contains("WARN") && line.contains("; removed"), "{line}");
+    }
+    assert_eq!(told(&log), 2, "{log}");
+}
+
 /// Another process wrote and was killed: what it acknowledged is in no frame of `dohle.wal`, and no start,
 /// however the one before ended, may take damage in it for a torn end.
 #[test]

@@ -63,6 +63,7 @@ fn the_text_files_of_a_node_that_has_stopped_are_shown() {
     assert!(meta.starts_with(&format!("clusterId: {CLUSTER} nodeId: 1 directoryId: ")), "{meta}");
     let epoch = of(".kafka_cleanshutdown");
     assert!(epoch.starts_with("brokerEpoch: OptionalLong["), "{epoch}");
+    assert!(meta.ends_with(" version: 1\n"), "{meta}");
     let quorum = shown(&site, "a/__cluster_metadata-0/quorum-state");
     assert!(quorum.starts_with("leaderEpoch: 1 leaderId: 1 votedId: "), "{quorum}");
 }
@@ -88,19 +89,65 @@ fn checkpoints_that_a_node_seldom_writes_are_shown_as_well() {
         (
             "meta.properties",
             "version=0\nbroker.id=4\n",
-            "clusterId: none nodeId: 4 directoryId: none\n",
+            "clusterId: none nodeId: 4 directoryId: none version: 0\n",
         ),
         (
             "quorum-state",
             r#"{"leaderId":-1,"leaderEpoch":5,"votedId":3,"votedDirectoryId":"ASNFZ4mrze8QMlR2mLrc_g","data_version":1}"#,
-            "leaderEpoch: 5 leaderId: -1 votedId: 3 votedDirectoryId: ASNFZ4mrze8QMlR2mLrc_g\n",
+            "leaderEpoch: 5 leaderId: -1 votedId: 3 votedDirectoryId: ASNFZ4mrze8QMlR2mLrc_g data_version: 1\n",
         ),
+        (
+            "quorum-state",
+            r#"{"clusterId":"","leaderId":2,"leaderEpoch":7,"votedId":-1,"appliedOffset":9,"currentVoters":[{"voterId":1},{"voterId":2}],"data_version":0}"#,
+            "leaderEpoch: 7 leaderId: 2 votedId: -1 clusterId: \"\" appliedOffset: 9 currentVoters: [{\"voterId\":1},{\"voterId\":2}] data_version: 0\n",
+        ),
+        (
+            "dohle.offline",
+            "/d/t-0/0.log is damaged at 17\n",
+            "reason: /d/t-0/0.log is damaged at 17\n",
+        ),
+        ("dohle.offline", "", "reason: none\n"),
     ] {
         let path = dir.path().join(name);
         fs::write(&path, content).unwrap();
         let shown = dumped(&[], &path).well();
         assert_eq!(shown, format!("Dumping {}\n{expected}", path.display()), "{name}");
     }
+}
+
+/// Files that a deletion, a cleaning or a snapshot left behind are shown as what they are, and an index of them
+/// is compared with the segment of the same stage. Kafka's tool passes them over.
+#[test]
+fn files_that_are_not_in_use_are_shown_as_those_that_are() {
+    let (site, home) = stopped("TERM");
+    let dir = tempfile::tempdir().unwrap();
+    let copy = |source: &str, target: &str| {
+        fs::copy(site.path(&format!("{home}/t-0/{source}")), dir.path().join(target)).unwrap();
+    };
+    for stage in ["deleted", "cleaned", "swap"] {
+        for kind in ["log", "index", "timeindex"] {
+            let name = format!("00000000000000000000.{kind}");
+            copy(&name, &format!("{name}.{stage}"));
+        }
+        copy("00000000000000000003.snapshot", &format!("00000000000000000003.snapshot.{stage}"));
+    }
+    copy("00000000000000000000.log", "00000000000000000115-0000000001.checkpoint.part");
+    copy("00000000000000000000.log", "00000000000000000115-0000000001.checkpoint.deleted");
+    copy("leader-epoch-checkpoint", "leader-epoch-checkpoint");
+    let shown = dumped(&["--contents"], dir.path()).well();
+    assert_eq!(shown.matches("payload: three").count(), 5, "{shown}");
+    assert_eq!(shown.matches("Snapshot end offset: 115, epoch: 1\n").count(), 2, "{shown}");
+    let names = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+    for path in names.map(|path| path.display().to_string()) {
+        assert!(shown.contains(&format!("Dumping {path}\n")), "{path}: {shown}");
+        let ended = dohle(&["kafka-dump-log", "--files", &path]);
+        assert_eq!(ended.stderr, format!("Ignoring unknown file {path}\n"));
+        assert_eq!((ended.code, ended.stdout), (Some(0), format!("Dumping {path}\n")));
+    }
+    // An index whose segment is not in that stage has nothing to be compared with.
+    fs::remove_file(dir.path().join("00000000000000000000.log.swap")).unwrap();
+    let ended = dumped(&[], &dir.path().join("00000000000000000000.index.swap"));
+    assert!(ended.stderr.contains("00000000000000000000.log.swap"), "{ended:?}");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod arguments;
 mod damage;
 mod dump_log;
+mod dump_remote_log;
 mod dump_side_files;
 mod failed_dirs;
 mod kafka;

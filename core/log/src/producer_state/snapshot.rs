@@ -26,7 +26,7 @@ const ENTRY_SIZE: usize = 46;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotError {
     /// The file is of a version that is not known.
-    #[error("version {0} of a producer snapshot")]
+    #[error("version {0} of a producer snapshot, not {VERSION}")]
     Version(i16),
     /// The bytes are not those that the checksum was taken of.
     #[error("checksum is {computed:#010x}, the snapshot says {stored:#010x}")]
@@ -37,13 +37,32 @@ pub enum SnapshotError {
         computed: u32,
     },
     /// The entries are not all there.
-    #[error("{count} entries in {size} bytes")]
+    #[error("{size} bytes, {} for {count} entries", needed(*count))]
     Size {
         /// How many there should be.
         count: i32,
         /// Bytes of the file.
         size: usize,
     },
+}
+
+impl SnapshotError {
+    /// The byte from which on it is of no use.
+    pub fn position(&self) -> usize {
+        match self {
+            Self::Version(_) => 0,
+            Self::Crc { .. } => CRC_POSITION,
+            Self::Size { size, .. } => (*size).min(COUNT_POSITION),
+        }
+    }
+}
+
+/// Bytes of a snapshot of so many producers; none if there cannot be so many.
+fn needed(count: i32) -> String {
+    match usize::try_from(count) {
+        Ok(count) => format!("not the {}", HEAD_SIZE + count * ENTRY_SIZE),
+        Err(_) => "and there are none".to_owned(),
+    }
 }
 
 /// The bytes of a snapshot of all producers.

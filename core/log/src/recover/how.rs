@@ -4,7 +4,11 @@ use std::{ops::Range, path::PathBuf};
 
 use dohle_base::{LeaderEpoch, Offset, TopicId};
 
-use crate::{checkpoint::SideFileError, error::DamageReason};
+use crate::{
+    checkpoint::SideFileError,
+    error::{Corruption, DamageReason},
+    producer_state::snapshot::SnapshotError,
+};
 
 /// Up to where the batches of a log were synced, as somebody knew who led it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,6 +96,66 @@ pub struct Recovery {
     pub wrong_epochs: Option<SideFileError>,
     /// A start that was not believed, if so: the checkpoint should say where the log starts soon.
     pub wrong_start: Option<WrongStart>,
+    /// Files beside the batches that were of no use, and are gone or made anew.
+    pub mended: Vec<Mended>,
+}
+
+/// A file beside the batches that was of no use, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Mended {
+    /// A snapshot of producers is removed: an older one and the batches behind it tell of them.
+    #[error("{} at {}: {reason}; removed", path.display(), reason.position())]
+    Snapshot {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: SnapshotError,
+    },
+    /// It was the oldest one, and batches have been deleted: of producers only those are known that have
+    /// a batch from this offset on.
+    #[error(
+        "{}: no snapshot of producers can be read; those without a batch from offset {from} on are forgotten",
+        dir.display()
+    )]
+    Forgotten {
+        /// The partition's directory.
+        dir: PathBuf,
+        /// Where the log starts.
+        from: Offset,
+    },
+    /// An index of offsets is not there, and is made anew with that of times.
+    #[error("{} is not there; made anew from the batches", path.display())]
+    NoIndex {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The last entry of an index leads to no such batch. The index is made anew with that of times.
+    #[error(
+        "{} at {position}: no batch with offset {offset} is at {told} of its segment; made anew from the batches",
+        path.display()
+    )]
+    WrongIndex {
+        /// The file.
+        path: PathBuf,
+        /// Where the entry lies.
+        position: u64,
+        /// The offset that it tells.
+        offset: Offset,
+        /// The position that it tells.
+        told: u32,
+    },
+    /// An index of aborted transactions is made anew.
+    #[error("{}; made anew from the batches", reason)]
+    Aborts {
+        /// The file, and what is wrong with it.
+        reason: Box<Corruption>,
+    },
+    /// An index without a segment is removed.
+    #[error("{} has no segment of that name; removed", path.display())]
+    Orphan {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 /// A start of a log that another file contradicts.

@@ -4,12 +4,16 @@ use std::{collections::BTreeSet, ops::Bound};
 
 use dohle_base::Offset;
 
+use super::Mended;
 use crate::{
     disk::{Disk, DiskFile, IoError, read_file},
     error::{Corruption, DamageReason, LogError},
     log::Log,
     names::FileKind,
-    producer_state::{Producers, snapshot},
+    producer_state::{
+        Producers,
+        snapshot::{self, SnapshotError},
+    },
     scan::{BatchScan, Scanned},
 };
 
@@ -27,18 +31,23 @@ impl<D: Disk> Log<D> {
             // A directory of a version without snapshots: nothing to know about producers.
             return Ok(());
         }
-        let mut replay_from = start.min(end);
+        let (mut replay_from, mut is_known) = (start.min(end), false);
         while let Some(offset) = self.snapshots.range(..=end).next_back().copied() {
             // Who has no batch from the log's start on is forgotten, as in Kafka.
             if offset <= start {
                 break;
             }
-            if let Some(producers) = self.read_snapshot(offset)? {
-                self.producers = producers;
-                replay_from = offset;
-                break;
+            match self.read_snapshot(offset)? {
+                Ok(producers) => {
+                    self.producers = producers;
+                    (replay_from, is_known) = (offset, true);
+                    break;
+                }
+                Err(reason) => self.remove_damaged_snapshot(offset, reason)?,
             }
-            self.remove_snapshots(|other| other == offset)?;
+        }
+        if !is_known {
+            self.note_forgotten(start);
         }
         self.replay_producers(replay_from, end)?;
         self.producers.advance(end);
@@ -62,17 +71,43 @@ impl<D: Disk> Log<D> {
     pub(super) fn remove_damaged_snapshots(&mut self, start: Offset) -> Result<(), IoError> {
         let behind = (Bound::Excluded(start), Bound::Unbounded);
         for offset in self.snapshots.range(behind).copied().collect::<Vec<_>>() {
-            if self.read_snapshot(offset)?.is_none() {
+            if let Err(reason) = self.read_snapshot(offset)? {
+                self.remove_damaged_snapshot(offset, reason)?;
                 return self.remove_snapshots(|other| other >= offset);
             }
         }
         Ok(())
     }
 
-    pub(crate) fn read_snapshot(&self, offset: Offset) -> Result<Option<Producers>, IoError> {
+    fn remove_damaged_snapshot(
+        &mut self,
+        offset: Offset,
+        reason: SnapshotError,
+    ) -> Result<(), IoError> {
+        let path = self.dir.file(offset, FileKind::Snapshot);
+        self.recovery.mended.push(Mended::Snapshot { path, reason });
+        self.remove_snapshots(|other| other == offset)
+    }
+
+    /// Notes that producers are known only by the batches from `start` on, if a snapshot should have told
+    /// of those before, too.
+    fn note_forgotten(&mut self, start: Offset) {
+        let forgotten = Mended::Forgotten { dir: self.dir.path().to_owned(), from: start };
+        let mended = &mut self.recovery.mended;
+        let is_damaged = mended.iter().any(|mended| matches!(mended, Mended::Snapshot { .. }));
+        if start > Offset::ZERO && is_damaged && !mended.contains(&forgotten) {
+            mended.push(forgotten);
+        }
+    }
+
+    /// The producers as a snapshot has them, or why it is of no use.
+    pub(crate) fn read_snapshot(
+        &self,
+        offset: Offset,
+    ) -> Result<Result<Producers, SnapshotError>, IoError> {
         let path = self.dir.file(offset, FileKind::Snapshot);
         let bytes = read_file(&self.dir.disk, &path, SNAPSHOT_SIZE_MAX)?.unwrap_or_default();
-        Ok(snapshot::decode(&bytes).ok().map(|states| Producers::from_states(states, offset)))
+        Ok(snapshot::decode(&bytes).map(|states| Producers::from_states(states, offset)))
     }
 
     /// Lets the producers' state take in the batches from `start` to `end`.

@@ -11,6 +11,7 @@ mod each;
 mod follow;
 mod hostile;
 mod kit;
+mod mended;
 mod planted;
 mod read;
 mod recall;

@@ -66,6 +66,17 @@ pub enum ShowError {
         /// The version.
         version: i16,
     },
+    /// A record of remote log metadata that its type does not allow, in Kafka's words.
+    #[error("{0}")]
+    RemoteLog(&'static str),
+    /// One whose offsets are none of a segment.
+    #[error("{}", offsets_words(*start, *end))]
+    RemoteOffsets {
+        /// Where the segment starts.
+        start: i64,
+        /// Where it ends.
+        end: i64,
+    },
     /// Fewer than two bytes of a coordinator's record.
     #[error("Could not read version from {0}'s buffer.")]
     NoVersion(&'static str),
@@ -84,6 +95,17 @@ pub enum ShowError {
     },
 }
 
+fn offsets_words(start: i64, end: i64) -> String {
+    if start < 0 {
+        return format!(
+            "Unexpected start offset = {start}. StartOffset for a remote segment cannot be negative"
+        );
+    }
+    format!(
+        "Unexpected end offset = {end}. EndOffset for a remote segment cannot be less than startOffset = {start}"
+    )
+}
+
 /// Where Kafka's exception has no message, its tools print `null`.
 fn kafka_words(fault: &JsonError) -> String {
     match fault {
@@ -98,28 +120,43 @@ fn kafka_words(fault: &JsonError) -> String {
 /// Bytes that are not one, or not one alone.
 pub fn show_metadata_record(value: Option<&[u8]>) -> Result<Json, ShowError> {
     // No value at all ends as early as an empty one.
-    let mut rest = value.unwrap_or_default();
-    let frame = small(&mut rest, "frame version")?;
-    if frame == 0 {
-        return Err(ShowError::PreviewFrame);
-    }
-    if u32::try_from(frame) != Ok(FRAME_VERSION) {
-        return Err(ShowError::UnknownFrame(frame));
-    }
-    let record_type = small(&mut rest, "type")?;
-    let version = small(&mut rest, "version")?;
-    let schema =
-        MetadataRecord::schema_of(record_type).ok_or(ShowError::UnknownMetadata(record_type))?;
-    let (data, count) =
-        read(schema, rest, version).map_err(|_| ShowError::Metadata(record_type))?;
-    if count > 0 {
-        return Err(ShowError::Garbage { count, record_type });
-    }
+    let framed = Framed::read(value.unwrap_or_default(), MetadataRecord::schema_of)?;
     Ok(Json::Object(vec![
-        ("type", Json::Text(screaming(schema.name))),
-        ("version", Json::Number(version.into())),
-        ("data", data),
+        ("type", Json::Text(screaming(framed.schema.name))),
+        ("version", Json::Number(framed.version.into())),
+        ("data", framed.data),
     ]))
+}
+
+/// A record in the frame of metadata.
+pub(super) struct Framed {
+    pub(super) schema: &'static Schema,
+    version: i16,
+    pub(super) data: Json,
+}
+
+impl Framed {
+    pub(super) fn read(
+        mut bytes: &[u8],
+        schema_of: fn(i16) -> Option<&'static Schema>,
+    ) -> Result<Self, ShowError> {
+        let frame = small(&mut bytes, "frame version")?;
+        if frame == 0 {
+            return Err(ShowError::PreviewFrame);
+        }
+        if u32::try_from(frame) != Ok(FRAME_VERSION) {
+            return Err(ShowError::UnknownFrame(frame));
+        }
+        let record_type = small(&mut bytes, "type")?;
+        let version = small(&mut bytes, "version")?;
+        let schema = schema_of(record_type).ok_or(ShowError::UnknownMetadata(record_type))?;
+        let (data, count) =
+            read(schema, bytes, version).map_err(|_| ShowError::Metadata(record_type))?;
+        if count > 0 {
+            return Err(ShowError::Garbage { count, record_type });
+        }
+        Ok(Self { schema, version, data })
+    }
 }
 
 /// A number of the frame.

@@ -175,6 +175,9 @@ impl<D: Disk> MetadataFiles<D> {
         if let Some(cut) = &log.recovery().cut {
             warn!(file = %cut.path.display(), position = cut.position, "torn end cut off: {}", cut.reason);
         }
+        for mended in &log.recovery().mended {
+            warn!("{mended}");
+        }
         if partition_metadata::read(&disk, &dir)?.is_none() {
             partition_metadata::write(&disk, &dir, TopicId::METADATA)?;
         }

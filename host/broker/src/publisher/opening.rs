@@ -14,7 +14,7 @@ use dohle_base::{BrokerId, Offset, PartitionId, Timestamp, Uuid};
 use dohle_log::{AppendError, IoError, Log, LogConfig, LogError, OnDamage, PartitionDir, offline};
 use dohle_metadata::Topic;
 use dohle_replication::{CommitRule, Leader};
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use crate::{
     cleaner::Cleaner,
@@ -186,6 +186,13 @@ impl Opening {
                 topic = %topic.name, %index, file = %cut.path.display(), position = cut.position,
                 size = cut.size, "torn end cut off: {}", cut.reason
             );
+        }
+        for mended in &log.recovery().mended {
+            warn!(topic = %topic.name, %index, "{mended}");
+        }
+        if log.recovery().segments_scanned > 0 {
+            let (segments, bytes) = (log.recovery().segments_scanned, log.recovery().bytes_scanned);
+            debug!(topic = %topic.name, %index, segments, bytes, "read and indexed anew");
         }
         if let Some(Some(from)) =
             dir.redo(topic.id, *index, |runs| log.cut_at_loss(runs, now)).transpose()?

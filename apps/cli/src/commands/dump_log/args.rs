@@ -76,6 +76,8 @@ enum DecoderName {
     Transactions,
     /// Of __share_group_state
     Share,
+    /// Of __remote_log_metadata
+    Remote,
 }
 
 /// Shows the files.
@@ -89,7 +91,10 @@ pub(crate) fn run(args: &DumpLogArgs) -> Outcome {
             Some(side_file) => args
                 .segment(&path)
                 .and_then(|view| side_file.show(&path, &view, &mut page, &mut findings)),
-            None => file::show(&path, args, &mut page, &mut findings),
+            None => {
+                let kind = Kind::in_any_stage(&path);
+                file::show(&path, kind, args, &mut page, &mut findings)
+            }
         };
         match shown {
             Ok(()) => {}
@@ -122,7 +127,7 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
         for entry in fs::read_dir(path).map_err(failed)? {
             within.push(entry.map_err(failed)?.path());
         }
-        within.retain(|path| Kind::of(path).is_some() || SideFile::of(path).is_some());
+        within.retain(|path| Kind::in_any_stage(path).is_some() || SideFile::of(path).is_some());
         within.sort();
         files.append(&mut within);
     }
@@ -158,6 +163,7 @@ impl DecoderName {
             Self::Offsets => Decoder::Coordinator(CoordinatorLog::Group),
             Self::Transactions => Decoder::Coordinator(CoordinatorLog::Transaction),
             Self::Share => Decoder::Coordinator(CoordinatorLog::Share),
+            Self::Remote => Decoder::RemoteLog,
         }
     }
 
@@ -170,6 +176,7 @@ impl DecoderName {
             Some("__consumer_offsets") => Self::Offsets,
             Some("__transaction_state") => Self::Transactions,
             Some("__share_group_state") => Self::Share,
+            Some("__remote_log_metadata") => Self::Remote,
             _ => Self::Text,
         }
     }

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use dohle_base::text_lossy;
-use dohle_protocol::records::{CoordinatorLog, ShowError, show_metadata_record};
+use dohle_protocol::records::{
+    CoordinatorLog, ShowError, show_metadata_record, show_remote_log_record,
+};
 use dohle_records::Record;
 
 use super::fault::Problem;
@@ -15,6 +17,8 @@ pub(super) enum Decoder {
     Plain { key: Plain, value: Plain },
     /// The cluster's metadata.
     Metadata,
+    /// What is in remote storage.
+    RemoteLog,
     /// The state of a coordinator.
     Coordinator(CoordinatorLog),
 }
@@ -48,17 +52,24 @@ impl Decoder {
                 key: record.key.map(|bytes| key.text(bytes)).transpose()?,
                 value: record.value.map(|bytes| value.text(bytes)).transpose()?,
             }),
-            Self::Metadata => Ok(Contents { key: None, value: Some(metadata(record).into()) }),
+            Self::Metadata => Ok(unkeyed("", record, show_metadata_record(record.value))),
+            Self::RemoteLog => Ok(unkeyed("offset ", record, show_remote_log_record(record.value))),
             Self::Coordinator(log) => coordinator(*log, record),
         }
     }
 }
 
-fn metadata(record: &Record<'_>) -> String {
-    match show_metadata_record(record.value) {
-        Ok(json) => json.to_string(),
-        Err(error) => format!("Error at {}, skipping. {error}", record.offset.0),
-    }
+/// A record whose key says nothing; `before` is what Kafka says before an offset.
+fn unkeyed(
+    before: &str,
+    record: &Record<'_>,
+    shown: Result<impl ToString, ShowError>,
+) -> Contents<'static> {
+    let value = match shown {
+        Ok(shown) => shown.to_string(),
+        Err(error) => format!("Error at {before}{}, skipping. {error}", record.offset.0),
+    };
+    Contents { key: None, value: Some(value.into()) }
 }
 
 fn coordinator(log: CoordinatorLog, record: &Record<'_>) -> Result<Contents<'static>, Problem> {

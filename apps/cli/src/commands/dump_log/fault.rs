@@ -70,8 +70,6 @@ pub(super) enum Problem {
     Text(String),
     /// A class that is written in Java.
     JavaClass(String),
-    /// Records of a kind that nothing here makes readable.
-    RemoteLogMetadata,
     /// A flag of Kafka's tool is wrong; only its front can say how.
     Flag(crate::kafka::Exception),
 }
@@ -161,9 +159,6 @@ impl fmt::Display for Problem {
             Self::Text(text) => f.write_str(text),
             Self::JavaClass(class) => {
                 write!(f, "{class} is a Java class, which this tool cannot load")
-            }
-            Self::RemoteLogMetadata => {
-                f.write_str("records of the remote log's metadata cannot be made readable yet")
             }
             Self::Flag(exception) => write!(f, "{exception}"),
         }

@@ -1,4 +1,4 @@
-//! One file, by its suffix.
+//! One file, by its suffix; ours also one that is not in use yet, or any more, by the suffix before.
 
 use std::{
     ffi::OsStr,
@@ -32,10 +32,23 @@ pub(super) enum Kind {
     Producers,
 }
 
+/// What follows the suffix of files that are being made, or wait to be removed.
+const STAGES: [&str; 4] = [".deleted", ".cleaned", ".swap", ".part"];
+
 impl Kind {
     /// By the suffix; none of those that this tool does not know.
     pub(super) fn of(path: &Path) -> Option<Self> {
-        Some(match name(path).rsplit_once('.')?.1 {
+        Self::of_name(name(path))
+    }
+
+    /// The same of files in any stage: Kafka's tool passes those over that are not in use.
+    pub(super) fn in_any_stage(path: &Path) -> Option<Self> {
+        let name = name(path);
+        Self::of_name(name.strip_suffix(stage(path)).unwrap_or(name))
+    }
+
+    fn of_name(name: &str) -> Option<Self> {
+        Some(match name.rsplit_once('.')?.1 {
             "log" => Self::Segment,
             "checkpoint" => Self::Snapshot,
             "index" => Self::OffsetIndex,
@@ -47,15 +60,16 @@ impl Kind {
     }
 }
 
-/// Shows a file.
+/// Shows a file that is of this kind, if it is of any.
 pub(super) fn show(
     path: &Path,
+    kind: Option<Kind>,
     questions: &impl Questions,
     page: &mut Page<'_>,
     findings: &mut Findings,
 ) -> Result<(), Fault> {
     page.line(format_args!("Dumping {}", path.display()))?;
-    match Kind::of(path) {
+    match kind {
         Some(Kind::Segment) => {
             let view = questions.segment(path)?;
             page.line(format_args!("Log starting offset: {}", start(path)?))?;
@@ -110,10 +124,16 @@ fn stem(path: &Path) -> &str {
     name(path).split('.').next().unwrap_or_default()
 }
 
-/// The file of the same segment with another suffix.
+/// The file of the same segment, in the same stage, with another suffix.
 pub(super) fn sibling(path: &Path, suffix: &str) -> PathBuf {
     let whole = absolute(path);
-    whole.with_file_name(format!("{}.{suffix}", stem(path)))
+    whole.with_file_name(format!("{}.{suffix}{}", stem(path), stage(path)))
+}
+
+/// What the name ends with if the file is not in use.
+fn stage(path: &Path) -> &'static str {
+    let name = name(path);
+    STAGES.into_iter().find(|stage| name.ends_with(stage)).unwrap_or_default()
 }
 
 /// The path from the root on; nothing else of it is changed.

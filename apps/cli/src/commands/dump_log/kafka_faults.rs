@@ -116,9 +116,6 @@ fn exception(path: &Path, position: u64, problem: Problem) -> Exception {
         problem @ (Problem::Line { .. } | Problem::Text(_)) => {
             Exception::new("java.lang.RuntimeException", problem)
         }
-        problem @ Problem::RemoteLogMetadata => {
-            Exception::new("java.lang.UnsupportedOperationException", problem)
-        }
     }
 }
 

@@ -139,12 +139,11 @@ fn show_all(files: &[String], options: &Options, page: &mut Page<'_>) -> Result<
     let mut findings = Findings::default();
     for name in files {
         let path = java_path(name);
-        let shown = file::show(&path, options, page, &mut findings);
-        match shown {
+        let kind = file::Kind::of(&path);
+        match file::show(&path, kind, options, page, &mut findings) {
             // Most segments have no aborted transactions, and then no index of them.
             Err(Fault::File { problem: Problem::Disk(error), .. })
-                if error.is_not_found()
-                    && file::Kind::of(&path) == Some(file::Kind::TransactionIndex) => {}
+                if error.is_not_found() && kind == Some(file::Kind::TransactionIndex) => {}
             other => other?,
         }
     }
@@ -216,7 +215,7 @@ fn decoder(options: &Options) -> Result<Decoder, Problem> {
         Some(&"transaction-log-decoder") => Decoder::Coordinator(CoordinatorLog::Transaction),
         Some(&"share-group-state-decoder") => Decoder::Coordinator(CoordinatorLog::Share),
         Some(&"cluster-metadata-decoder") => Decoder::Metadata,
-        Some(_) => return Err(Problem::RemoteLogMetadata),
+        Some(_) => Decoder::RemoteLog,
         None => {
             let value = plain(options.value("value-decoder-class"))?;
             Decoder::Plain { key: plain(options.value("key-decoder-class"))?, value }

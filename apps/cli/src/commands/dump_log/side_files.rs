@@ -5,12 +5,13 @@
 
 use std::path::Path;
 
-use dohle_base::BrokerId;
+use dohle_base::{BrokerId, text_lossy};
+use dohle_config::Properties;
 use dohle_log::{
     checkpoint::{LEADER_EPOCH_FILE, OffsetKind, SideFileError, read_epochs, read_offsets},
     clean_stop,
     disk::read_file,
-    partition_metadata, wal,
+    offline, partition_metadata, wal,
 };
 use dohle_metadata::MetaProperties;
 use dohle_os::OsDisk;
@@ -41,6 +42,7 @@ pub(super) enum SideFile {
     MetaProperties,
     QuorumState,
     CleanStop,
+    Offline,
     WriteAhead,
 }
 
@@ -63,6 +65,7 @@ impl SideFile {
             MetaProperties::FILE => Self::MetaProperties,
             QUORUM_STATE_FILE => Self::QuorumState,
             clean_stop::FILE_NAME => Self::CleanStop,
+            offline::FILE_NAME => Self::Offline,
             wal::FILE_NAME => Self::WriteAhead,
             _ => return None,
         })
@@ -84,6 +87,7 @@ impl SideFile {
             Self::MetaProperties => meta_properties(path, page),
             Self::QuorumState => quorum_state(path, page),
             Self::CleanStop => clean_stop(path, page),
+            Self::Offline => offline(path, page),
             Self::WriteAhead => write_ahead::show(path, view, page, findings),
         }
     }
@@ -118,32 +122,40 @@ fn partition_metadata(path: &Path, page: &mut Page<'_>) -> Result<(), Fault> {
 }
 
 fn meta_properties(path: &Path, page: &mut Page<'_>) -> Result<(), Fault> {
-    let read = MetaProperties::parse(&content(path)?).map_err(|error| text(path, error))?;
+    let bytes = content(path)?;
+    let read = MetaProperties::parse(&bytes).map_err(|error| text(path, error))?;
+    let properties = Properties::parse_latin1(&bytes).map_err(|error| text(path, error))?;
     let none = || "none".to_owned();
     page.line(format_args!(
-        "clusterId: {} nodeId: {} directoryId: {}",
+        "clusterId: {} nodeId: {} directoryId: {} version: {}",
         read.cluster_id.as_ref().map_or_else(none, ToString::to_string),
         read.node_id.unwrap_or(BrokerId::NONE),
         read.directory_id.map_or_else(none, |id| id.to_string()),
+        properties.get("version").unwrap_or("0"),
     ))?;
     Ok(())
 }
 
 fn quorum_state(path: &Path, page: &mut Page<'_>) -> Result<(), Fault> {
-    let read = ElectionState::parse(&content(path)?).map_err(|error| text(path, error))?;
+    let bytes = content(path)?;
+    let read = ElectionState::parse(&bytes).map_err(|error| text(path, error))?;
     page.put(format_args!(
         "leaderEpoch: {} leaderId: {} votedId: {}",
         read.epoch,
         read.leader.unwrap_or(BrokerId::NONE),
         read.voted.map_or(BrokerId::NONE, |voted| voted.id),
     ))?;
-    match read.voted {
-        Some(voted) => {
-            page.line(format_args!(" votedDirectoryId: {}", voted.directory_or_zero()))?;
-        }
-        None => page.line("")?,
+    if let Some(voted) = read.voted {
+        page.put(format_args!(" votedDirectoryId: {}", voted.directory_or_zero()))?;
     }
-    Ok(())
+    // What elections are not decided by is not in the state that was read.
+    let json: Value = serde_json::from_slice(&bytes).map_err(|_| text(path, "not JSON"))?;
+    for field in ["clusterId", "appliedOffset", "currentVoters", "data_version"] {
+        if let Some(value) = json.get(field) {
+            page.put(format_args!(" {field}: {value}"))?;
+        }
+    }
+    Ok(page.line("")?)
 }
 
 fn clean_stop(path: &Path, page: &mut Page<'_>) -> Result<(), Fault> {
@@ -156,6 +168,19 @@ fn clean_stop(path: &Path, page: &mut Page<'_>) -> Result<(), Fault> {
         broker_epoch.ok_or_else(|| text(path, "brokerEpoch is missing or no number"))?;
     }
     Ok(page.line(format_args!("brokerEpoch: {}", OptionalLong(broker_epoch)))?)
+}
+
+fn offline(path: &Path, page: &mut Page<'_>) -> Result<(), Fault> {
+    let bytes = content(path)?;
+    let mut reason = text_lossy(&bytes);
+    // There was no room for one.
+    if reason.is_empty() {
+        reason = "none".into();
+    }
+    for line in reason.lines() {
+        page.line(format_args!("reason: {line}"))?;
+    }
+    Ok(())
 }
 
 /// All of a file that has few lines.
