@@ -2,7 +2,7 @@
 //!
 //! It is made from [`NodeSettings`], whose values are valid each by itself; here they are checked
 //! against one another (see [`rules`]) and given names and units. Most keys have no field; whoever
-//! acts on one adds it here and marks the key `used` in its table.
+//! acts on one adds it here and marks the key `used` in its table; `tests/used_keys.rs` looks for both.
 
 mod listeners;
 mod rules;
@@ -15,7 +15,6 @@ use dohle_base::{BrokerId, Str};
 use crate::address::{Address, Voter, parse_address, parse_voter};
 use crate::error::{ConfigError, ConfigErrors};
 use crate::settings::NodeSettings;
-use crate::topic::Durability;
 
 /// The configuration of a node that plays one role or both.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,8 +29,6 @@ pub struct BrokerConfig {
     pub listeners: Listeners,
     /// How it treats connections.
     pub sockets: Sockets,
-    /// How brokers stay registered.
-    pub liveness: Liveness,
     /// The controllers' quorum.
     pub quorum: Quorum,
     /// The log of the metadata.
@@ -40,18 +37,14 @@ pub struct BrokerConfig {
     pub log_dirs: Vec<Str>,
     /// The upkeep of logs that no topic configuration decides.
     pub logs: LogUpkeep,
-    /// What new topics get.
+    /// Who may make and delete topics.
     pub new_topics: NewTopics,
     /// How answers to fetches are bounded.
     pub fetch: FetchLimits,
-    /// How followers fetch.
-    pub replication: Replication,
     /// Classic groups.
     pub groups: Groups,
     /// The topic of committed offsets.
     pub offsets: Offsets,
-    /// When a write is acknowledged, unless its topic says otherwise.
-    pub durability: Durability,
     /// Where metrics are served, if they are.
     pub metrics_listener: Option<Address>,
 }
@@ -83,23 +76,8 @@ pub struct Sockets {
     pub connections_max: i32,
     /// Connections at once from one address.
     pub connections_per_ip_max: i32,
-    /// Other limits than that, by host name or address.
-    pub connections_per_ip_overrides: Vec<(Str, i32)>,
-    /// New connections a second.
-    pub connection_rate_max: i32,
     /// Threads that serve connections.
     pub network_threads: i32,
-}
-
-/// How brokers stay registered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Liveness {
-    /// Time between heartbeats of a broker.
-    pub heartbeat_interval_ms: i32,
-    /// Time without a heartbeat until a broker is fenced.
-    pub session_timeout_ms: i32,
-    /// Time that the first registration may take.
-    pub registration_timeout_ms: i32,
 }
 
 /// The controllers' quorum.
@@ -107,26 +85,6 @@ pub struct Liveness {
 pub struct Quorum {
     /// The fixed voters; empty if membership is in the log.
     pub voters: Vec<Voter>,
-    /// Where to find the quorum.
-    pub bootstrap_servers: Vec<Address>,
-    /// Whether this controller asks to become a voter.
-    pub auto_join: bool,
-    /// Time that a candidate waits for votes.
-    pub election_timeout_ms: i32,
-    /// The longest pause between elections.
-    pub election_backoff_ms_max: i32,
-    /// Time without a successful fetch.
-    pub fetch_timeout_ms: i32,
-    /// Time to wait for an answer.
-    pub request_timeout_ms: i32,
-    /// Pause before a request is sent again.
-    pub retry_backoff_ms: i32,
-    /// Time to collect records for one batch.
-    pub append_linger_ms: i32,
-    /// Bytes that one fetch asks for.
-    pub fetch_bytes_max: i32,
-    /// Bytes that one fetch of a snapshot asks for.
-    pub fetch_snapshot_bytes_max: i32,
 }
 
 /// The log of the metadata.
@@ -148,8 +106,6 @@ pub struct MetadataLog {
     pub retention_ms: Option<i64>,
     /// How long files stay that are done with.
     pub delete_delay_ms: i64,
-    /// Time without a record after which the active controller writes an empty one; 0 is never.
-    pub idle_ms_max: i32,
 }
 
 /// The upkeep of logs that no topic configuration decides.
@@ -161,21 +117,13 @@ pub struct LogUpkeep {
     pub initial_task_delay_ms: i64,
     /// Time between searches for producers to forget.
     pub producer_check_interval_ms: i32,
-    /// Time between writes of the recovery points.
-    pub recovery_checkpoint_interval_ms: i32,
-    /// Time between writes of the start offsets.
-    pub start_offset_checkpoint_interval_ms: i32,
-    /// Time between writes of the high watermarks.
+    /// Time between a change and the checkpoints that tell it.
     pub high_watermark_checkpoint_interval_ms: i64,
 }
 
-/// What new topics get, and who may make them.
+/// Who may make and delete topics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewTopics {
-    /// Partitions, if the creator gives no number.
-    pub partitions: i32,
-    /// Replicas, if the creator gives no number.
-    pub replication_factor: i32,
     /// Whether a metadata request may create a topic.
     pub auto_create: bool,
     /// Whether topics can be deleted.
@@ -189,25 +137,6 @@ pub struct FetchLimits {
     pub bytes_max: i32,
     /// Incremental fetch sessions that are remembered.
     pub sessions_max: i32,
-}
-
-/// How followers fetch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Replication {
-    /// Time behind the leader after which a follower leaves the in-sync set.
-    pub lag_ms_max: i64,
-    /// Time that a leader may hold a fetch.
-    pub fetch_wait_ms_max: i32,
-    /// Bytes that a fetch waits for.
-    pub fetch_bytes_min: i32,
-    /// Bytes of one partition.
-    pub fetch_bytes_max: i32,
-    /// Bytes of all partitions.
-    pub response_bytes_max: i32,
-    /// Pause after a failed fetch.
-    pub backoff_ms: i32,
-    /// Connections to each leader.
-    pub fetchers: i32,
 }
 
 /// Classic groups.
@@ -234,8 +163,6 @@ pub struct Offsets {
     pub segment_bytes: i32,
     /// Codec, by its number in the record format.
     pub compression_codec: u8,
-    /// Bytes that are read at once at loading.
-    pub load_buffer_bytes: i32,
     /// Time that a write may take.
     pub commit_timeout_ms: i32,
     /// Bytes of a note at an offset.
@@ -283,27 +210,17 @@ impl BrokerConfig {
             rack: s.text_or_null("broker.rack").map(Into::into),
             listeners,
             sockets,
-            liveness: Liveness {
-                heartbeat_interval_ms: s.int("broker.heartbeat.interval.ms"),
-                session_timeout_ms: s.int("broker.session.timeout.ms"),
-                registration_timeout_ms: s.int("initial.broker.registration.timeout.ms"),
-            },
-            quorum: quorum(s),
+            quorum: Quorum { voters: voters(s) },
             metadata_log: metadata_log(s),
             log_dirs: log_dirs(s).to_vec(),
             logs: LogUpkeep {
                 retention_check_interval_ms: s.long("log.retention.check.interval.ms"),
                 initial_task_delay_ms: s.long("log.initial.task.delay.ms"),
                 producer_check_interval_ms: s.int("producer.id.expiration.check.interval.ms"),
-                recovery_checkpoint_interval_ms: s.int("log.flush.offset.checkpoint.interval.ms"),
-                start_offset_checkpoint_interval_ms: s
-                    .int("log.flush.start.offset.checkpoint.interval.ms"),
                 high_watermark_checkpoint_interval_ms: s
                     .long("replica.high.watermark.checkpoint.interval.ms"),
             },
             new_topics: NewTopics {
-                partitions: s.int("num.partitions"),
-                replication_factor: s.int("default.replication.factor"),
                 auto_create: s.boolean("auto.create.topics.enable"),
                 can_delete: s.boolean("delete.topic.enable"),
             },
@@ -311,7 +228,6 @@ impl BrokerConfig {
                 bytes_max: s.int("fetch.max.bytes"),
                 sessions_max: s.int("max.incremental.fetch.session.cache.slots"),
             },
-            replication: replication(s),
             groups: Groups {
                 session_timeout_ms_min: s.int("group.min.session.timeout.ms"),
                 session_timeout_ms_max: s.int("group.max.session.timeout.ms"),
@@ -319,7 +235,6 @@ impl BrokerConfig {
                 members_max: s.int("group.max.size"),
             },
             offsets: offsets(s),
-            durability: Durability::of(s.text("dohle.durability")),
             metrics_listener: metrics_listener(s).expect("checked before"),
         }
     }
@@ -351,6 +266,7 @@ const RECEIVE_BUFFER_OF_KAFKA: u32 = 102_400;
 fn sockets(s: &NodeSettings) -> Result<Sockets, ConfigError> {
     // Everything below zero means the default of the operating system.
     let buffer = |name: &str| u32::try_from(s.int(name)).ok();
+    check_connections_per_ip_overrides(s)?;
     Ok(Sockets {
         send_buffer_bytes: buffer("socket.send.buffer.bytes"),
         receive_buffer_bytes: buffer("socket.receive.buffer.bytes").map(|bytes| match bytes {
@@ -362,48 +278,28 @@ fn sockets(s: &NodeSettings) -> Result<Sockets, ConfigError> {
         idle_ms_max: s.long("connections.max.idle.ms"),
         connections_max: s.int("max.connections"),
         connections_per_ip_max: s.int("max.connections.per.ip"),
-        connections_per_ip_overrides: connections_per_ip_overrides(s)?,
-        connection_rate_max: s.int("max.connection.creation.rate"),
         network_threads: s.int("num.network.threads"),
     })
 }
 
 /// `HOST:LIMIT` pairs; an IPv6 address has colons of its own, so the last one counts.
-fn connections_per_ip_overrides(s: &NodeSettings) -> Result<Vec<(Str, i32)>, ConfigError> {
+fn check_connections_per_ip_overrides(s: &NodeSettings) -> Result<(), ConfigError> {
     const KEY: &str = "max.connections.per.ip.overrides";
     let text = s.text(KEY);
-    let fault = |item: &str| {
-        ConfigError::conflict(KEY, text, format_args!("{item} is not of the form HOST:LIMIT"))
-    };
     let is_host = |c: char| c.is_ascii_alphanumeric() || "-%._:".contains(c);
-    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
-    items
-        .map(|item| {
-            let (host, limit) = item.rsplit_once(':').ok_or_else(|| fault(item))?;
-            let limit = limit.trim().parse().map_err(|_| fault(item))?;
-            let host = host.trim();
-            if host.chars().all(is_host) { Ok((host.into(), limit)) } else { Err(fault(item)) }
+    let is_pair = |item: &str| {
+        let pair = item.rsplit_once(':');
+        pair.is_some_and(|(host, limit)| {
+            limit.trim().parse::<i32>().is_ok() && host.trim().chars().all(is_host)
         })
-        .collect()
-}
-
-fn quorum(s: &NodeSettings) -> Quorum {
-    Quorum {
-        voters: voters(s),
-        bootstrap_servers: s
-            .list("controller.quorum.bootstrap.servers")
-            .iter()
-            .filter_map(|text| parse_address(text))
-            .collect(),
-        auto_join: s.boolean("controller.quorum.auto.join.enable"),
-        election_timeout_ms: s.int("controller.quorum.election.timeout.ms"),
-        election_backoff_ms_max: s.int("controller.quorum.election.backoff.max.ms"),
-        fetch_timeout_ms: s.int("controller.quorum.fetch.timeout.ms"),
-        request_timeout_ms: s.int("controller.quorum.request.timeout.ms"),
-        retry_backoff_ms: s.int("controller.quorum.retry.backoff.ms"),
-        append_linger_ms: s.int("controller.quorum.append.linger.ms"),
-        fetch_bytes_max: s.int("controller.quorum.fetch.max.bytes"),
-        fetch_snapshot_bytes_max: s.int("controller.quorum.fetch.snapshot.max.bytes"),
+    };
+    let mut items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    match items.find(|item| !is_pair(item)) {
+        Some(item) => {
+            let rule = format_args!("{item} is not of the form HOST:LIMIT");
+            Err(ConfigError::conflict(KEY, text, rule))
+        }
+        None => Ok(()),
     }
 }
 
@@ -427,7 +323,6 @@ fn metadata_log(s: &NodeSettings) -> MetadataLog {
         retention_bytes: u64::try_from(s.long("metadata.max.retention.bytes")).ok(),
         retention_ms: Some(s.long("metadata.max.retention.ms")).filter(|ms| *ms >= 0),
         delete_delay_ms: s.long("internal.metadata.delete.delay.millis"),
-        idle_ms_max: s.int("metadata.max.idle.interval.ms"),
     }
 }
 
@@ -439,18 +334,6 @@ fn metrics_listener(s: &NodeSettings) -> Result<Option<Address>, ConfigError> {
     address.map(Some).ok_or_else(fault)
 }
 
-fn replication(s: &NodeSettings) -> Replication {
-    Replication {
-        lag_ms_max: s.long("replica.lag.time.max.ms"),
-        fetch_wait_ms_max: s.int("replica.fetch.wait.max.ms"),
-        fetch_bytes_min: s.int("replica.fetch.min.bytes"),
-        fetch_bytes_max: s.int("replica.fetch.max.bytes"),
-        response_bytes_max: s.int("replica.fetch.response.max.bytes"),
-        backoff_ms: s.int("replica.fetch.backoff.ms"),
-        fetchers: s.int("num.replica.fetchers"),
-    }
-}
-
 fn offsets(s: &NodeSettings) -> Offsets {
     Offsets {
         partitions: s.int("offsets.topic.num.partitions"),
@@ -459,7 +342,6 @@ fn offsets(s: &NodeSettings) -> Offsets {
         segment_bytes: s.int("offsets.topic.segment.bytes"),
         compression_codec: u8::try_from(s.int("offsets.topic.compression.codec"))
             .expect("checked before"),
-        load_buffer_bytes: s.int("offsets.load.buffer.size"),
         commit_timeout_ms: s.int("offsets.commit.timeout.ms"),
         metadata_bytes_max: s.int("offset.metadata.max.bytes"),
         retention_ms: s.long("offsets.retention.minutes") * 60_000,

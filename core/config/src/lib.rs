@@ -38,8 +38,8 @@ mod value;
 
 pub use address::{Address, Voter};
 pub use broker::{
-    BrokerConfig, FetchLimits, Groups, Listeners, Liveness, LogUpkeep, MetadataLog, NewTopics,
-    Offsets, Quorum, Replication, Roles, Sockets,
+    BrokerConfig, FetchLimits, Groups, Listeners, LogUpkeep, MetadataLog, NewTopics, Offsets,
+    Quorum, Roles, Sockets,
 };
 pub use describe::{ConfigSource, Described, SynonymValue, describe_client_metrics};
 pub use error::{ConfigError, ConfigErrors, HIDDEN, Located};

@@ -147,6 +147,7 @@ impl Node {
         let (mut log_dirs, mut upkeep_inboxes) = (Vec::new(), Vec::new());
         let handles = dohle_os::raise_open_files();
         let connections_max = connections_max(&config, handles);
+        let thread_count = network_threads(&settings, &config, cores());
         let files = Arc::new(OpenFiles::within(handles, connections_max, cores()));
         let alarm = Alarm::default();
         for (path, id) in found.logs {
@@ -219,10 +220,11 @@ impl Node {
         };
 
         let handlers = Arc::clone(&broker);
-        let server =
-            Server::start(options(&broker.config, connections_max), specs(&bound), move |thread| {
-                Dispatcher::new(Arc::clone(&handlers), thread)
-            });
+        let server = Server::start(
+            options(&broker.config, thread_count, connections_max),
+            specs(&bound),
+            move |thread| Dispatcher::new(Arc::clone(&handlers), thread),
+        );
         let serving = server.map_err(StartError::from).and_then(|server| {
             let metrics = metrics_endpoint(&broker, &server)?;
             Ok((server, metrics))
@@ -444,11 +446,21 @@ fn cores() -> usize {
 
 /// Kafka starts three network threads for each listener and eight for requests; here one thread does
 /// both, so more of them than cores only cost.
-fn options(config: &BrokerConfig, connections_max: usize) -> Options {
+fn network_threads(settings: &NodeSettings, config: &BrokerConfig, cores: usize) -> usize {
+    let wanted = config.sockets.network_threads;
+    let threads = usize::try_from(wanted).unwrap_or(0).clamp(1, cores);
+    // Of Kafka's default nobody has to be told.
+    if settings.is_set("num.network.threads") && usize::try_from(wanted) != Ok(threads) {
+        warn!("num.network.threads = {wanted}: {threads}, for there are not more cores");
+    }
+    threads
+}
+
+fn options(config: &BrokerConfig, threads: usize, connections_max: usize) -> Options {
     let sockets = &config.sockets;
     let unsigned = |value: i32| usize::try_from(value).unwrap_or(0);
     Options {
-        threads: unsigned(sockets.network_threads).clamp(1, cores()),
+        threads,
         send_buffer_bytes: sockets.send_buffer_bytes.map(|bytes| bytes as usize),
         receive_buffer_bytes: sockets.receive_buffer_bytes.map(|bytes| bytes as usize),
         backlog: u32::try_from(sockets.listen_backlog).unwrap_or(0),

@@ -23,11 +23,11 @@ pub struct Listeners {
     /// that this node connects to.
     pub controller_names: Vec<Str>,
     /// How connections to controllers are protected.
-    pub controller_protocol: SecurityProtocol,
+    pub(crate) controller_protocol: SecurityProtocol,
     /// The name of the listener between brokers.
-    pub inter_broker_name: Str,
+    pub(crate) inter_broker_name: Str,
     /// How connections between brokers are protected.
-    pub inter_broker_protocol: SecurityProtocol,
+    pub(crate) inter_broker_protocol: SecurityProtocol,
 }
 
 impl Listeners {

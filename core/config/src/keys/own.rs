@@ -12,7 +12,8 @@ pub(super) const BROKER: &[ConfigKey] = keys! {
 
     /// When a write is acknowledged: `disk` once it survives a power cut, `os` once the operating
     /// system has it.
-    "dohle.durability": String = "disk", one_of(DURABILITY), high, own, cluster_wide;
+    "dohle.durability": String = "disk", one_of(DURABILITY), high, own, cluster_wide,
+        used;
 
     /// How closely a produced batch is looked at: `header` checks what is not compressed and the
     /// checksum over all of it, `records` also decompresses and checks every record, as Kafka does.
@@ -30,7 +31,7 @@ pub(super) const TOPIC: &[ConfigKey] = keys! {
     /// When a write is acknowledged: `disk` once it survives a power cut, `os` once the operating
     /// system has it.
     "dohle.durability": String = "disk", one_of(DURABILITY), high, own,
-        synonyms(&[same("dohle.durability")]);
+        synonyms(&[same("dohle.durability")]), used;
 
     /// How closely a produced batch is looked at: `header` checks what is not compressed and the
     /// checksum over all of it, `records` also decompresses and checks every record, as Kafka does.

@@ -28,11 +28,13 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
     "index.interval.bytes": Int = 4096, at_least(0), synonyms(&[same("log.index.interval.bytes")]),
         used;
 
-    /// After how many records the log is synced to disk.
+    /// After how many records Kafka syncs the log to disk. Dohle syncs each write before it is
+    /// acknowledged; with `dohle.durability=os` it does so where this is set, whatever the number.
     "flush.messages": Long = i64::MAX, at_least(1),
         synonyms(&[same("log.flush.interval.messages")]), used;
 
-    /// After how long a log with new records is synced to disk.
+    /// After how long Kafka syncs a log with new records to disk. Dohle syncs each write before it is
+    /// acknowledged; with `dohle.durability=os` it does so where this is set, whatever the number.
     "flush.ms": Long = i64::MAX, at_least(0),
         synonyms(&[same("log.flush.interval.ms"), same("log.flush.scheduler.interval.ms")]), used;
 

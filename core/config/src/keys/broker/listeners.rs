@@ -19,11 +19,11 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     "controller.listener.names": List, required, non_empty_list, high, used;
 
     /// Name of the listener over which brokers talk to one another.
-    "inter.broker.listener.name": String, used;
+    "inter.broker.listener.name": String;
 
     /// The security protocol between brokers, when no listener name is given for it.
     "security.inter.broker.protocol": String = "PLAINTEXT",
-        one_of(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]), used;
+        one_of(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]);
 
     /// Listeners that open before authorisation is ready; by default those of the controller.
     "early.start.listeners": List, any_list_or_null, high;
@@ -50,10 +50,12 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     "connections.max.idle.ms": Long = 600_000, used;
 
     /// How many connections the broker keeps open at once; per listener with a `listener.name.`
-    /// prefix. At most half as many as the process may have files open: more wait.
+    /// prefix. At most half as many as the process may have files open: more wait. Dohle takes what
+    /// the file says at start: what is set while it runs has no effect.
     "max.connections": Int = i32::MAX, at_least(0), cluster_wide, used;
 
-    /// How many connections one address may have open.
+    /// How many connections one address may have open. Dohle takes what the file says at start: what is
+    /// set while it runs has no effect.
     "max.connections.per.ip": Int = i32::MAX, at_least(0), cluster_wide, used;
 
     /// Other limits for single hosts or addresses, as `HOST:LIMIT` pairs.
@@ -66,6 +68,7 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     /// How long the answer to a failed authentication is held back.
     "connection.failed.authentication.delay.ms": Int = 100, at_least(0), low;
 
-    /// Threads that read from and write to connections.
+    /// Threads that read from and write to connections and handle requests, at most one a core. Dohle
+    /// takes what the file says at start: what is set while it runs has no effect.
     "num.network.threads": Int = 3, at_least(1), high, cluster_wide, used;
 };

@@ -73,14 +73,17 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     /// After how many bytes of records an index gets an entry.
     "log.index.interval.bytes": Int = 4096, at_least(0), cluster_wide, used;
 
-    /// After how many records a log is synced to disk.
+    /// After how many records Kafka syncs a log to disk. Dohle syncs each write before it is
+    /// acknowledged; with `dohle.durability=os` it does so where this is set, whatever the number.
     "log.flush.interval.messages": Long = i64::MAX, at_least(1), high, cluster_wide, used;
 
-    /// After how long a log with new records is synced to disk; `log.flush.scheduler.interval.ms`
-    /// if absent.
+    /// After how long Kafka syncs a log with new records to disk; `log.flush.scheduler.interval.ms` if
+    /// absent. Dohle syncs each write before it is acknowledged; with `dohle.durability=os` it does so
+    /// where this is set, whatever the number.
     "log.flush.interval.ms": Long, high, cluster_wide, synonyms(FLUSH), used;
 
-    /// How often logs are searched for ones that must be synced.
+    /// How often Kafka searches for logs that must be synced; for Dohle it stands in for
+    /// `log.flush.interval.ms`.
     "log.flush.scheduler.interval.ms": Long = i64::MAX, high, used;
 
     /// How often the offsets up to which logs are synced are written down for recovery.

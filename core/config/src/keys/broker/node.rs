@@ -18,14 +18,14 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     "broker.rack": String, used;
 
     /// How often a broker tells the controller that it is alive.
-    "broker.heartbeat.interval.ms": Int = 2000, used;
+    "broker.heartbeat.interval.ms": Int = 2000;
 
     /// After how long without a heartbeat the controller fences a broker.
     "broker.session.timeout.ms": Int = 9000, used;
 
     /// How long a starting broker tries to register with the controller before it gives up and
     /// exits.
-    "initial.broker.registration.timeout.ms": Int = 60_000, used;
+    "initial.broker.registration.timeout.ms": Int = 60_000;
 
     /// Whether a stopping broker first hands its leaderships to others.
     "controlled.shutdown.enable": Boolean = true;
@@ -47,7 +47,7 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     "queued.max.request.bytes": Long = -1;
 
     /// How many partitions one DescribeTopicPartitions answer may hold.
-    "max.request.partition.size.limit": Int = 2000, at_least(1);
+    "max.request.partition.size.limit": Int = 2000, at_least(1), used;
 
     /// How long this node waits for an answer to a request it sent to another node.
     "request.timeout.ms": Int = 30_000, high;

@@ -6,7 +6,7 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     scope: ReadOnly;
 
     /// Addresses of controllers, as `HOST:PORT`, by which the quorum is found.
-    "controller.quorum.bootstrap.servers": List = "", addresses, high, used;
+    "controller.quorum.bootstrap.servers": List = "", addresses, high;
 
     /// The fixed set of voters, as `ID@HOST:PORT`; leave it empty for a quorum whose members may
     /// change.
@@ -16,30 +16,30 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     "controller.quorum.auto.join.enable": Boolean = false, low;
 
     /// How long a candidate waits for votes before it starts over.
-    "controller.quorum.election.timeout.ms": Int = 1000, at_least(0), high, used;
+    "controller.quorum.election.timeout.ms": Int = 1000, at_least(0), high;
 
     /// The longest random pause between two elections.
-    "controller.quorum.election.backoff.max.ms": Int = 1000, at_least(0), high, used;
+    "controller.quorum.election.backoff.max.ms": Int = 1000, at_least(0), high;
 
     /// How long a voter goes without a successful fetch before it campaigns, and a leader without a
     /// majority's fetches before it resigns.
-    "controller.quorum.fetch.timeout.ms": Int = 2000, at_least(0), high, used;
+    "controller.quorum.fetch.timeout.ms": Int = 2000, at_least(0), high;
 
     /// How long to wait for an answer from another member of the quorum.
-    "controller.quorum.request.timeout.ms": Int = 2000, at_least(0), used;
+    "controller.quorum.request.timeout.ms": Int = 2000, at_least(0);
 
     /// The pause before a failed request to the quorum is sent again.
-    "controller.quorum.retry.backoff.ms": Int = 20, at_least(0), low, used;
+    "controller.quorum.retry.backoff.ms": Int = 20, at_least(0), low;
 
     /// How long the leader collects records before it writes them as one batch.
-    "controller.quorum.append.linger.ms": Int = 25, at_least(0), used;
+    "controller.quorum.append.linger.ms": Int = 25, at_least(0);
 
     /// The most bytes that one fetch of the metadata log asks for; a larger single batch still
     /// comes.
-    "controller.quorum.fetch.max.bytes": Int = 1_048_576, at_least(1), low, used;
+    "controller.quorum.fetch.max.bytes": Int = 1_048_576, at_least(1), low;
 
     /// The most bytes that one fetch of a metadata snapshot asks for.
-    "controller.quorum.fetch.snapshot.max.bytes": Int = 1_048_576, at_least(1), low, used;
+    "controller.quorum.fetch.snapshot.max.bytes": Int = 1_048_576, at_least(1), low;
 
     /// How often the controller logs how long its events took.
     "controller.performance.sample.period.ms": Long = 60_000, at_least(100), internal;
@@ -76,7 +76,7 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
 
     /// How often the active controller appends an empty record when nothing else happens; 0 means
     /// never.
-    "metadata.max.idle.interval.ms": Int = 500, at_least(0), low, used;
+    "metadata.max.idle.interval.ms": Int = 500, at_least(0), low;
 
     /// Size of a metadata log segment, below the limit of the public key; for tests.
     "internal.metadata.log.segment.bytes": Int, low, internal, used;

@@ -6,28 +6,29 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     scope: ReadOnly;
 
     /// After how long without catching up a follower leaves the in-sync set.
-    "replica.lag.time.max.ms": Long = 30_000, high, used;
+    "replica.lag.time.max.ms": Long = 30_000, high;
 
     /// How long a leader holds a follower's fetch that finds nothing new.
-    "replica.fetch.wait.max.ms": Int = 500, high, used;
+    "replica.fetch.wait.max.ms": Int = 500, high;
 
     /// How many bytes a follower's fetch waits for.
-    "replica.fetch.min.bytes": Int = 1, high, used;
+    "replica.fetch.min.bytes": Int = 1, high;
 
     /// How many bytes of one partition a follower's fetch asks for; a larger first batch still
     /// comes.
-    "replica.fetch.max.bytes": Int = 1_048_576, at_least(0), used;
+    "replica.fetch.max.bytes": Int = 1_048_576, at_least(0);
 
     /// How many bytes a follower's whole fetch asks for; a larger first batch still comes.
-    "replica.fetch.response.max.bytes": Int = 10_485_760, at_least(0), used;
+    "replica.fetch.response.max.bytes": Int = 10_485_760, at_least(0);
 
     /// How long a follower waits after a failed fetch of a partition.
-    "replica.fetch.backoff.ms": Int = 1000, at_least(0), used;
+    "replica.fetch.backoff.ms": Int = 1000, at_least(0);
 
     /// Connections over which a follower fetches from each leader.
-    "num.replica.fetchers": Int = 1, at_least(1), high, cluster_wide, used;
+    "num.replica.fetchers": Int = 1, at_least(1), high, cluster_wide;
 
-    /// How often high watermarks are written to disk.
+    /// How long after a change a log directory is flushed and its checkpoints are written: high
+    /// watermarks, recovery points and log starts.
     "replica.high.watermark.checkpoint.interval.ms": Long = 5000, high, used;
 
     /// How long a follower waits for an answer from its leader.

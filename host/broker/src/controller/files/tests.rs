@@ -49,7 +49,6 @@ pub(in crate::controller) fn settings() -> Settings {
         retention_bytes: Some(4_000),
         retention_ms: None,
         delete_delay_ms: 10_000,
-        idle_ms_max: 0,
     }
 }
 
