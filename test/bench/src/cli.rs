@@ -111,6 +111,13 @@ pub(crate) struct Produce {
     /// Partitions of the topic.
     #[arg(long, default_value_t = 1)]
     pub(crate) partitions: i32,
+    /// Send each connection's requests to one partition after the other, as a producer of records with keys has
+    /// them; else a connection stays with a partition.
+    #[arg(long)]
+    pub(crate) keyed: bool,
+    /// Records of random bytes, which nothing makes smaller, and not of JSON.
+    #[arg(long)]
+    pub(crate) random: bool,
     /// How batches are compressed: none, gzip, snappy, lz4, zstd.
     #[arg(long, default_value = "none", value_parser = codec)]
     pub(crate) codec: Codec,
