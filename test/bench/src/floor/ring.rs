@@ -15,14 +15,15 @@ use smallvec::SmallVec;
 
 use super::new_files::NewFiles;
 
-/// Large enough for a pass of the fetch load, small enough to stay in memory.
+/// Large enough for a pass of the fetch load, small enough to stay in memory. Of a topic that says so, less.
 pub(super) const FILE_SIZE: u64 = 256 << 20;
 
 /// What the durable topics share; all of it is written once before it is used.
 const DURABLE_SIZE: u64 = 64 << 20;
 
-/// A file of a log in new files. Four of them are kept: as much as is written over else.
-const NEW_FILE_SIZE: u64 = 64 << 20;
+/// A file of a log in new files, unless its topic asks for smaller ones. Four of them are kept: as much as is
+/// written over else.
+pub(super) const NEW_FILE_SIZE: u64 = 64 << 20;
 
 /// How much room is asked for at once in new files: the cheapest way that there is to append.
 const ROOM: u64 = 16 << 20;
@@ -30,6 +31,9 @@ const ROOM: u64 = 16 << 20;
 /// What a disk writes at the least: a sync that ends within a page makes the next one write that
 /// page again.
 const PAGE: u64 = 4_096;
+
+/// The least that a partition's log can be made of.
+pub(super) const SIZE_MIN: u64 = PAGE;
 
 /// What the system writes at once.
 const PARTS_MAX: usize = 1_024;
@@ -70,10 +74,10 @@ impl Ring {
         }
     }
 
-    /// One that begins a new file with each round.
-    pub(super) fn in_new_files(mut files: NewFiles) -> Result<Self> {
+    /// One that begins a new file of such a size with each round.
+    pub(super) fn in_new_files(mut files: NewFiles, size: u64) -> Result<Self> {
         let file = files.next()?;
-        Ok(Self { new_files: Some(files), ..Self::over(file, NEW_FILE_SIZE) })
+        Ok(Self { new_files: Some(files), ..Self::over(file, size) })
     }
 
     /// Whether its file can be another log's when this one is gone.
@@ -155,10 +159,10 @@ impl Ring {
             self.file = files.next()?;
             (self.file_start, self.room_end) = (self.end, self.end);
         }
-        if self.end + coming > self.room_end {
-            let place = self.room_end - self.file_start;
-            fallocate(&*self.file, FallocateFlags::KEEP_SIZE, place, ROOM).context("room")?;
-            self.room_end += ROOM;
+        while self.end + coming > self.room_end {
+            let (place, room) = (self.room_end - self.file_start, ROOM.min(self.size));
+            fallocate(&*self.file, FallocateFlags::KEEP_SIZE, place, room).context("room")?;
+            self.room_end += room;
         }
         Ok(())
     }
@@ -180,17 +184,17 @@ impl Ring {
 ///
 /// The system keeps a file in pieces as large as the writes that brought them, and reads small ones more slowly:
 /// measured, a fetch of 64 KiB behind a load of 1 KiB requests cost 0.31 CPU s/GB without this, and 0.22 with it.
-pub(super) fn lay_out_anew(file: &File) -> Result<()> {
-    let size = file.metadata()?.len();
+pub(super) fn lay_out_anew(file: &File, size: u64) -> Result<()> {
     file.set_len(0)?;
     lay_out(file, size)
 }
 
-/// Writes so many zeros, or a few more.
+/// Writes so many zeros.
 fn lay_out(file: &File, size: u64) -> Result<()> {
     let zeros = vec![0; 1 << 20];
     for position in (0..size).step_by(zeros.len()) {
-        write_all(file, &zeros, position)?;
+        let count = zeros.len().min(usize::try_from(size - position)?);
+        write_all(file, &zeros[..count], position)?;
     }
     Ok(())
 }

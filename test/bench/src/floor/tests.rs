@@ -4,6 +4,7 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -11,6 +12,7 @@ use std::{
 use clap::Parser;
 use dohle_records::{BatchView, Codec};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::{
     cli, e2e, fetch, first_ack,
@@ -20,15 +22,21 @@ use crate::{
 
 /// Starts a floor; returns where it listens.
 fn floor() -> String {
+    floor_in(false).0
+}
+
+/// Also where its files are, which go when the last hand on the folder goes.
+fn floor_in(new_files: bool) -> (String, Arc<TempDir>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let bootstrap = listener.local_addr().unwrap().to_string();
-    let dir = tempfile::tempdir().unwrap();
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    let path = Arc::clone(&dir);
     thread::spawn(move || {
-        let topics = super::Topics::in_dir(dir.path(), false).unwrap();
+        let topics = super::Topics::in_dir(path.path(), new_files).unwrap();
         super::serve(&listener, topics).unwrap();
     });
     run(&["first-ack", "--create", "--bootstrap", &bootstrap, "--topic", "first"]);
-    bootstrap
+    (bootstrap, dir)
 }
 
 fn run(args: &[&str]) -> Value {
@@ -71,6 +79,39 @@ fn produce_counts_requests_and_raw_bytes() {
         assert_eq!(wire < requests * raw_size * 3 / 4, codec == "lz4");
         assert!(report["latency_micros"]["p50"].as_u64().unwrap() > 0);
     }
+}
+
+#[test]
+fn a_topic_keeps_as_much_as_it_says_and_its_pages_are_there_from_the_start() {
+    let (bootstrap, dir) = floor_in(false);
+    let produce = |more: &[&str]| {
+        let load = ["produce", "--size", "1024", "--partitions", "8", "--warm-up-requests", "0"];
+        let keep = ["--bootstrap", &bootstrap, "--keyed", "--keep", "--requests", "800"];
+        run(&[&load[..], &keep, more].concat())
+    };
+    let file_sizes = || {
+        let files = std::fs::read_dir(dir.path()).unwrap();
+        let mut sizes: Vec<_> = files.map(|file| file.unwrap().metadata().unwrap().len()).collect();
+        sizes.sort_unstable();
+        sizes
+    };
+    produce(&["--topic", "short", "--topic-config", "retention.bytes=16384"]);
+    // That of first-ack, and 8 that went round: a hundred requests for each would be 100 KiB.
+    assert_eq!(file_sizes()[1..], [16_384; 8]);
+    produce(&["--topic", "long"]);
+    assert!(file_sizes()[9..].iter().all(|size| *size >= 90 * 1_024));
+}
+
+#[test]
+fn new_files_are_as_long_as_the_topic_says() {
+    let (bootstrap, dir) = floor_in(true);
+    let load = ["produce", "--size", "1024", "--requests", "300", "--warm-up-requests", "0"];
+    let more = ["--bootstrap", &bootstrap, "--topic-config", "segment.bytes=16384", "--keep"];
+    run(&[&load[..], &more].concat());
+    let files = std::fs::read_dir(dir.path()).unwrap();
+    let sizes: Vec<_> = files.map(|file| file.unwrap().metadata().unwrap().len()).collect();
+    assert!(sizes.iter().all(|size| *size <= 16_384), "{sizes:?}");
+    assert_eq!(sizes.len(), 1 + 4);
 }
 
 #[test]
