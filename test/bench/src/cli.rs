@@ -23,6 +23,9 @@ pub(crate) enum Command {
     /// Open loop: messages leave on a schedule and come back by long poll; latency counts from the
     /// schedule, so that a broker that stalls cannot hide it.
     E2e(E2e),
+    /// A fetch waits at the end of a partition and a produce wakes it, one after the other; what arrives when does
+    /// not depend on time.
+    Wake(Wake),
     /// Tries every millisecond until a produce is acknowledged, and prints when that was.
     FirstAck(FirstAck),
     /// Sends one small batch to every partition of some topics, and again to those that refuse it,
@@ -168,6 +171,17 @@ pub(crate) struct E2e {
     /// How long to go on for what was due in it.
     #[arg(long, default_value = "5.0", value_parser = seconds)]
     pub(crate) drain_seconds: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Wake {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    #[command(flatten)]
+    pub(crate) phases: Phases,
+    /// Bytes of a batch.
+    #[arg(long, default_value_t = 1_024)]
+    pub(crate) size: usize,
 }
 
 #[derive(Debug, Args)]

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::{
     cli, e2e, fetch, first_ack,
     frames::{self, Ack, Partition},
-    idle, produce, records, sweep,
+    idle, produce, records, sweep, wake,
 };
 
 /// Starts a floor; returns where it listens.
@@ -45,6 +45,7 @@ fn run(args: &[&str]) -> Value {
         cli::Command::Produce(args) => produce::run(&args),
         cli::Command::Fetch(args) => fetch::run(&args),
         cli::Command::E2e(args) => e2e::run(&args),
+        cli::Command::Wake(args) => wake::run(&args),
         cli::Command::FirstAck(args) => first_ack::run(&args),
         cli::Command::Sweep(args) => sweep::run(&args),
         _ => panic!("not a load"),
@@ -239,6 +240,17 @@ fn messages_come_back_in_order_and_in_time() {
     let p50 = report["e2e_micros"]["p50"].as_u64().unwrap();
     assert!(report["ack_micros"]["p50"].as_u64().unwrap() > 0 && p50 > 0);
     assert_eq!(report["never_back"], 0);
+}
+
+#[test]
+fn each_fetch_that_waits_is_woken_by_a_produce() {
+    let bootstrap = floor();
+    let load = ["wake", "--bootstrap", &bootstrap, "--warm-up-requests", "5", "--requests", "20"];
+    let report = run(&load);
+    assert_eq!(report["requests"], 20);
+    let bytes = report["raw_bytes"].as_u64().unwrap();
+    assert!((20 * 1_000..=20 * 1_024).contains(&bytes), "{bytes}");
+    assert_eq!(report["latency_micros"]["count"], 20);
 }
 
 #[test]
