@@ -25,7 +25,7 @@ use dohle_protocol::api::{
 use super::{
     log::Log,
     new_files::NewFiles,
-    ring::{self, FILE_SIZE, NEW_FILE_SIZE, Ring, SIZE_MIN},
+    ring::{self, FILE_SIZE, NEW_FILE_SIZE, Pieces, Ring, SIZE_MIN},
 };
 use crate::frames::{self, Ack, FetchAnswer};
 
@@ -218,7 +218,9 @@ impl Topics {
         let laid_out = spare.is_some() || size.kept_short;
         let file = spare.map_or_else(|| self.file(), Ok)?;
         if laid_out {
-            ring::lay_out_anew(&file, size.ring)?;
+            // What is kept short is written to without end, and what is not is read.
+            let pieces = if size.kept_short { Pieces::ToWrite } else { Pieces::ToRead };
+            ring::lay_out_anew(&file, size.ring, pieces)?;
         }
         Ok(Rc::new(RefCell::new(Ring::over(file, size.ring))))
     }
