@@ -18,7 +18,13 @@ FLUSHED = "flush.messages=1"
 
 # What is produced is kept short, as in a node that has run for some time: a virtual machine that has never touched a page
 # takes many times longer for its first use, whoever uses it.
-SHORT = ("segment.bytes=67108864", "retention.bytes=268435456")
+KEPT = 268_435_456
+
+
+def kept_short(partitions=1):
+    """So much in all partitions together, as far as Kafka lets them: its segments have a mebibyte at the least."""
+    return f"segment.bytes={max(KEPT // 4 // partitions, 1 << 20)}", f"retention.bytes={max(KEPT // partitions, 1 << 16)}"
+
 
 # It recovers nothing, has no metadata, and speaks to nobody but our generator.
 FLOOR = ("floor",)
@@ -43,8 +49,9 @@ class Case:
     rows: list
     # "life": the steps of a node's life; "load": a command of the generator; "syscalls": the same under strace;
     # "memory": what the broker has after the loads; "recovery": a fill, kill -9 and the start after it; "partitions":
-    # a node with very many of them; "connections" and "backlog": requests beside something else; "soak": half an hour of
-    # one load; "driver": a tool of somebody else.
+    # a node with very many of them; "many": a load over so many that to look for old segments all the time, as beside
+    # other loads, would be what is measured; "connections" and "backlog": requests beside something else; "soak": half an
+    # hour of one load; "driver": a tool of somebody else.
     kind: str = "load"
     command: str = ""
     options: dict = field(default_factory=dict)
@@ -79,9 +86,20 @@ def quantile(histogram, name):
     return lambda report: report[histogram][name]
 
 
-def produce(key, size, requests, *rows, long=False, **options):
-    options = {"size": size, "requests": requests, "topic_config": SHORT, **options}
-    return Case(key, list(rows), command="produce", options=options, long=long, in_files=True)
+def produce(key, size, requests, *rows, long=False, named=False, **options):
+    options = {"size": size, "requests": requests, "topic_config": kept_short(options.get("partitions", 1)), **options}
+    return Case(key, list(rows), command="produce", options=options, long=long, named=named, in_files=True)
+
+
+def produce_spread(key, connections, in_flight, partitions, keyed=False, **when):
+    """Requests of 1 KiB over many connections or partitions; keyed: each to the next partition, else each connection's to one."""
+    title = f"produce 1 KiB, {connections} connections × {in_flight} in flight, {partitions:,} partitions"
+    title += ", keyed" if keyed else ""
+    ack = [Row(f"{title}, ack {name}", "ms", milliseconds(name)) for name in ("p50", "p99")]
+    cpu = Row(title, "CPU µs/request", micros_per_request, chart=f"{title}: CPU" if keyed else "")
+    shape = {"connections": connections, "in_flight": in_flight, "partitions": partitions, "keyed": keyed}
+    case = produce(key, 1_024, 400_000, cpu, *ack, **shape, **when)
+    return replace(case, kind="many") if partitions >= 1_000 else case
 
 
 def fetch(key, size, requests, *rows, long=False):
@@ -323,6 +341,26 @@ ALL = [
         ],
         kind="memory",
     ),
+    # Behind the memory after loads: what these leave is of other loads than those that all forms have.
+    produce(
+        "produce-random", 65_536, 24_576, per_gb("produce 64 KiB of random bytes", "random 64 KiB"), long=True, random=True
+    ),
+    produce(
+        "produce-random-lz4",
+        65_536,
+        24_576,
+        per_gb("produce 64 KiB of random bytes, lz4", "random 64 KiB lz4"),
+        long=True,
+        random=True,
+        codec="lz4",
+    ),
+    produce_spread("produce-16p", 4, 5, 16, long=True),
+    produce_spread("produce-keyed-16p", 4, 5, 16, keyed=True, long=True),
+    produce_spread("produce-50x16", 50, 5, 16, long=True),
+    produce_spread("produce-keyed-50x16", 50, 5, 16, keyed=True, long=True),
+    produce_spread("produce-400", 400, 1, 16, keyed=True, long=True),
+    produce_spread("produce-1000p", 4, 5, 1_000, keyed=True, long=True),
+    produce_spread("produce-10000p", 4, 5, 9_999, keyed=True, named=True),
     connections(),
     backlog(1_000),
     soak(20_000),
@@ -345,10 +383,18 @@ def choose(keys, long):
     if keys is None:
         here = [case for case in ALL if not case.named]
         return [whole(case) for case in here] if long else [short(case) for case in here if not case.long]
-    wanted = keys.split(",")
-    if unknown := set(wanted) - {case.key for case in ALL}:
+    wanted = list(dict.fromkeys(keys.split(",")))
+    known = ALL + [case for case in map(at_rate, wanted) if case]
+    if unknown := set(wanted) - {case.key for case in known}:
         sys.exit(f"unknown cases: {', '.join(sorted(unknown))}")
-    return [whole(case) for case in ALL if case.key in wanted]
+    return [whole(case) for case in known if case.key in wanted]
+
+
+def at_rate(key):
+    """The case of a name that gives a rate of its own, as e2e-5000; nothing if there is one of this name already."""
+    rate = key.removeprefix("e2e-")
+    its_own = rate != key and rate.isascii() and rate.isdigit() and not rate.startswith("0")
+    return e2e(int(rate)) if its_own and key not in {case.key for case in ALL} else None
 
 
 def whole(case):

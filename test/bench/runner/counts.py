@@ -20,6 +20,8 @@ from .cases import FLUSHED
 from .systems import Failure
 
 FEW, MANY = 400, 3_400
+# There is no room for more.
+LENGTHS = {"produce-1m": (40, 240)}
 
 WHAT = ("instructions", "allocations", "system calls")
 
@@ -31,10 +33,22 @@ LOADS = {
     "produce-1k-burst": ["produce", "--connections", 1, "--in-flight", 20, "--bursts", "--size", 1_024],
     "produce-1k-durable": [*PRODUCE, "--size", 1_024, "--topic-config", FLUSHED],
     "produce-64k": [*PRODUCE, "--size", 65_536],
+    "produce-64k-lz4": [*PRODUCE, "--size", 65_536, "--codec", "lz4"],
+    "produce-64k-zstd": [*PRODUCE, "--size", 65_536, "--codec", "zstd"],
+    "produce-1m": [*PRODUCE, "--size", 1_048_576],
     "fetch-1k": [*FETCH, "--size", 1_024, "--batch-size", 1_024],
     "fetch-64k": [*FETCH, "--size", 65_536, "--batch-size", 65_536],
+    # By sendfile, and no larger than what a socket takes at once: how often it is told of room is the client's pace.
+    "fetch-256k": [*FETCH, "--size", 262_144, "--batch-size", 65_536],
     # All requests of the longer one stay in the first four of five segments.
     "fetch-sealed": [*SEALED, "--size", 1_024, "--batch-size", 1_024, "--topic-config", "segment.bytes=1048576"],
+    # A fetch that waits, behind a request that shows that it does, and the produce that wakes it.
+    "wake-1k": ["wake", "--size", 1_024],
+}
+# What hangs on time all the same.
+UNSTEADY = {
+    ("produce-1m", "system calls"): "how often it is read is how fast it comes",
+    ("produce-1m", "allocations"): "too few requests for what a node allocates now and then",
 }
 # Whose request waits for a disk, unless there is none: how long a sync takes decides which thread does the next one.
 DURABLE = "produce-1k-durable"
@@ -62,6 +76,7 @@ def measure(setting, dumps):
     if not in_memory:
         reason = f"{counted.SHARED_MEMORY} is no tmpfs with {counted.ROOM >> 30} GiB free"
         found.left_out |= {(DURABLE, what): reason for what in WHAT}
+    found.left_out |= UNSTEADY
     if platform.machine() != MACHINE:
         found.left_out |= {(load, "instructions"): f"this is no {MACHINE}" for load in LOADS}
     shutil.rmtree(dumps, ignore_errors=True)
@@ -95,7 +110,8 @@ def measure_on(node, found, dumps):
 
 def per_request(node, name, load):
     """What each request adds to the node's counts."""
-    (few, before), (many, after) = (count(node, f"{name}-{n}", [*load, "--requests", n]) for n in (FEW, MANY))
+    lengths = LENGTHS.get(name, (FEW, MANY))
+    (few, before), (many, after) = (count(node, f"{name}-{n}", [*load, "--requests", n]) for n in lengths)
     return {what: (after[what] - before.get(what, 0)) / (many - few) for what in after}
 
 

@@ -19,9 +19,14 @@ from .systems import KEPT_SHORT, KINDS, SWEEP_SECONDS, Failure
 
 
 def flags(options):
-    """Options as the generator takes them; one that has several values comes as often."""
+    """Options as the generator takes them; one that has several values comes as often, yes is one without a value, no is none."""
     several = lambda value: value if isinstance(value, tuple) else (value,)
-    return [part for key, value in options.items() for one in several(value) for part in (f"--{key.replace('_', '-')}", one)]
+    parts = []
+    for key, values in options.items():
+        for value in several(values):
+            if value is not False:
+                parts += [f"--{key.replace('_', '-')}"] + [value] * (value is not True)
+    return parts
 
 
 @dataclass
@@ -126,7 +131,7 @@ class Round:
         stages += [(case.key, lambda case=case: self.recovery(case)) for case in of("recovery")]
         stages += [(case.key, lambda case=case: self.partitions(case)) for case in of("partitions")]
         stages += [("loads", self.loads)] if of("load", "syscalls") else []
-        return stages + ([("others", self.others)] if of("connections", "backlog", "soak", "driver") else [])
+        return stages + ([("others", self.others)] if of("many", "connections", "backlog", "soak", "driver") else [])
 
     def life(self):
         system = self.system
@@ -183,10 +188,11 @@ class Round:
         self.pinned(kinds, KEPT_SHORT)
 
     def others(self):
-        """What needs more than one command of the generator, or none."""
+        """What needs more than one command of the generator, or none, or a broker as by its defaults."""
         times = (10 if self.long else 3, self.warm_up_seconds())
         self.pinned(
             {
+                "many": self.load,
                 "connections": lambda case: beside.connections(self.system, *times),
                 "backlog": lambda case: self.kept_up(case, beside.backlog(self.system, *times, **case.options)),
                 "soak": lambda case: self.kept_up(case, soak.run(self.system, warm_up=times[1], **case.options)),

@@ -23,6 +23,9 @@ pub(crate) enum Command {
     /// Open loop: messages leave on a schedule and come back by long poll; latency counts from the
     /// schedule, so that a broker that stalls cannot hide it.
     E2e(E2e),
+    /// A fetch waits at the end of a partition and a produce wakes it, one after the other; what arrives when does
+    /// not depend on time.
+    Wake(Wake),
     /// Tries every millisecond until a produce is acknowledged, and prints when that was.
     FirstAck(FirstAck),
     /// Sends one small batch to every partition of some topics, and again to those that refuse it,
@@ -111,6 +114,13 @@ pub(crate) struct Produce {
     /// Partitions of the topic.
     #[arg(long, default_value_t = 1)]
     pub(crate) partitions: i32,
+    /// Send each connection's requests to one partition after the other, as a producer of records with keys has
+    /// them; else a connection stays with a partition.
+    #[arg(long)]
+    pub(crate) keyed: bool,
+    /// Records of random bytes, which nothing makes smaller, and not of JSON.
+    #[arg(long)]
+    pub(crate) random: bool,
     /// How batches are compressed: none, gzip, snappy, lz4, zstd.
     #[arg(long, default_value = "none", value_parser = codec)]
     pub(crate) codec: Codec,
@@ -161,6 +171,17 @@ pub(crate) struct E2e {
     /// How long to go on for what was due in it.
     #[arg(long, default_value = "5.0", value_parser = seconds)]
     pub(crate) drain_seconds: Duration,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Wake {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    #[command(flatten)]
+    pub(crate) phases: Phases,
+    /// Bytes of a batch.
+    #[arg(long, default_value_t = 1_024)]
+    pub(crate) size: usize,
 }
 
 #[derive(Debug, Args)]

@@ -88,12 +88,22 @@ impl Control {
 
     /// Asks what the broker can do; the answer only shows that it answers.
     pub(crate) fn api_versions(&mut self) -> Result<()> {
+        let answer = self.exchange(&Self::api_versions_frame()?)?;
+        Self::check_api_versions(answer)
+    }
+
+    pub(crate) fn api_versions_frame() -> Result<Bytes> {
         let body = ApiVersionsRequest {
             client_software_name: Str::from("dohle-bench"),
             client_software_version: Str::from(env!("CARGO_PKG_VERSION")),
             ..ApiVersionsRequest::default()
         };
-        let error = self.call(API_VERSIONS_VERSION, &body)?.error_code;
+        frames::request(API_VERSIONS_VERSION, &body)
+    }
+
+    pub(crate) fn check_api_versions(answer: Bytes) -> Result<()> {
+        let answer = frames::answer::<ApiVersionsRequest>(answer, API_VERSIONS_VERSION)?;
+        let error = answer.error_code;
         if error != ErrorCode::NONE {
             bail!("ApiVersions refused: {error}");
         }

@@ -22,6 +22,7 @@ mod produce;
 mod records;
 mod sweep;
 mod usage;
+mod wake;
 
 use anyhow::Result;
 use clap::Parser;
@@ -31,6 +32,7 @@ fn main() -> Result<()> {
         cli::Command::Produce(args) => print(&produce::run(&args)?),
         cli::Command::Fetch(args) => print(&fetch::run(&args)?),
         cli::Command::E2e(args) => print(&e2e::run(&args)?),
+        cli::Command::Wake(args) => print(&wake::run(&args)?),
         cli::Command::FirstAck(args) => print(&first_ack::run(&args)?),
         cli::Command::Sweep(args) => print(&sweep::run(&args)?),
         cli::Command::Idle(args) => {

@@ -1,7 +1,8 @@
 //! The produce load: each connection keeps a number of requests unanswered, all from one thread.
 //!
 //! A frame is encoded once and lies in memory as often as requests may be in flight, so that what
-//! several answers allow to be sent goes out in one call.
+//! several answers allow to be sent goes out in one call. With `--keyed` the frames of all partitions
+//! lie there once, one behind the other.
 
 use std::{
     collections::VecDeque,
@@ -9,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use rustix::net::{SendFlags, send};
 use serde_json::{Value, json};
@@ -37,7 +38,8 @@ pub(crate) fn run(args: &cli::Produce) -> Result<Value> {
     let mut control = target.connect()?;
     let created = control.ready_topic(&target.new_topic(args.partitions))?;
 
-    let batch = records::batch(args.size, args.codec);
+    let data = if args.random { records::random_batch } else { records::batch };
+    let batch = data(args.size, args.codec);
     let mut load = Load { bursts: args.bursts, ..Load::connect(args, &batch)? };
     let measured = load.run(Meter::start(&args.phases, target.broker_pid))?;
     if created == Created::Now && !target.keep {
@@ -67,20 +69,39 @@ pub(crate) fn fill(
     Ok(())
 }
 
-/// The same frame several times in a row.
+/// Frames of the same size in a row: one several times, or one for each partition.
 struct Burst {
     bytes: Vec<u8>,
     frame_size: usize,
+    /// After so many bytes the frames come again.
+    period: usize,
 }
 
 impl Burst {
     fn new(partition: &Partition, acks: i16, batch: &Bytes, count: usize) -> Result<Self> {
         let frame = frames::produce(partition, acks, batch.clone())?;
-        Ok(Self { bytes: frame.repeat(count), frame_size: frame.len() })
+        Ok(Self { bytes: frame.repeat(count), frame_size: frame.len(), period: frame.len() })
+    }
+
+    /// To each partition of a topic in turn.
+    fn keyed(topic: &str, partitions: i32, acks: i16, batch: &Bytes) -> Result<Self> {
+        let mut bytes = Vec::new();
+        for index in 0..partitions {
+            let partition = Partition { topic: topic.to_owned(), index };
+            bytes.extend(frames::produce(&partition, acks, batch.clone())?);
+        }
+        let (frame_size, period) = (bytes.len() / usize::try_from(partitions)?, bytes.len());
+        Ok(Self { bytes, frame_size, period })
+    }
+
+    /// Where the `number`th of `count` connections begins: they do not follow each other from partition to partition.
+    fn start(&self, number: usize, count: usize) -> usize {
+        let frames = self.period / self.frame_size;
+        number * frames / count % frames * self.frame_size
     }
 }
 
-/// One partition: what is sent to it and what it answers.
+/// What is sent to one partition, or to all in turn, and how each of them answers.
 struct Lane {
     burst: Burst,
     ack: Ack,
@@ -91,7 +112,7 @@ struct Link {
     socket: TcpStream,
     inbox: Inbox,
     lane: usize,
-    /// Where in the frame the next byte to send is.
+    /// Where in the burst the next byte to send is.
     at: usize,
     /// Bytes of requests that are in flight but not in the socket yet.
     owed: usize,
@@ -115,7 +136,7 @@ impl Link {
             match send(&self.socket, &lane.burst.bytes[self.at..end], SendFlags::NOSIGNAL) {
                 Ok(count) => {
                     self.owed -= count;
-                    self.at = (self.at + count) % lane.burst.frame_size;
+                    self.at = (self.at + count) % lane.burst.period;
                 }
                 Err(rustix::io::Errno::AGAIN) => break,
                 Err(error) => return Err(error).context("send"),
@@ -138,12 +159,22 @@ struct Load {
 
 impl Load {
     fn connect(args: &cli::Produce, batch: &Bytes) -> Result<Self> {
+        if args.partitions < 1 || args.connections == 0 || args.in_flight == 0 {
+            bail!("there is nothing to be done by none");
+        }
+        let topic = &args.target.topic;
+        let keyed = || {
+            let burst = Burst::keyed(topic, args.partitions, args.acks, batch)?;
+            let first = Partition { topic: topic.clone(), index: 0 };
+            Ok::<_, anyhow::Error>(vec![Lane { burst, ack: Ack::of(&first)? }])
+        };
         let lane = |index| {
-            let partition = Partition { topic: args.target.topic.clone(), index };
+            let partition = Partition { topic: topic.clone(), index };
             let burst = Burst::new(&partition, args.acks, batch, args.in_flight)?;
             Ok(Lane { burst, ack: Ack::of(&partition)? })
         };
-        let lanes = (0..args.partitions).map(lane).collect::<Result<_>>()?;
+        let sticky = || (0..args.partitions).map(lane).collect::<Result<_>>();
+        let lanes = if args.keyed { keyed()? } else { sticky()? };
         Self::over(args.target.bootstrap, lanes, args.connections, args.in_flight, args.size)
     }
 
@@ -161,7 +192,8 @@ impl Load {
             socket.set_nonblocking(true)?;
             poller.add_edges(&socket, index as u64)?;
             let (inbox, lane) = (Inbox::new(), index % lanes.len());
-            Ok(Link { socket, inbox, lane, at: 0, owed: 0, sent: VecDeque::new() })
+            let at = lanes[lane].burst.start(index, connections);
+            Ok(Link { socket, inbox, lane, at, owed: 0, sent: VecDeque::new() })
         };
         let links = (0..connections).map(link).collect::<Result<_>>()?;
         let latencies = Latencies::new();

@@ -1,4 +1,4 @@
-//! What is produced: records of about 1 KiB of JSON, in batches of a chosen size.
+//! What is produced: records of about 1 KiB of JSON, in batches of a chosen size; or of random bytes.
 //!
 //! The JSON is an order of a shop: field names repeat, names and words repeat often, numbers and
 //! ids do not. lz4 makes it about 2.5 times smaller, which is what real events give.
@@ -22,17 +22,29 @@ const WORDS: [&str; 16] = [
 /// # Panics
 /// If not even one small record fits into `size`.
 pub(crate) fn batch(size: usize, codec: Codec) -> Bytes {
+    filled(size, codec, order)
+}
+
+/// The same of bytes that nothing makes smaller.
+///
+/// # Panics
+/// If not even one small record fits into `size`.
+pub(crate) fn random_batch(size: usize, codec: Codec) -> Bytes {
+    filled(size, codec, noise)
+}
+
+fn filled(size: usize, codec: Codec, value_of: fn(&mut Rng, usize) -> Vec<u8>) -> Bytes {
     let (mut rng, timestamp) = (Rng::from_seed(size as u64), now());
     let mut builder = BatchBuilder::new(spec(codec));
     loop {
-        let value = order(&mut rng, VALUE_SIZE);
+        let value = value_of(&mut rng, VALUE_SIZE);
         let whole = NewRecord { timestamp, value: Some(&value), ..NewRecord::default() };
         // What would be left behind the record must still hold another one.
         if builder.size() + builder.size_of(&whole) + VALUE_SIZE / 4 <= size {
             builder.append(&whole).expect("far from 1 GiB");
             continue;
         }
-        let filler = order(&mut rng, 2 * VALUE_SIZE);
+        let filler = value_of(&mut rng, 2 * VALUE_SIZE);
         let fitting = (1..=filler.len())
             .rev()
             .map(|length| NewRecord { value: filler.get(..length), ..whole });
@@ -95,6 +107,13 @@ fn order(rng: &mut Rng, size: usize) -> Vec<u8> {
     }
     json.truncate(size);
     json.into_bytes()
+}
+
+/// `size` random bytes.
+fn noise(rng: &mut Rng, size: usize) -> Vec<u8> {
+    let mut bytes = vec![0; size];
+    rng.fill(&mut bytes);
+    bytes
 }
 
 #[cfg(test)]

@@ -49,6 +49,12 @@ impl<'a> At<'a> {
         (self.varint()? == expected).then_some(())
     }
 
+    /// What the frame must end with.
+    pub(super) fn end<const N: usize>(&mut self, expected: [u8; N]) -> Option<()> {
+        let is_there = self.array()? == expected && self.position == self.frame.len();
+        is_there.then_some(())
+    }
+
     pub(super) fn name(&mut self) -> Option<&'a str> {
         let size = (self.varint()? as usize).checked_sub(1)?;
         str::from_utf8(self.take(size)?).ok()

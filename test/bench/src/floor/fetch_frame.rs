@@ -35,6 +35,8 @@ impl<'a> FetchAsked<'a> {
         let offset = Offset(at.long()?);
         at.take(4 + 8)?; // Epoch of the last record, start of the log.
         let size_max = usize::try_from(at.int()?.min(answer_size_max)).unwrap_or(0);
+        // No tags of the partition and the topic, no topics that are forgotten, a rack without a name, no tags.
+        at.end([0, 0, 1, 1, 0])?;
         Some(Self { correlation_id, wait_ms_max, topic, index, offset, size_max })
     }
 }

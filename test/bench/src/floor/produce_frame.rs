@@ -35,7 +35,9 @@ impl<'a> ProduceFrame<'a> {
         let size = (at.varint()? as usize).checked_sub(1)?;
         let start = at.position();
         at.take(size)?;
-        Some(Self { correlation_id, topic, index, records: start..at.position() })
+        let records = start..at.position();
+        at.end([0; 3])?; // No tags of the partition, the topic and the request.
+        Some(Self { correlation_id, topic, index, records })
     }
 }
 

@@ -4,6 +4,7 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -11,24 +12,31 @@ use std::{
 use clap::Parser;
 use dohle_records::{BatchView, Codec};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::{
     cli, e2e, fetch, first_ack,
     frames::{self, Ack, Partition},
-    idle, produce, records, sweep,
+    idle, produce, records, sweep, wake,
 };
 
 /// Starts a floor; returns where it listens.
 fn floor() -> String {
+    floor_in(false).0
+}
+
+/// Also where its files are, which go when the last hand on the folder goes.
+fn floor_in(new_files: bool) -> (String, Arc<TempDir>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let bootstrap = listener.local_addr().unwrap().to_string();
-    let dir = tempfile::tempdir().unwrap();
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    let path = Arc::clone(&dir);
     thread::spawn(move || {
-        let topics = super::Topics::in_dir(dir.path(), false).unwrap();
+        let topics = super::Topics::in_dir(path.path(), new_files).unwrap();
         super::serve(&listener, topics).unwrap();
     });
     run(&["first-ack", "--create", "--bootstrap", &bootstrap, "--topic", "first"]);
-    bootstrap
+    (bootstrap, dir)
 }
 
 fn run(args: &[&str]) -> Value {
@@ -37,6 +45,7 @@ fn run(args: &[&str]) -> Value {
         cli::Command::Produce(args) => produce::run(&args),
         cli::Command::Fetch(args) => fetch::run(&args),
         cli::Command::E2e(args) => e2e::run(&args),
+        cli::Command::Wake(args) => wake::run(&args),
         cli::Command::FirstAck(args) => first_ack::run(&args),
         cli::Command::Sweep(args) => sweep::run(&args),
         _ => panic!("not a load"),
@@ -71,6 +80,39 @@ fn produce_counts_requests_and_raw_bytes() {
         assert_eq!(wire < requests * raw_size * 3 / 4, codec == "lz4");
         assert!(report["latency_micros"]["p50"].as_u64().unwrap() > 0);
     }
+}
+
+#[test]
+fn a_topic_keeps_as_much_as_it_says_and_its_pages_are_there_from_the_start() {
+    let (bootstrap, dir) = floor_in(false);
+    let produce = |more: &[&str]| {
+        let load = ["produce", "--size", "1024", "--partitions", "8", "--warm-up-requests", "0"];
+        let keep = ["--bootstrap", &bootstrap, "--keyed", "--keep", "--requests", "800"];
+        run(&[&load[..], &keep, more].concat())
+    };
+    let file_sizes = || {
+        let files = std::fs::read_dir(dir.path()).unwrap();
+        let mut sizes: Vec<_> = files.map(|file| file.unwrap().metadata().unwrap().len()).collect();
+        sizes.sort_unstable();
+        sizes
+    };
+    produce(&["--topic", "short", "--topic-config", "retention.bytes=16384"]);
+    // That of first-ack, and 8 that went round: a hundred requests for each would be 100 KiB.
+    assert_eq!(file_sizes()[1..], [16_384; 8]);
+    produce(&["--topic", "long"]);
+    assert!(file_sizes()[9..].iter().all(|size| *size >= 90 * 1_024));
+}
+
+#[test]
+fn new_files_are_as_long_as_the_topic_says() {
+    let (bootstrap, dir) = floor_in(true);
+    let load = ["produce", "--size", "1024", "--requests", "300", "--warm-up-requests", "0"];
+    let more = ["--bootstrap", &bootstrap, "--topic-config", "segment.bytes=16384", "--keep"];
+    run(&[&load[..], &more].concat());
+    let files = std::fs::read_dir(dir.path()).unwrap();
+    let sizes: Vec<_> = files.map(|file| file.unwrap().metadata().unwrap().len()).collect();
+    assert!(sizes.iter().all(|size| *size <= 16_384), "{sizes:?}");
+    assert_eq!(sizes.len(), 1 + 4);
 }
 
 #[test]
@@ -198,6 +240,17 @@ fn messages_come_back_in_order_and_in_time() {
     let p50 = report["e2e_micros"]["p50"].as_u64().unwrap();
     assert!(report["ack_micros"]["p50"].as_u64().unwrap() > 0 && p50 > 0);
     assert_eq!(report["never_back"], 0);
+}
+
+#[test]
+fn each_fetch_that_waits_is_woken_by_a_produce() {
+    let bootstrap = floor();
+    let load = ["wake", "--bootstrap", &bootstrap, "--warm-up-requests", "5", "--requests", "20"];
+    let report = run(&load);
+    assert_eq!(report["requests"], 20);
+    let bytes = report["raw_bytes"].as_u64().unwrap();
+    assert!((20 * 1_000..=20 * 1_024).contains(&bytes), "{bytes}");
+    assert_eq!(report["latency_micros"]["count"], 20);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Which topics there are, and the files that their logs lie in.
 //!
-//! Files of deleted topics are used again, so that a run does not pay for pages that were never
-//! touched before; with `--new-files` each has its own, as in a broker. Topics with `flush.messages=1`, Kafka's way to ask for durable appends, share one
+//! Files of deleted topics are used again, and those of topics that are kept short are written once when they are made, so
+//! that a run does not pay for pages that were never touched before; with `--new-files` each has its own, as in a broker. Topics with `flush.messages=1`, Kafka's way to ask for durable appends, share one
 //! file: a sync of one costs a fraction of the syncs of many.
 
 use std::{
@@ -25,7 +25,7 @@ use dohle_protocol::api::{
 use super::{
     log::Log,
     new_files::NewFiles,
-    ring::{self, FILE_SIZE, Ring},
+    ring::{self, FILE_SIZE, NEW_FILE_SIZE, Pieces, Ring, SIZE_MIN},
 };
 use crate::frames::{self, Ack, FetchAnswer};
 
@@ -52,6 +52,32 @@ pub(super) struct Partition {
     pub(super) log: Log,
     pub(super) ack: Ack,
     pub(super) fetched: FetchAnswer,
+}
+
+/// How much a partition of a topic keeps: of many there is to be as much in all as of one.
+#[derive(Clone, Copy, Debug)]
+struct Size {
+    ring: u64,
+    new_file: u64,
+    kept_short: bool,
+}
+
+impl Size {
+    fn of(topic: &CreatableTopic) -> Self {
+        let kept = setting(topic, "retention.bytes");
+        let segment = setting(topic, "segment.bytes").unwrap_or(NEW_FILE_SIZE);
+        Self {
+            ring: kept.unwrap_or(FILE_SIZE).clamp(SIZE_MIN, FILE_SIZE),
+            new_file: segment.clamp(SIZE_MIN, NEW_FILE_SIZE),
+            kept_short: kept.is_some(),
+        }
+    }
+}
+
+/// A number among a topic's settings.
+fn setting(topic: &CreatableTopic, key: &str) -> Option<u64> {
+    let config = topic.configs.iter().find(|config| config.name.as_str() == key)?;
+    config.value.as_ref()?.as_str().parse().ok()
 }
 
 /// Where a partition is.
@@ -106,14 +132,12 @@ impl Topics {
         if !(1..=PARTITIONS_MAX).contains(&topic.num_partitions) {
             return Ok(ErrorCode::INVALID_PARTITIONS);
         }
-        let durable = topic.configs.iter().any(|config| {
-            config.name.as_str() == "flush.messages"
-                && config.value.as_ref().is_some_and(|value| value.as_str() == "1")
-        });
+        let durable = setting(topic, "flush.messages") == Some(1);
+        let size = Size::of(topic);
         let mut partitions = Vec::new();
         for index in 0..topic.num_partitions {
             let name = frames::Partition { topic: topic.name.to_string(), index };
-            let ring = if durable { self.durable_ring()? } else { self.own_ring()? };
+            let ring = if durable { self.durable_ring()? } else { self.own_ring(size)? };
             let (ack, fetched) = (Ack::of(&name)?, FetchAnswer::of(&name)?);
             partitions.push(Partition { log: Log::over(ring), ack, fetched });
         }
@@ -184,20 +208,21 @@ impl Topics {
         Ok(ring)
     }
 
-    fn own_ring(&mut self) -> Result<Rc<RefCell<Ring>>> {
+    fn own_ring(&mut self, size: Size) -> Result<Rc<RefCell<Ring>>> {
         if self.new_files {
             let files = NewFiles::at(self.dir.join(self.files_made.to_string()));
             self.files_made += 1;
-            return Ok(Rc::new(RefCell::new(Ring::in_new_files(files)?)));
+            return Ok(Rc::new(RefCell::new(Ring::in_new_files(files, size.new_file)?)));
         }
-        let file = match self.spare.pop() {
-            Some(file) => {
-                ring::lay_out_anew(&file)?;
-                file
-            }
-            None => self.file()?,
-        };
-        Ok(Rc::new(RefCell::new(Ring::over(file, FILE_SIZE))))
+        let spare = self.spare.pop();
+        let laid_out = spare.is_some() || size.kept_short;
+        let file = spare.map_or_else(|| self.file(), Ok)?;
+        if laid_out {
+            // What is kept short is written to without end, and what is not is read.
+            let pieces = if size.kept_short { Pieces::ToWrite } else { Pieces::ToRead };
+            ring::lay_out_anew(&file, size.ring, pieces)?;
+        }
+        Ok(Rc::new(RefCell::new(Ring::over(file, size.ring))))
     }
 
     fn file(&mut self) -> Result<Rc<File>> {

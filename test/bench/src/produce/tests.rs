@@ -1,4 +1,5 @@
-//! Goal: bursts do not run into each other. Method: a server that answers by hand.
+//! Goal: bursts do not run into each other, and keyed requests go to each partition in turn. Method: a server that
+//! answers by hand.
 
 use std::{
     io::{Read, Write},
@@ -55,4 +56,48 @@ fn a_burst_leaves_whole_when_the_last_one_is_answered_whole() {
     answer(&mut client, &lane, 2);
     answer(&mut client, &lane, 3);
     assert!(loaded.join().unwrap().requests >= 2);
+}
+
+#[test]
+fn keyed_requests_go_to_one_partition_after_the_other_from_each_connections_own_on() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let bootstrap = listener.local_addr().unwrap();
+    let batch = records::batch(SIZE, dohle_records::Codec::None);
+    let ack = Ack::of(&Partition { topic: "t".to_owned(), index: 0 }).unwrap();
+    let frames: Vec<_> = (0..3)
+        .map(|index| Partition { topic: "t".to_owned(), index })
+        .map(|partition| frames::produce(&partition, -1, batch.clone()).unwrap())
+        .collect();
+    let lane = Lane { burst: Burst::keyed("t", 3, -1, &batch).unwrap(), ack: ack.clone() };
+    let phases = cli::Phases {
+        warm_up_seconds: Duration::ZERO,
+        warm_up_requests: 0,
+        seconds: Duration::MAX,
+        requests: 14,
+    };
+    // More in flight than there are partitions, so one goes round.
+    let loaded = thread::spawn(move || {
+        let mut load = Load::over(bootstrap, vec![lane], 2, 4, SIZE).unwrap();
+        load.run(Meter::start(&phases, None)).unwrap()
+    });
+    let serve = |mut client: TcpStream, first: usize| {
+        let (frames, ack) = (frames.clone(), ack.clone());
+        thread::spawn(move || {
+            let mut frame = vec![0; frames[0].len()];
+            for number in first.. {
+                if client.read_exact(&mut frame).is_err() {
+                    return number - first;
+                }
+                assert_eq!(frame, frames[number % 3], "request {number}");
+                let mut answer = vec![0; ack.size()];
+                ack.put(&mut answer, [0; 4], dohle_base::Offset(0));
+                client.write_all(&answer).unwrap();
+            }
+            unreachable!("a load ends")
+        })
+    };
+    let servers = [0, 1].map(|first| serve(listener.accept().unwrap().0, first));
+    assert!(loaded.join().unwrap().requests >= 14);
+    let served = servers.map(|server| server.join().unwrap());
+    assert!(served.iter().all(|count| *count >= 4), "{served:?}");
 }

@@ -2,7 +2,7 @@
 
 use dohle_records::{BatchView, Codec, check_produce_batch};
 
-use super::{batch, batch_of};
+use super::{batch, batch_of, random_batch};
 
 #[test]
 fn a_batch_has_the_size_that_was_asked_for() {
@@ -20,6 +20,19 @@ fn the_data_compresses_as_events_do() {
     let ratio = |codec| 65_536.0 / batch(65_536, codec).len() as f64;
     assert!((2.0..3.5).contains(&ratio(Codec::Lz4)), "lz4 {}", ratio(Codec::Lz4));
     assert!((2.5..6.0).contains(&ratio(Codec::Zstd)), "zstd {}", ratio(Codec::Zstd));
+}
+
+#[test]
+fn random_data_does_not_compress() {
+    let plain = random_batch(65_536, Codec::None).len();
+    assert!((65_534..=65_536).contains(&plain), "{plain}");
+    for codec in [Codec::Lz4, Codec::Zstd] {
+        let bytes = random_batch(65_536, codec);
+        check_produce_batch(&bytes).expect("a batch that brokers accept");
+        // Record headers, of about a hundredth, may become smaller.
+        let change = bytes.len().abs_diff(plain);
+        assert!(change < plain / 50, "{} bytes of {plain}", bytes.len());
+    }
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn logs_that_share_a_ring_each_read_their_own() {
 #[test]
 fn a_log_in_new_files_keeps_four_and_reads_the_newest() {
     let dir = tempfile::tempdir().unwrap();
-    let ring = Ring::in_new_files(NewFiles::at(dir.path().join("p"))).unwrap();
+    let ring = Ring::in_new_files(NewFiles::at(dir.path().join("p")), 64 << 20).unwrap();
     let mut log = Log::over(Rc::new(RefCell::new(ring)));
     let batch = records::batch(1 << 20, Codec::None);
     let (per_file, files) = ((64 << 20) / batch.len() as i64, 6);

@@ -18,9 +18,11 @@ fn the_parts_are_where_the_codec_put_them() {
         let parsed = ProduceFrame::parse(&frame).expect("a frame of the generator");
         assert_eq!((parsed.topic, parsed.index), ("orders", 12));
         assert_eq!(frame[parsed.records.clone()], batch[..]);
-        for end in 0..parsed.records.end.min(500) {
+        for end in (0..frame.len().min(500)).chain([frame.len() - 1]) {
             assert_eq!(ProduceFrame::parse(&frame[..end]), None);
         }
+        let longer = [&frame[..], &[0]].concat();
+        assert_eq!(ProduceFrame::parse(&longer), None, "something behind it");
     }
 }
 
