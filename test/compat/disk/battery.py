@@ -19,7 +19,7 @@ from .metadata import shortened
 from .nodes import BUSY, Exchange
 from .observe import as_found, comparable, differences, observe, surviving
 from .shell import metadata_shell
-from .workload import Writer, plan
+from .workload import Writer, of_release, plan
 
 # So long the cleaner gets before a stop.
 CLEANING_SECONDS = 2
@@ -69,15 +69,16 @@ def run(report, options, work, quick):
         check(f"{name} Kafka, and Dohle goes on", lambda it: shortened(it, it.kafka, it.dohle), 0)
         for how, way in formats.WAYS.items():
             check(f"formatted {how}", lambda it: formats.formats(it, way), 0)
-        old = f"Kafka {install.TOOLS} to Dohle, stopped, seed {options.first_seed}"
-        check(old, lambda it: kafka_to_dohle(it, False, True), options.first_seed)
+        for release in (*install.OLDER, install.TOOLS):
+            old = f"Kafka {release} to Dohle, stopped, seed {options.first_seed}"
+            check(old, lambda it: kafka_to_dohle(it, False, release), options.first_seed)
 
 
-def kafka_to_dohle(it, is_killed, is_old=False):
+def kafka_to_dohle(it, is_killed, old=None):
     """Kafka writes; what Dohle finds is what Kafka finds, and Kafka goes on from what Dohle leaves."""
-    node = it.old_kafka("written", extra=BUSY) if is_old else it.kafka("written", extra=BUSY)
-    live = write(it, node, transactions=True, is_killed=is_killed)
-    if is_old:
+    node = it.old_kafka("written", extra=BUSY, release=old) if old else it.kafka("written", extra=BUSY)
+    live = write(it, node, transactions=True, is_killed=is_killed, release=old)
+    if old:
         data = node.folder / "data"
         expect(
             (data / "bootstrap.checkpoint").exists(),
@@ -150,9 +151,9 @@ def every_complaint(said):
     expect(not missing, f"Kafka never said: {sorted(missing)}")
 
 
-def write(it, node, transactions, is_killed):
+def write(it, node, transactions, is_killed, release=None):
     """Lets a writer write, then stops or kills the node; what was seen before, what was promised."""
-    writer = Writer(node, it.work, plan(it.seed, transactions))
+    writer = Writer(node, it.work, of_release(plan(it.seed, transactions), release))
     seen = None
     try:
         writer.wait()

@@ -3,6 +3,7 @@
 import random
 import shutil
 
+from harness import install
 from harness.node import Dohle, Kafka, OldKafka
 
 from . import files
@@ -40,8 +41,8 @@ class Exchange:
         self.node = Kafka(self.work / name, COMMON | extra, ports)
         return self.node
 
-    def old_kafka(self, name, ports=None, extra=QUIET):
-        self.node = OldKafka(self.work / name, COMMON | extra, ports)
+    def old_kafka(self, name, ports=None, extra=QUIET, release=install.TOOLS):
+        self.node = OldKafka(self.work / name, COMMON | extra, ports, release)
         return self.node
 
     def dohle(self, name, ports=None, extra=None):

@@ -25,6 +25,8 @@ TARGET = ROOT / "target" / "compat"
 KAFKA = "4.4.0"
 # kafka-tools and kafka-shell are not published for 4.4.0; one folder must never mix two releases.
 TOOLS = "4.3.1"
+# The newest of each line of 4.x before those: nodes that write, nothing else.
+OLDER = ("4.0.2", "4.1.2", "4.2.2")
 LOG4J = "2.25.5"
 LIBRDKAFKA_CRATE = "4.10.0+2.12.1"
 RDKAFKA_CRATE = "0.39.0"
@@ -126,10 +128,10 @@ def jars(name, artifacts, more=lambda folder: None):
     return once(TARGET / name, pom, make) / "libs"
 
 
-def kafka():
+def kafka(release=KAFKA):
     """Jars of Apache Kafka itself: the oracle's node and the Java client of the same release."""
     log4j = f"org.apache.logging.log4j:log4j-slf4j-impl:{LOG4J}"
-    return jars(f"kafka-{KAFKA}", [f"org.apache.kafka:kafka_2.13:{KAFKA}", log4j])
+    return jars(f"kafka-{release}", [f"org.apache.kafka:kafka_2.13:{release}", log4j])
 
 
 def kafka_tools():

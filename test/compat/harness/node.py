@@ -229,11 +229,14 @@ class Kafka(OwnNode):
 
 
 class OldKafka(Kafka):
-    """The release before, which comes with the tools."""
+    """A release before: the one that comes with the tools, or another."""
 
-    @staticmethod
-    def libs():
-        return install.kafka_tools() / "libs"
+    def __init__(self, folder, extra, ports=None, release=install.TOOLS):
+        self.release = release
+        super().__init__(folder, extra, ports)
+
+    def libs(self):
+        return install.kafka_tools() / "libs" if self.release == install.TOOLS else install.kafka(self.release)
 
 
 class Dohle(OwnNode):
