@@ -73,9 +73,11 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
-    /// The names as they are.
+    /// The names as they are. A segment without a file has none yet.
     pub(crate) fn names_now(&self) -> Names {
-        Names { removals: self.removals, segment: Some(self.active().base) }
+        let active = self.active();
+        let segment = (!active.is_unwritten()).then_some(active.base);
+        Names { removals: self.removals, segment }
     }
 
     /// Notes that names are durable which the log had since it was truncated.

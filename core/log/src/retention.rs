@@ -115,26 +115,36 @@ impl<D: Disk> Log<D> {
         if end > high_watermark || (is_written && size == 0) {
             return Ok(Removal::Nothing);
         }
-        let Some(reason) = self.expiry_reason(end, now)? else { return Ok(Removal::Nothing) };
+        if self.expiry_reason(end, now, false)?.is_none() {
+            return Ok(Removal::Nothing);
+        }
+        // Before the batches are looked at, or they would be again behind the sync.
+        let needs_sync = match is_written {
+            true => self.roll_needs_sync(),
+            false => self.removal_needs_sync(end),
+        };
+        if needs_sync {
+            return Ok(Removal::AfterSync(self.begin_sync_names()));
+        }
+        let Some(reason) = self.expiry_reason(end, now, true)? else { return Ok(Removal::Nothing) };
         if is_written {
-            if self.roll_needs_sync() {
+            self.roll(now)?;
+            if self.removal_needs_sync(end) {
                 return Ok(Removal::AfterSync(self.begin_sync_names()));
             }
-            self.roll(now)?;
-        }
-        if self.removal_needs_sync(end) {
-            return Ok(Removal::AfterSync(self.begin_sync_names()));
         }
         self.move_log_start(end);
         self.remove_first_segment(now)?;
         Ok(Removal::Removed(Expired { base, end, size, reason }))
     }
 
-    /// Why the first segment, which ends at `end`, is to go.
+    /// Why the first segment, which ends at `end`, is to go: for sure, or as far as the index tells, which is
+    /// no reason to remove anything.
     fn expiry_reason(
         &mut self,
         end: Offset,
         now: Timestamp,
+        for_sure: bool,
     ) -> Result<Option<ExpiryReason>, LogError> {
         if self.segments.len() > 1 && end <= self.log_start {
             return Ok(Some(ExpiryReason::BeforeStart));
@@ -145,11 +155,7 @@ impl<D: Disk> Log<D> {
         }
         let Some(ms_max) = self.config.retention_ms_max else { return Ok(None) };
         let is_too_old = |youngest: Timestamp| now.0.saturating_sub(youngest.0) > ms_max;
-        if !is_too_old(self.youngest_of_first(false)?) {
-            return Ok(None);
-        }
-        // What the index tells is no reason to remove anything.
-        let youngest = self.youngest_of_first(true)?;
+        let youngest = self.youngest_of_first(for_sure)?;
         Ok(is_too_old(youngest).then_some(ExpiryReason::Time { youngest }))
     }
 

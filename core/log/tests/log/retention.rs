@@ -230,6 +230,22 @@ fn names_are_synced_between_removals_by_who_asks_and_once() {
     assert_eq!(seen, [0, -1, 2, -1, 4, -1, 6]);
 }
 
+/// An empty log has no file, and a flush of it makes none durable.
+#[test]
+fn the_first_segment_of_a_log_that_was_flushed_empty_has_its_name_before_the_next_begins() {
+    for power_cut_seed in 0..20 {
+        let (disk, mut log) = empty(LogConfig::default());
+        log.flush().unwrap();
+        records(3).append(&mut log).unwrap();
+        log.roll(NOW).unwrap();
+        records(2).append(&mut log).unwrap();
+        drop(log);
+        disk.restart(power_cut_seed);
+        let mut names = disk.list(Path::new(DIR)).unwrap().into_iter().map(|entry| entry.name);
+        assert!(names.any(|name| name == "00000000000000000000.log"), "{power_cut_seed}");
+    }
+}
+
 /// What another has made durable need not be again.
 #[test]
 fn a_flush_between_removals_is_as_good_as_their_sync() {
