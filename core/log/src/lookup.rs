@@ -53,15 +53,18 @@ pub struct TimeSearch<F> {
 }
 
 impl<F: DiskFile> TimeSearch<F> {
-    /// The first record there that has the time or a later one.
+    /// The first record there that has the time or a later one. It may take long: what it finds once
+    /// `goes_on` says no means nothing, and comes soon.
     ///
     /// # Errors
     /// `Corrupt`, which may tell of what was cut meanwhile: see `Log::is_current`; `Io`.
-    pub fn run(&self) -> Result<Option<TimestampOffset>, LogError> {
+    pub fn run(&self, goes_on: impl Fn() -> bool) -> Result<Option<TimestampOffset>, LogError> {
         let mut heads = HeadScan::new(&self.file, self.position, self.end);
-        while let Some(head) = heads.next()? {
+        while let Some(head) = heads.next()?
+            && goes_on()
+        {
             if head.max_timestamp >= self.timestamp
-                && let Some(found) = self.record_in(&head)?
+                && let Some(found) = self.record_in(&head, &goes_on)?
             {
                 return Ok(Some(found));
             }
@@ -76,7 +79,11 @@ impl<F: DiskFile> TimeSearch<F> {
 
     /// The first wanted record of a batch. None of a batch that lies as it was sent, and whose records
     /// cannot be read.
-    fn record_in(&self, head: &Head) -> Result<Option<TimestampOffset>, LogError> {
+    fn record_in(
+        &self,
+        head: &Head,
+        goes_on: impl Fn() -> bool,
+    ) -> Result<Option<TimestampOffset>, LogError> {
         let position = u64::from(head.position);
         let damaged =
             |error| Corruption::new(self.file.path(), position, DamageReason::Batch(error));
@@ -86,8 +93,9 @@ impl<F: DiskFile> TimeSearch<F> {
             Scanned::Damaged(_, error) => return Err(damaged(error).into()),
             Scanned::End => return Ok(None),
         };
-        let is_wanted =
-            |offset: Offset, time: Timestamp| offset >= self.from && time >= self.timestamp;
+        let is_wanted = |offset: Offset, time: Timestamp| {
+            offset >= self.from && time >= self.timestamp || !goes_on()
+        };
         let found = match entry.find(self.decompressed_bytes_max, is_wanted) {
             Ok(found) => found,
             Err(error) => {
@@ -112,7 +120,7 @@ impl<D: Disk> Log<D> {
         let mut from = Some(self.log_start);
         while let Some(start) = from {
             let Some(search) = self.begin_time_search(timestamp, start)? else { break };
-            let found = search.run()?;
+            let found = search.run(|| true)?;
             if found.is_some() {
                 return Ok(found);
             }
@@ -127,7 +135,7 @@ impl<D: Disk> Log<D> {
     /// # Errors
     /// `Corrupt`, `Io`.
     pub fn max_timestamp(&mut self) -> Result<Option<TimestampOffset>, LogError> {
-        self.begin_newest_search()?.map_or(Ok(None), |search| search.run())
+        self.begin_newest_search()?.map_or(Ok(None), |search| search.run(|| true))
     }
 
     /// Where the first record from `from` on with `timestamp` or a greater one may be; `None` if there is

@@ -20,6 +20,7 @@ use dohle_protocol::{
     api::create_topics_request::{CreatableTopic, CreatableTopicConfig, CreateTopicsRequest},
 };
 use dohle_replication::fetch_session::{SessionCache, SessionLimits};
+use tokio::sync::Semaphore;
 
 use crate::{
     cleaner::Cleaner,
@@ -37,6 +38,9 @@ use crate::{
     topic_config,
     topic_names::CONSUMER_OFFSETS,
 };
+
+/// See `Broker::time_searches`.
+const TIME_SEARCHES_MAX: usize = 2;
 
 /// Which part of the node a listener leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,6 +124,9 @@ pub struct Broker {
     /// What is counted for metrics.
     pub metrics: Arc<Metrics>,
     pub(crate) fetch_sessions: Mutex<SessionCache>,
+    /// How many records may be searched for by time at once: fewer than a network thread has others for what it
+    /// must not wait for.
+    pub(crate) time_searches: Semaphore,
     pub(crate) producer_ids: ProducerIds,
     settings: ArcSwap<NodeSettings>,
     metadata: ArcSwap<Published>,
@@ -154,6 +161,7 @@ impl Broker {
             clock: parts.clock,
             metrics: parts.metrics,
             fetch_sessions: Mutex::new(sessions),
+            time_searches: Semaphore::new(TIME_SEARCHES_MAX),
             producer_ids: ProducerIds::default(),
             settings: ArcSwap::from_pointee(parts.settings),
             metadata: ArcSwap::from_pointee(Published::default()),

@@ -167,9 +167,24 @@ fn a_look_up_goes_into_a_batch_as_far_as_the_record() {
 }
 
 #[test]
+fn a_search_ends_soon_when_nobody_waits_for_it() {
+    let (_disk, mut log) = empty(config());
+    for _ in 0..3 {
+        log.append_as_leader(&large(9), EPOCH, Origin::Client, NOW).unwrap();
+    }
+    let search = log.begin_time_search(at(8), Offset(0)).unwrap().unwrap();
+    for asked_max in [0, 1, 5] {
+        let asked = std::cell::Cell::new(0);
+        let goes_on = || asked.replace(asked.get() + 1) < asked_max;
+        search.run(goes_on).unwrap();
+        assert!(asked.get() <= asked_max + 1, "{} of {asked_max}", asked.get());
+    }
+}
+
+#[test]
 fn a_search_needs_no_log_and_knows_when_it_is_void() {
     let (_disk, mut log) = two_segments();
-    let found = |search: &TimeSearch<_>| search.run().unwrap().map(|found| found.offset);
+    let found = |search: &TimeSearch<_>| search.run(|| true).unwrap().map(|found| found.offset);
     let begin = |log: &mut Log<SimDisk>, minute| {
         let start = log.log_start_offset();
         log.begin_time_search(at(minute), start).unwrap().unwrap()

@@ -5,7 +5,13 @@
 //! What is asked for by time is searched for on another thread, where batches are decompressed, without the
 //! partition's lock. Authorises: Describe on the topics.
 
-use std::{ops::RangeInclusive, sync::Arc};
+use std::{
+    ops::RangeInclusive,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use dohle_base::{ErrorCode, LeaderEpoch, Offset, PartitionId, Timestamp};
 use dohle_log::{LogError, TimeSearch, TimestampOffset};
@@ -19,6 +25,7 @@ use dohle_replication::Leader;
 
 use super::{Answer, Call, Endpoint, elsewhere::elsewhere};
 use crate::{
+    Broker,
     disk::{NodeDisk, NodeFile},
     metadata::Published,
     partition::Partition,
@@ -68,7 +75,9 @@ impl Endpoint for ListOffsets {
         let response = ListOffsetsResponse { topics, ..ListOffsetsResponse::default() };
         match searches.is_empty() {
             true => Answer::now(response),
-            false => Answer::later(search(response, searches, call.version)),
+            false => {
+                Answer::later(search(Arc::clone(call.broker), response, searches, call.version))
+            }
         }
     }
 }
@@ -76,14 +85,32 @@ impl Endpoint for ListOffsets {
 /// What is to be searched for, and where in the answer it belongs: the topic's index, and the partition's.
 type Searches = Vec<(usize, usize, Search)>;
 
+/// Ends the searches for an answer that nobody waits for any more: one that has begun may take long.
+#[derive(Default)]
+struct Asked {
+    is_over: Arc<AtomicBool>,
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Fills in what is found by time.
 async fn search(
+    broker: Arc<Broker>,
     mut response: ListOffsetsResponse,
     searches: Searches,
     version: i16,
 ) -> ListOffsetsResponse {
+    let asked = Asked::default();
     for (topic, partition, search) in searches {
-        let found = elsewhere(move || search.run()).await;
+        // Some of the threads are for readers of what lies on the disk only.
+        let permit = broker.time_searches.acquire().await;
+        let is_over = Arc::clone(&asked.is_over);
+        let found = elsewhere(move || search.run(|| !is_over.load(Ordering::Relaxed))).await;
+        drop(permit);
         // Else the node stops.
         let found = found.unwrap_or(Err(ErrorCode::KAFKA_STORAGE_ERROR));
         let partitions = response.topics.get_mut(topic).map(|topic| &mut topic.partitions);
@@ -153,27 +180,37 @@ struct Search {
 }
 
 impl Search {
-    /// Searches one segment after another, and holds the partition only in between.
-    fn run(&self) -> Result<Place, ErrorCode> {
+    /// Searches one segment after another, and holds the partition only in between. What it says once
+    /// `goes_on` says no means nothing, and comes soon.
+    fn run(&self, goes_on: impl Fn() -> bool) -> Result<Place, ErrorCode> {
         let mut from = Offset::ZERO;
-        loop {
-            let begun = self.with_leader(|leader| self.begin(leader, from))?;
-            let Some(search) = begun.map_err(|error| self.failed(&error))? else {
-                return Ok(Place::NOWHERE);
-            };
-            let found = search.run();
-            let (is_current, end) = self.with_leader(|leader| {
-                (leader.log().is_current(&search), end(leader, self.is_committed))
+        while goes_on() {
+            let (begun, dir) = self.with_leader(|leader| {
+                // It is this disk that is read, wherever the partition moves meanwhile.
+                (self.begin(leader, from), self.partition.log_dir())
+            })?;
+            let failed = |error| storage::log_error_in(&dir, &error, &self.partition);
+            let Some(search) = begun.map_err(failed)? else { return Ok(Place::NOWHERE) };
+            let found = search.run(&goes_on);
+            let (is_current, start, end) = self.with_leader(|leader| {
+                let is_current = leader.log().is_current(&search);
+                (is_current, leader.standing().log_start, end(leader, self.is_committed))
             })?;
             if !is_current {
                 from = Offset::ZERO;
                 continue;
             }
-            match (found.map_err(|error| self.failed(&error))?, search.next()) {
+            match (found.map_err(failed)?, search.next()) {
+                // It was removed meanwhile.
+                (Some(found), _) if found.offset < start && self.timestamp != MAX_TIMESTAMP => {
+                    from = start;
+                }
                 (None, Some(next)) => from = next,
                 (found, _) => return Ok(committed(found, end)),
             }
         }
+        // Nobody hears it.
+        Err(ErrorCode::REQUEST_TIMED_OUT)
     }
 
     fn begin(
@@ -189,10 +226,6 @@ impl Search {
 
     fn with_leader<R>(&self, act: impl FnOnce(&mut Leader<NodeDisk>) -> R) -> Result<R, ErrorCode> {
         self.partition.with_leader_in(self.epoch, act)
-    }
-
-    fn failed(&self, error: &LogError) -> ErrorCode {
-        storage::log_error(error, &self.partition)
     }
 }
 
