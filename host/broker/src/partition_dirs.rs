@@ -172,6 +172,8 @@ fn forget_former(dir: &LogDir, path: &Path, found: &PartitionDir, image: &Metada
     let Some(written) = partition_metadata::read(dir.disk(), path).ok().flatten() else { return };
     let may_be_meant = |topic: &&Arc<Topic>| found.may_be_of(&topic.name);
     let named: Vec<_> = match found.may_be_cut() {
+        // What was closed cleanly has its checkpoints, and they speak of those that are there.
+        true if dir.was_left_clean() => return,
         true => image.topics.iter().filter(may_be_meant).collect(),
         false => image.topics.named(&found.topic).into_iter().collect(),
     };

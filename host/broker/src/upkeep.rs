@@ -7,10 +7,7 @@
 
 use std::{
     io,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
-    },
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -21,91 +18,130 @@ use tracing::error;
 
 use crate::{Broker, LogDir};
 
-/// The longest that changes are collected, whatever the configuration says: a year.
+/// The bounds of how long changes are collected, whatever the configuration says: so that the thread does not
+/// turn without rest, and a year.
+const COLLECT_MIN: Duration = Duration::from_millis(100);
 const COLLECT_MAX: Duration = Duration::from_secs(365 * 86_400);
 
-/// What reaches the thread.
-enum Event {
-    /// A checkpoint would say something new.
-    Changed,
-    /// So much that it should not wait.
-    Urgent,
-    /// Somebody waits until the log starts are durable.
-    LogStarts,
-    /// End of the thread. What changed is written when the directories are closed.
-    Stop,
-}
+/// When what could not be written is tried again.
+const RETRY: Duration = Duration::from_secs(5);
 
 /// Reaches the thread.
 #[derive(Clone, Debug)]
 pub struct Upkeep {
-    events: SyncSender<Event>,
-    waiting: Arc<Mutex<Waiting>>,
+    shared: Arc<Shared>,
 }
 
 /// The other end, for the thread.
 #[derive(Debug)]
 pub struct UpkeepInbox {
-    events: Receiver<Event>,
-    waiting: Arc<Mutex<Waiting>>,
+    shared: Arc<Shared>,
 }
 
-/// Who waits until the log starts are durable.
 #[derive(Debug, Default)]
-struct Waiting {
-    senders: Vec<oneshot::Sender<Result<(), IoError>>>,
-    /// Nobody will write them any more.
+struct Shared {
+    news: Mutex<News>,
+    bell: Condvar,
+}
+
+/// What the thread was told and has not taken up yet. What comes while it is at work is there when it looks again.
+#[derive(Debug, Default)]
+struct News {
+    /// A checkpoint would say something new.
+    has_changed: bool,
+    /// Something could not be written.
+    is_to_try_again: bool,
+    /// So much has changed that it should not wait.
+    is_urgent: bool,
+    /// End of the thread. What changed is written when the directories are closed.
+    stops: bool,
+    /// Who waits until the log starts are durable.
+    waiting: Vec<oneshot::Sender<Result<(), IoError>>>,
+    /// Nobody will look any more.
     is_over: bool,
 }
 
-fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
-    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+impl News {
+    fn is_any(&self) -> bool {
+        let Self { has_changed, is_to_try_again, is_urgent, stops, waiting, .. } = self;
+        *has_changed || *is_to_try_again || *is_urgent || *stops || !waiting.is_empty()
+    }
+}
+
+impl Shared {
+    fn news(&self) -> MutexGuard<'_, News> {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, note: impl FnOnce(&mut News)) {
+        note(&mut self.news());
+        self.bell.notify_one();
+    }
+
+    /// What is new; waits until there is something, or up to `end`.
+    fn next(&self, end: Option<Instant>) -> News {
+        let mut news = self.news();
+        while !news.is_any() {
+            let Some(end) = end else {
+                news = self.bell.wait(news).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            news = self.bell.wait_timeout(news, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        std::mem::take(&mut *news)
+    }
 }
 
 impl Upkeep {
     /// A handle and what its thread will read.
     pub fn new() -> (Self, UpkeepInbox) {
-        // Two that wait say it all.
-        let (events, inbox) = mpsc::sync_channel(2);
-        let waiting = Arc::<Mutex<Waiting>>::default();
-        let inbox = UpkeepInbox { events: inbox, waiting: Arc::clone(&waiting) };
-        (Self { events, waiting }, inbox)
+        let shared = Arc::<Shared>::default();
+        (Self { shared: Arc::clone(&shared) }, UpkeepInbox { shared })
     }
 
-    /// A checkpoint would say something new. Never waits.
+    /// A checkpoint would say something new.
     pub(crate) fn changed(&self) {
-        // Full: it will be seen. Closed: the node stops, and writes everything.
-        let _ = self.events.try_send(Event::Changed);
+        self.shared.tell(|news| news.has_changed = true);
     }
 
-    /// So much has changed that it should be written down at once. Never waits.
+    /// Something could not be written, and is to be tried again after some time.
+    pub(crate) fn try_again(&self) {
+        self.shared.tell(|news| news.is_to_try_again = true);
+    }
+
+    /// So much has changed that it should be written down at once.
     pub(crate) fn urgent(&self) {
-        let _ = self.events.try_send(Event::Urgent); // As above.
+        self.shared.tell(|news| news.is_urgent = true);
     }
 
     /// Notes where the logs of the directory start; what was deleted stays so after a crash once the
-    /// answer is there. An answer that does not come means that the node stops. Never waits.
+    /// answer is there. An answer that does not come means that the node stops.
     pub(crate) fn note_log_starts(&self) -> oneshot::Receiver<Result<(), IoError>> {
         let (sender, receiver) = oneshot::channel();
-        let mut waiting = lock(&self.waiting);
-        if !waiting.is_over {
-            waiting.senders.push(sender);
-            drop(waiting);
-            // Full: whoever reads an event looks who waits.
-            let _ = self.events.try_send(Event::LogStarts);
-        }
+        self.shared.tell(|news| {
+            // Who waits no longer need not be told by a disk that hangs.
+            news.waiting.retain(|waits| !waits.is_closed());
+            if !news.is_over {
+                news.waiting.push(sender);
+            }
+        });
         receiver
     }
 
     /// Notes the log starts that somebody waits for, as the thread does it.
     #[cfg(test)]
     pub(crate) fn step_log_starts(&self, broker: &Broker, dir: &LogDir) {
-        write_log_starts(&self.waiting, broker, dir);
+        let waiting = std::mem::take(&mut self.shared.news().waiting);
+        write_log_starts(waiting, broker, dir);
     }
 
-    /// Ends the thread. For threads that may block.
+    /// Ends the thread.
     pub fn stop(&self) {
-        let _ = self.events.send(Event::Stop); // Fails only when it has ended.
+        self.shared.tell(|news| news.stops = true);
     }
 }
 
@@ -118,21 +154,24 @@ impl UpkeepInbox {
         let fatal = broker.fatal.clone();
         // Kafka writes high watermarks down so often.
         let collect = broker.config.logs.high_watermark_checkpoint_interval_ms;
-        let collect = Duration::from_millis(u64::try_from(collect).unwrap_or(0)).min(COLLECT_MAX);
+        let collect = Duration::from_millis(u64::try_from(collect).unwrap_or(0));
+        let collect = collect.clamp(COLLECT_MIN, COLLECT_MAX);
         fatal.start_thread("upkeep", move || {
-            let note = || write_log_starts(&self.waiting, &broker, &dir);
-            while let Ok(event) = self.events.recv() {
-                note();
-                let stops = match event {
-                    Event::Changed => self.stops_within(collect, note),
-                    Event::Urgent => false,
-                    Event::LogStarts => continue,
-                    Event::Stop => true,
-                };
-                if stops {
+            let mut flush_at = None;
+            loop {
+                let news = self.shared.next(flush_at);
+                write_log_starts(news.waiting, &broker, &dir);
+                if news.stops {
                     return;
                 }
-                dir.flush(&broker.partitions.all());
+                let now = Instant::now();
+                let changed = (news.has_changed && flush_at.is_none()).then_some(now + collect);
+                let again = news.is_to_try_again.then_some(now + RETRY);
+                flush_at = flush_at.into_iter().chain(changed).chain(again).min();
+                if news.is_urgent || flush_at.is_some_and(|at| at <= now) {
+                    flush_at = None;
+                    dir.flush(&broker.partitions.all());
+                }
             }
         })
     }
@@ -140,36 +179,27 @@ impl UpkeepInbox {
     /// Whether the thread would flush, if it ran. It is asked for it once.
     #[cfg(test)]
     pub(crate) fn is_due(&self) -> bool {
-        self.events.try_iter().count() > 0
-    }
-
-    /// Lets `time` pass, whatever changes meanwhile, unless it is urgent, and calls `note` whenever
-    /// something has come.
-    fn stops_within(&self, time: Duration, note: impl Fn()) -> bool {
-        let end = Instant::now() + time;
-        loop {
-            let event = self.events.recv_timeout(end.saturating_duration_since(Instant::now()));
-            note();
-            match event {
-                Ok(Event::Changed | Event::LogStarts) => {}
-                Ok(Event::Urgent) => return false,
-                Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return true,
-                Err(RecvTimeoutError::Timeout) => return false,
-            }
-        }
+        let mut news = self.shared.news();
+        let waiting = std::mem::take(&mut news.waiting);
+        let told = std::mem::take(&mut *news);
+        news.waiting = waiting;
+        told.has_changed || told.is_to_try_again || told.is_urgent
     }
 }
 
 impl Drop for UpkeepInbox {
     /// Who waits is not to wait for ever.
     fn drop(&mut self) {
-        *lock(&self.waiting) = Waiting { senders: Vec::new(), is_over: true };
+        *self.shared.news() = News { is_over: true, ..News::default() };
     }
 }
 
-fn write_log_starts(waiting: &Mutex<Waiting>, broker: &Broker, dir: &LogDir) {
-    let senders = std::mem::take(&mut lock(waiting).senders);
-    if senders.is_empty() {
+fn write_log_starts(
+    waiting: Vec<oneshot::Sender<Result<(), IoError>>>,
+    broker: &Broker,
+    dir: &LogDir,
+) {
+    if waiting.is_empty() {
         return;
     }
     let written = dir.write_log_starts(&broker.partitions.all());
@@ -177,8 +207,8 @@ fn write_log_starts(waiting: &Mutex<Waiting>, broker: &Broker, dir: &LogDir) {
         error!(dir = %dir.path.display(), "where logs start is not noted: {error}");
         dir.judge(error);
     }
-    for sender in senders {
-        let _ = sender.send(written.clone()); // Whoever asked may have gone.
+    for waits in waiting {
+        let _ = waits.send(written.clone()); // Whoever asked may have gone.
     }
 }
 

@@ -338,7 +338,7 @@ impl WriteAhead {
         pending.given_up += bytes;
         pending.dirty.extend(partitions.into_iter().filter(|partition| partition.mark_dirty()));
         drop(pending);
-        self.upkeep.changed();
+        self.upkeep.try_again();
     }
 
     /// Lets frames before `position` go.

@@ -79,7 +79,7 @@ impl LogDir {
     /// # Errors
     /// A file could not be replaced; it says what it said before. It is tried again in a while.
     pub(crate) fn write_checkpoints(&self, partitions: &[Arc<Partition>]) -> Result<(), IoError> {
-        self.replace_checkpoints(partitions).inspect_err(|_| self.upkeep().changed())
+        self.replace_checkpoints(partitions).inspect_err(|_| self.upkeep().try_again())
     }
 
     fn replace_checkpoints(&self, partitions: &[Arc<Partition>]) -> Result<(), IoError> {

@@ -36,7 +36,7 @@ impl LogDir {
             let _quiet = self.hold_checkpoints();
             self.write_log_starts_with(partitions, None)
         });
-        written.inspect_err(|_| self.upkeep().changed())
+        written.inspect_err(|_| self.upkeep().try_again())
     }
 
     /// Lets the directories of partitions say whose they are, whose start is to be noted: nobody

@@ -56,7 +56,7 @@ impl LogDir {
                 warn!(dir = %partition.display(), "that it is offline is noted once that can be: {error}");
                 self.judge(&error);
                 self.notes().missing.push((partition.to_owned(), why.to_owned()));
-                self.upkeep().changed();
+                self.upkeep().try_again();
             }
         }
     }
@@ -66,7 +66,7 @@ impl LogDir {
     pub(crate) fn drop_note_once_durable(&self, partition: &Arc<Partition>, path: PathBuf) {
         let Ok(end) = partition.with_leader(|leader| leader.log().log_end_offset()) else { return };
         self.notes().outdated.push(Outdated { partition: Arc::downgrade(partition), path, end });
-        self.upkeep().changed();
+        self.upkeep().try_again();
     }
 
     /// All logs are open, or are noted to be offline where damage in them must not be cut off, and hold durably what they had: from now on only this
@@ -103,20 +103,19 @@ impl LogDir {
             failed.is_some()
         }));
         let is_uncertain = if !notes.missing.is_empty() {
-            self.upkeep().changed();
-            // What is in the way of one partition's note does not keep the others from their work.
-            lacks_room
-        } else if notes.are_logs_open && self.noted().are_marked {
-            notes.are_taken_over |= self.are_taken_over();
-            !notes.are_taken_over
+            self.upkeep().try_again();
+            // What else is in the way of one partition's note does not keep the others from their work.
+            lacks_room || !self.noted().are_marked
         } else {
-            if notes.are_logs_open {
+            if notes.are_logs_open && self.noted().are_marked {
+                notes.are_taken_over |= self.are_taken_over();
+            } else if notes.are_logs_open {
                 // The next flush marks them.
-                self.upkeep().changed();
+                self.upkeep().try_again();
             }
             true
         };
-        self.way.refuse_appends(notes.are_logs_open && is_uncertain);
+        self.way.refuse_appends(notes.are_logs_open && !notes.are_taken_over && is_uncertain);
         self.remove_outdated(&mut notes.outdated);
     }
 
@@ -137,7 +136,7 @@ impl LogDir {
             }
         });
         if !notes.is_empty() {
-            self.upkeep().changed();
+            self.upkeep().try_again();
         }
     }
 
@@ -153,7 +152,7 @@ impl LogDir {
         if let Err(error) = &taken {
             warn!("the next start takes the logs for another process's: {error}");
             self.judge(error);
-            self.upkeep().changed();
+            self.upkeep().try_again();
         }
         taken.is_ok()
     }

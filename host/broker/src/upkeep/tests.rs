@@ -62,6 +62,42 @@ fn changes_are_collected_for_as_long_as_the_file_says() {
     }
 }
 
+/// However much else the thread is told while it is at work.
+#[test]
+fn no_change_is_passed_over_while_a_flush_goes_on() {
+    let settings = "replica.high.watermark.checkpoint.interval.ms=1\n";
+    let mut kit = kit(settings, OpenFiles::within(1_000, 100, 2), 1, &LogConfig::default());
+    let (dir, partition) = (&kit.broker.log_dirs[0], &kit.partitions[0]);
+    let thread = kit.upkeep.remove(0).start(Arc::clone(&kit.broker), Arc::clone(dir)).unwrap();
+    let flush = dir.write_ahead().alone();
+    dir.upkeep().urgent();
+    while dir.upkeep().shared.news().is_any() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let noted: Vec<_> = (0..3).map(|_| dir.upkeep().note_log_starts()).collect();
+    assert!(is_committed_soon(partition, append(partition)));
+    drop(flush);
+    let until = Instant::now() + Duration::from_secs(20);
+    while dir.noted_recovery_point(partition) < Offset(1) {
+        assert!(Instant::now() < until, "nothing is written down any more");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    noted.into_iter().for_each(|noted| noted.blocking_recv().unwrap().unwrap());
+    dir.upkeep().stop();
+    thread.join().unwrap();
+}
+
+#[test]
+fn who_waits_no_longer_is_not_kept_for_a_disk_that_hangs() {
+    let (upkeep, inbox) = Upkeep::new();
+    (0..100).for_each(|_| drop(upkeep.note_log_starts()));
+    let waits = upkeep.note_log_starts();
+    assert_eq!(upkeep.shared.news().waiting.len(), 1);
+    drop(inbox);
+    assert!(waits.blocking_recv().is_err(), "nobody writes it any more");
+    assert!(upkeep.note_log_starts().blocking_recv().is_err());
+}
+
 /// What a checkpoint goes on saying of a topic that is deleted would be taken for the one that is made again
 /// under its name, of which there is nothing yet that could be lost.
 #[test]
