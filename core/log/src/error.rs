@@ -148,7 +148,10 @@ pub enum DamageReason {
         end: Offset,
     },
     /// A segment is longer than any position that can be told.
-    #[error("the segment has {size} bytes")]
+    #[error(
+        "the segment has {size} bytes, expected {} at the most",
+        crate::segment::SEGMENT_SIZE_MAX
+    )]
     TooLong {
         /// How long it is.
         size: u64,

@@ -35,7 +35,7 @@ pub enum MetaPropertiesError {
     #[error("{0}")]
     Syntax(#[from] PropertiesError),
     /// A version that newer software writes.
-    #[error("version {version} is unknown")]
+    #[error("version {version} is unknown, expected 0 or 1")]
     UnknownVersion {
         /// The version.
         version: Str,
@@ -47,12 +47,14 @@ pub enum MetaPropertiesError {
         key: &'static str,
     },
     /// A key has a value that it cannot have.
-    #[error("{key} = {value}: not a valid value")]
+    #[error("{key} = {value}: expected {expected}")]
     BadValue {
         /// The key.
         key: &'static str,
         /// The value.
         value: Str,
+        /// What it may be.
+        expected: &'static str,
     },
     /// The directory belongs to another cluster than the others.
     #[error("cluster.id is {got}, expected {expected}")]
@@ -95,13 +97,18 @@ impl MetaProperties {
                 return Err(MetaPropertiesError::UnknownVersion { version: version.into() });
             }
         };
+        let bad = |key, value: &str, expected| MetaPropertiesError::BadValue {
+            key,
+            value: value.into(),
+            expected,
+        };
         let node_id = properties.get(node_key).map(|text| match text.parse() {
             Ok(id) if id >= 0 => Ok(BrokerId(id)),
-            _ => Err(MetaPropertiesError::BadValue { key: node_key, value: text.into() }),
+            _ => Err(bad(node_key, text, "a number, not negative")),
         });
         let directory_id = properties.get("directory.id").map(|text| match text.parse::<Uuid>() {
             Ok(id) if !id.is_reserved() => Ok(id),
-            _ => Err(MetaPropertiesError::BadValue { key: "directory.id", value: text.into() }),
+            _ => Err(bad("directory.id", text, "a uuid that is not reserved")),
         });
         let parsed = Self {
             cluster_id: properties.get("cluster.id").map(Str::from),

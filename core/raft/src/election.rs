@@ -42,7 +42,7 @@ pub enum ElectionStateError {
         field: &'static str,
     },
     /// A version that newer software writes.
-    #[error("version {version} is unknown")]
+    #[error("version {version} is unknown, expected 0 or 1")]
     UnknownVersion {
         /// The version.
         version: i64,

@@ -19,7 +19,7 @@ pub enum BatchError {
         available: usize,
     },
     /// The length field is negative or smaller than the fixed head.
-    #[error("batch at {position} claims a length of {length}")]
+    #[error("batch at {position} claims a length of {length}, expected that of a head or more")]
     BadLength {
         /// Where the batch begins.
         position: usize,
@@ -27,7 +27,7 @@ pub enum BatchError {
         length: i32,
     },
     /// A format that does not exist, or one that cannot be here.
-    #[error("batch at {position} has magic {magic}")]
+    #[error("batch at {position} has magic {magic}, expected 2, or 0 or 1 of old logs")]
     BadMagic {
         /// Where the batch begins.
         position: usize,

@@ -61,7 +61,7 @@ fn info_finds_problems() {
     let problem = "Found problem:\n  Mismatched cluster IDs between storage directories.\n\n";
     assert!(info().stdout.ends_with(problem));
     fs::write(site.path("b/meta.properties"), "version=7\n").unwrap();
-    assert!(info().stdout.ends_with("meta.properties: version 7 is unknown\n\n"));
+    assert!(info().stdout.ends_with("meta.properties: version 7 is unknown, expected 0 or 1\n\n"));
 }
 
 #[test]

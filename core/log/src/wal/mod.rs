@@ -103,7 +103,7 @@ pub enum WalError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WalDamage {
     /// Neither of the two blocks at its start can be read.
-    #[error("neither block at the start says where the frames begin")]
+    #[error("neither block at the start says where the frames begin, expected one of them to")]
     NoBlock,
     /// A frame cannot be read, and there is one behind it.
     #[error("a frame cannot be read, and one that was written after it can, at {valid_at}")]

@@ -40,14 +40,14 @@ fn what_is_written_is_pure_ascii_that_java_reads() {
 #[test]
 fn other_files_are_refused() {
     for (file, error) in [
-        (&b"version=2"[..], "version 2 is unknown"),
+        (&b"version=2"[..], "version 2 is unknown, expected 0 or 1"),
         (b"version=1\nnode.id=1", "cluster.id is missing"),
         (b"version=1\ncluster.id=x", "node.id is missing"),
-        (b"version=1\ncluster.id=x\nnode.id=one", "node.id = one: not a valid value"),
-        (b"version=1\ncluster.id=x\nnode.id=-1", "node.id = -1: not a valid value"),
+        (b"version=1\ncluster.id=x\nnode.id=one", "node.id = one: expected a number, not negative"),
+        (b"version=1\ncluster.id=x\nnode.id=-1", "node.id = -1: expected a number, not negative"),
         (
             b"version=1\ncluster.id=x\nnode.id=1\ndirectory.id=AAAAAAAAAAAAAAAAAAAAAQ",
-            "directory.id = AAAAAAAAAAAAAAAAAAAAAQ: not a valid value",
+            "directory.id = AAAAAAAAAAAAAAAAAAAAAQ: expected a uuid that is not reserved",
         ),
     ] {
         assert_eq!(MetaProperties::parse(file).unwrap_err().to_string(), error);

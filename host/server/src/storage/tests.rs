@@ -193,7 +193,7 @@ fn a_directory_that_cannot_be_read_is_left_alone() {
     let formatted = run(&disk, &config, &standalone()).unwrap();
     let (path, content) = &formatted.unreadable[0];
     assert_eq!(path, Path::new("/data/b"));
-    assert_eq!(content.to_string(), "meta.properties: version 9 is unknown");
+    assert_eq!(content.to_string(), "meta.properties: version 9 is unknown, expected 0 or 1");
 
     plant(&disk, "/data/a", "version=9\n");
     let error = run(&disk, &config, &standalone()).unwrap_err();

@@ -56,7 +56,9 @@ mod tests {
         assert!(!told("ERROR offline: /d/t-0/1.log is damaged: checksum is 1, not 2"));
         assert!(!told("ERROR offline: /d/t-1/1.log is damaged at 17: checksum is 1, not 2"));
         assert!(!told(""));
-        assert!(told("error: /d/t-0/1.log: directory.id = x: not a valid value"));
-        assert!(!told("error: /d/t-0/1.log: not a valid value"));
+        assert!(told(
+            "error: /d/t-0/1.log: directory.id = x: expected a uuid that is not reserved"
+        ));
+        assert!(!told("error: /d/t-0/1.log: expected a uuid that is not reserved"));
     }
 }
