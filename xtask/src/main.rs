@@ -27,7 +27,7 @@ cargo xtask COMMAND
             further arguments go to dohle-chaos: kill, power, bytes, full, disk or many (kill and
             power if none is named), --rounds N, --seed S; what a node is at meanwhile: --short,
             --purged, --large, --rolls, --compacted, --moves. If neither is named, a tenth as many
-            rounds of each kind follow with most of these at once
+            rounds of each kind follow with most of these at once, twenty at most with --large
   counts    instructions, allocations and system calls of a request: fails where one grew by more
             than a tenth; --bless expects from now on what is found
   bench     Dohle, Apache Kafka and the floor in turn on the same loads; prints ratios, asserts

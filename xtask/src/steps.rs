@@ -123,21 +123,28 @@ pub(crate) fn chaos(args: &[String]) -> Result<()> {
     hurt(&["disk", "--rounds", "12"])
 }
 
+/// Large records fill a disk: half a gibibyte a round.
+const LARGE_ROUNDS_MAX: u32 = 20;
+
 /// The same with all that a node can be at, in a tenth as many rounds of each kind: with large records,
-/// and without, when there are more of them.
+/// of which there are no more than the disk has room for, and without.
 fn mixed(args: &[&str]) -> Result<()> {
     let at = args.iter().position(|arg| *arg == "--rounds");
     let rounds = at.and_then(|at| args.get(at + 1)).and_then(|rounds| rounds.parse::<u32>().ok());
-    let rounds = (rounds.unwrap_or(30) / 10).max(1).to_string();
-    let mut args = args.to_vec();
-    match at.and_then(|at| args.get_mut(at + 1)) {
-        Some(given) => *given = &rounds,
-        None => args.extend(["--rounds", &rounds]),
-    }
+    let rounds = (rounds.unwrap_or(30) / 10).max(1);
+    let (few, many) = (rounds.min(LARGE_ROUNDS_MAX).to_string(), rounds.to_string());
+    let with = |rounds| {
+        let mut args = args.to_vec();
+        match at.and_then(|at| args.get_mut(at + 1)) {
+            Some(given) => *given = rounds,
+            None => args.extend(["--rounds", rounds]),
+        }
+        args
+    };
     let busy = ["--rolls", "--compacted", "--moves"];
     for kind in ["kill", "power"] {
-        hurt(&[&[kind, "--large"], &busy[..], &args[..]].concat())?;
-        hurt(&[&[kind, "--purged"], &busy[..], &args[..]].concat())?;
+        hurt(&[&[kind, "--large"], &busy[..], &with(&few)].concat())?;
+        hurt(&[&[kind, "--purged"], &busy[..], &with(&many)].concat())?;
     }
     Ok(())
 }
