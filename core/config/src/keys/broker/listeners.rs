@@ -49,9 +49,9 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     /// After how long without traffic a connection is closed.
     "connections.max.idle.ms": Long = 600_000, used;
 
-    /// How many connections the broker keeps open at once; per listener with a `listener.name.`
-    /// prefix. At most half as many as the process may have files open: more wait. Dohle takes what
-    /// the file says at start: what is set while it runs has no effect.
+    /// How many connections the broker keeps open at once. At most half as many as the process may
+    /// have files open: more wait. Dohle takes what the file says at start: what is set while it
+    /// runs has no effect, nor has a limit of one listener.
     "max.connections": Int = i32::MAX, at_least(0), cluster_wide, used;
 
     /// How many connections one address may have open. Dohle takes what the file says at start: what is

@@ -28,7 +28,7 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     "num.replica.fetchers": Int = 1, at_least(1), high, cluster_wide;
 
     /// How long after a change a log directory is flushed and its checkpoints are written: high
-    /// watermarks, recovery points and log starts.
+    /// watermarks, recovery points and log starts. At least 100 ms.
     "replica.high.watermark.checkpoint.interval.ms": Long = 5000, high, used;
 
     /// How long a follower waits for an answer from its leader.
