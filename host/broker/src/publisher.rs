@@ -5,6 +5,8 @@
 //! what it no longer has is taken away after.
 
 mod opening;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -46,14 +48,38 @@ pub struct Publisher {
     failed: BTreeSet<Uuid>,
     /// What was there at the start and is not opened: it is not new when it comes by again.
     absent: BTreeSet<(TopicId, PartitionId)>,
+    /// Until all logs are open: those whose groups this node is to coordinate.
+    uncoordinated: Option<Vec<Arc<Partition>>>,
 }
 
 impl Publisher {
     /// A publisher; `rng` spreads the ages at which segments are closed.
     pub fn new(broker: Arc<Broker>, mut rng: Rng) -> Self {
         let (failed, absent, jitter_seed) = (BTreeSet::new(), BTreeSet::new(), rng.next_u64());
-        let assignments = Vec::new();
-        Self { broker, jitter_seed, has_published: false, assignments, failed, absent }
+        let (assignments, uncoordinated) = (Vec::new(), Some(Vec::new()));
+        let has_published = false;
+        Self { broker, jitter_seed, has_published, assignments, failed, absent, uncoordinated }
+    }
+
+    /// All logs of the start are open: from now on they take records.
+    ///
+    /// Not before, for until it is noted that they are this program's a power cut could leave in them what the next
+    /// start takes for damage. Clients cannot come in yet, but coordinators write as soon as they are told.
+    pub fn logs_are_open(&mut self) {
+        let partitions = self.broker.partitions.all();
+        self.broker.log_dirs.iter().for_each(|dir| dir.logs_are_open(&partitions));
+        self.uncoordinated.take().into_iter().flatten().for_each(|led| self.coordinate(led));
+    }
+
+    /// Has the groups of a partition coordinated, now or as soon as all logs are open.
+    fn coordinate(&mut self, partition: Arc<Partition>) {
+        if !partition.is_led() {
+            return;
+        }
+        match &mut self.uncoordinated {
+            Some(waiting) => waiting.push(partition),
+            None => self.broker.coordinator.elected(partition),
+        }
     }
 
     /// Makes the node what `new` says.
@@ -153,8 +179,8 @@ impl Publisher {
         self.broker.partitions.insert(opened.iter().cloned());
         self.broker.cleaner.ring();
         for partition in opened {
-            if partition.topic() == CONSUMER_OFFSETS && partition.is_led() {
-                self.broker.coordinator.elected(partition);
+            if partition.topic() == CONSUMER_OFFSETS {
+                self.coordinate(partition);
             }
         }
     }

@@ -206,8 +206,7 @@ impl Node {
         });
         let mut publisher = Publisher::new(Arc::clone(&broker), rng);
         driver.publish(&mut publisher)?;
-        let partitions = broker.partitions.all();
-        broker.log_dirs.iter().for_each(|dir| dir.logs_are_open(&partitions));
+        publisher.logs_are_open();
         let upkeep = upkeep_inboxes.into_iter().zip(&broker.log_dirs);
         let upkeep = upkeep.map(|(inbox, dir)| inbox.start(Arc::clone(&broker), Arc::clone(dir)));
         let threads = Threads {

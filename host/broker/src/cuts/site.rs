@@ -81,8 +81,7 @@ impl Site {
         let publisher = Publisher::new(Arc::clone(&broker), Rng::from_seed(seed));
         let mut site = Self { broker, told: Arc::clone(told), publisher, _upkeep: inboxes };
         site.publish();
-        let partitions = site.broker.partitions.all();
-        site.broker.log_dirs.iter().for_each(|dir| dir.logs_are_open(&partitions));
+        site.publisher.logs_are_open();
         site.step();
         Ok(site)
     }

@@ -51,15 +51,16 @@ impl LogDir {
     /// All logs are open and have taken in what they lacked.
     ///
     /// What a crash left without a sync is synced now, so that the node starts with all that it has.
-    pub fn logs_are_open(&self, partitions: &[Arc<Partition>]) {
+    pub(crate) fn logs_are_open(&self, partitions: &[Arc<Partition>]) {
         let unsynced =
             std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(PoisonError::into_inner));
         if let Err(error) = durability::sync_all(&self.way, &unsynced, || self.flush(partitions)) {
             self.way.fail(&error);
-        } else if let Err(error) = self.way.trust_cache() {
-            warn!("the next start reads all of the disk again: {error}");
-            self.judge(&error);
         } else {
+            if let Err(error) = self.way.trust_cache() {
+                warn!("the next start reads all of the disk again: {error}");
+                self.judge(&error);
+            }
             self.take_over(partitions);
         }
         self.unflushed.write().unwrap_or_else(PoisonError::into_inner).take();
