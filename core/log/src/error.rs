@@ -120,7 +120,7 @@ pub enum DamageReason {
     #[error(transparent)]
     Batch(BatchError),
     /// A batch does not lie behind the one before.
-    #[error("offset {offset} where {expected} or more is next")]
+    #[error("offset {offset}, expected {expected} or more")]
     OffsetOrder {
         /// The least offset that can be there.
         expected: Offset,
@@ -128,13 +128,15 @@ pub enum DamageReason {
         offset: Offset,
     },
     /// A batch is further from the segment's base than an index can tell.
-    #[error("offset {offset} is too far from the segment's base")]
+    #[error(
+        "offset {offset}, expected one that is less than 2,147,483,648 behind the segment's base"
+    )]
     OffsetOverflow {
         /// The offset.
         offset: Offset,
     },
     /// What lay between the end of a segment and the next one is not there.
-    #[error("offset {expected} is next, the segment behind begins at {offset}")]
+    #[error("the segment behind begins at offset {offset}, expected {expected}")]
     Gap {
         /// Where the segment ends.
         expected: Offset,
@@ -142,7 +144,9 @@ pub enum DamageReason {
         offset: Offset,
     },
     /// A segment begins before the one before it ends.
-    #[error("the segment begins before offset {end}, the end of the one before")]
+    #[error(
+        "the segment begins too early, expected offset {end} or more, the end of the one before"
+    )]
     Overlap {
         /// Where the segment before ends.
         end: Offset,
@@ -166,7 +170,7 @@ pub enum DamageReason {
     },
     /// A log with batches ends before where it is said to start, and was never known to go so far.
     #[error(
-        "the log is said to start at offset {start}, and ends at {end}: write where it starts, or take the line away and correct the count"
+        "the log is said to start at offset {start}, expected its end {end} at most: write where it starts, or take the line away and correct the count"
     )]
     StartBehindEnd {
         /// Where it is said to start.
@@ -175,7 +179,7 @@ pub enum DamageReason {
         end: Offset,
     },
     /// What the write-ahead log holds does not follow the end of the log.
-    #[error("the write-ahead log goes on at offset {offset}, the log ends at {end}")]
+    #[error("the write-ahead log goes on at offset {offset}, expected {end}, where the log ends")]
     Unconnected {
         /// Where the log ends.
         end: Offset,

@@ -57,16 +57,16 @@ pub fn read_owner<D: Disk>(disk: &D, dir: &Path) -> Result<Option<Owner>, SideFi
         return Ok(None);
     }
     let malformed = |line, reason| SideFileError::Malformed { path: path.clone(), line, reason };
-    let text = std::str::from_utf8(&bytes).map_err(|_| malformed(1, "not text"))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| malformed(1, "expected UTF-8 text"))?;
     let mut lines = text.lines();
     if lines.next().map(str::trim_end) != Some("version: 0") {
-        return Err(malformed(1, "the version is not 0"));
+        return Err(malformed(1, "expected `version: 0`"));
     }
     let id = lines.next().and_then(|line| line.trim_end().strip_prefix("topic_id: "));
     let id = id.and_then(|id| id.parse().ok()).filter(|id| *id != TopicId::ZERO);
-    let topic = id.ok_or_else(|| malformed(2, "there is no topic id"))?;
+    let topic = id.ok_or_else(|| malformed(2, "expected `topic_id: ` and the id of a topic"))?;
     if lines.next().is_some() {
-        return Err(malformed(3, "a line too many"));
+        return Err(malformed(3, "expected the end of the file"));
     }
     Ok(Some(Owner { topic, is_durable: !text.ends_with('\n') }))
 }

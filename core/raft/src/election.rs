@@ -12,6 +12,9 @@ use serde_json::Value;
 
 use crate::{ReplicaKey, VoterSet};
 
+const FROM_0: &str = "an integer from 0";
+const FROM_NONE: &str = "an integer from −1, which is none";
+
 /// The highest epoch that was heard of, and in it the leader and the own vote.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ElectionState {
@@ -36,10 +39,12 @@ pub enum ElectionStateError {
         column: usize,
     },
     /// A field is absent or has a value that it cannot have.
-    #[error("field {field} is missing or out of range")]
+    #[error("field {field}: expected {expected}")]
     BadField {
         /// The field's name.
         field: &'static str,
+        /// What it may be.
+        expected: &'static str,
     },
     /// A version that newer software writes.
     #[error("version {version} is unknown, expected 0 or 1")]
@@ -68,12 +73,13 @@ impl ElectionState {
         if !value.is_object() {
             return Err(ElectionStateError::NotJson { line: 1, column: 1 });
         }
-        let version = integer(&value, "data_version")?;
+        let version = integer(&value, "data_version", FROM_0)?;
         if !(0..=1).contains(&version) {
             return Err(ElectionStateError::UnknownVersion { version });
         }
-        let epoch = id(&value, "leaderEpoch")?
-            .ok_or(ElectionStateError::BadField { field: "leaderEpoch" })?;
+        let field = "leaderEpoch";
+        let epoch = i32::try_from(integer(&value, field, FROM_0)?).ok().filter(|epoch| *epoch >= 0);
+        let epoch = epoch.ok_or(ElectionStateError::BadField { field, expected: FROM_0 })?;
         let directory_id = if version == 1 { directory(&value)? } else { Uuid::ZERO };
         let voted = id(&value, "votedId")?.map(|id| ReplicaKey::new(BrokerId(id), directory_id));
         let leader = id(&value, "leaderId")?.map(BrokerId);
@@ -105,23 +111,28 @@ impl ElectionState {
     }
 }
 
-fn integer(value: &Value, field: &'static str) -> Result<i64, ElectionStateError> {
-    value.get(field).and_then(Value::as_i64).ok_or(ElectionStateError::BadField { field })
+fn integer(
+    value: &Value,
+    field: &'static str,
+    expected: &'static str,
+) -> Result<i64, ElectionStateError> {
+    let found = value.get(field).and_then(Value::as_i64);
+    found.ok_or(ElectionStateError::BadField { field, expected })
 }
 
 /// A number from 0, or none if it is −1.
 fn id(value: &Value, field: &'static str) -> Result<Option<i32>, ElectionStateError> {
-    match i32::try_from(integer(value, field)?) {
+    match i32::try_from(integer(value, field, FROM_NONE)?) {
         Ok(-1) => Ok(None),
         Ok(id) if id >= 0 => Ok(Some(id)),
-        _ => Err(ElectionStateError::BadField { field }),
+        _ => Err(ElectionStateError::BadField { field, expected: FROM_NONE }),
     }
 }
 
 fn directory(value: &Value) -> Result<Uuid, ElectionStateError> {
-    let field = "votedDirectoryId";
+    let (field, expected) = ("votedDirectoryId", "a uuid");
     let text = value.get(field).and_then(Value::as_str);
-    text.and_then(|text| text.parse().ok()).ok_or(ElectionStateError::BadField { field })
+    text.and_then(|text| text.parse().ok()).ok_or(ElectionStateError::BadField { field, expected })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::Codec;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BatchError {
     /// The bytes end before the batch does: a torn tail, or a size limit that cut a response.
-    #[error("batch at {position} needs {needed} bytes, {available} are there")]
+    #[error("batch at {position} ends after {available} bytes, expected {needed} or more")]
     Truncated {
         /// Where the batch begins, from the start of the bytes that were given.
         position: usize,
@@ -35,7 +35,7 @@ pub enum BatchError {
         magic: i8,
     },
     /// There are bytes behind the one batch that may be here.
-    #[error("{size} bytes hold a batch of {batch_size} and more")]
+    #[error("{size} bytes, expected a batch of {batch_size} alone")]
     NotAlone {
         /// Bytes that were given.
         size: usize,
@@ -43,7 +43,7 @@ pub enum BatchError {
         batch_size: usize,
     },
     /// The bytes are not those that the checksum was taken of.
-    #[error("checksum is {computed:#010x}, the batch says {expected:#010x}")]
+    #[error("checksum is {computed:#010x}, expected {expected:#010x} as the batch says")]
     BadCrc {
         /// What the batch says.
         expected: u32,
@@ -157,19 +157,19 @@ impl BatchError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordFault {
     /// The bytes end within the record.
-    #[error("ends early")]
+    #[error("ends early, expected all of its fields")]
     Truncated,
     /// A variable-length integer is longer than its type allows.
-    #[error("overlong integer")]
+    #[error("overlong integer, expected ten bytes at most")]
     BadVarint,
     /// A length or count is negative, or exceeds the bytes that are there.
-    #[error("length {length} does not fit")]
+    #[error("length {length}, expected one that the bytes have room for")]
     BadLength {
         /// The length.
         length: i64,
     },
     /// The record is longer or shorter than its fields.
-    #[error("size {size}, fields of {fields}")]
+    #[error("size {size}, expected {fields} as its fields have")]
     SizeMismatch {
         /// What the record says.
         size: usize,
@@ -177,13 +177,13 @@ pub enum RecordFault {
         fields: usize,
     },
     /// The offset does not lie in the batch, or not behind the record before.
-    #[error("offset delta {delta}")]
+    #[error("offset delta {delta}, expected one behind the record before and within the batch")]
     BadOffset {
         /// The offset delta.
         delta: i32,
     },
     /// The checksum of an old message is wrong.
-    #[error("checksum is {computed:#010x}, the message says {expected:#010x}")]
+    #[error("checksum is {computed:#010x}, expected {expected:#010x} as the message says")]
     BadCrc {
         /// What the message says.
         expected: u32,

@@ -280,8 +280,10 @@ fn why_stray(
     match (topic.and_then(|topic| topic.partitions.get(&found.partition)), written, named) {
         // The topic was made again while this node did not look, or the file is damaged.
         (None, Some(id), Some(named)) if id != named.id => Some(format!(
-            "its {OWNER} has the topic id {id}, and in the metadata {} has {}",
-            named.name, named.id
+            "{} line 2: the topic id is {id}, expected {}, which {} has in the metadata",
+            path.join(OWNER).display(),
+            named.id,
+            named.name
         )),
         (None, Some(id), _) => Some(format!("the metadata has no such partition of a topic {id}")),
         (None, None, _) => Some("the metadata has no such partition".to_owned()),

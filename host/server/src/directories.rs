@@ -53,7 +53,7 @@ pub enum DirectoriesError {
         metadata: PathBuf,
     },
     /// No directory names the cluster.
-    #[error("meta.properties names no cluster.id in {}", list(paths))]
+    #[error("{}: field cluster.id is missing, expected the id of the cluster", list(paths))]
     NoCluster {
         /// The directories.
         paths: Vec<PathBuf>,

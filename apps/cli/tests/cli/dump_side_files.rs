@@ -226,24 +226,28 @@ fn hostile_bytes_are_an_error_with_file_and_reason() {
     let dir = tempfile::tempdir().unwrap();
     let block = [b"DohleWAL".as_slice(), &[1; 48]].concat();
     let rows: [(&str, &[u8], &str); 14] = [
-        ("recovery-point-offset-checkpoint", b"1\n0\n", "line 1: the version is not 0"),
+        ("recovery-point-offset-checkpoint", b"1\n0\n", "line 1: expected version 0"),
         (
             "log-start-offset-checkpoint",
             b"0\n2\nt 0 7\n",
-            "line 2: the count is not that of the lines behind it",
+            "line 2: expected the count of the lines behind it",
         ),
         (
             "cleaner-offset-checkpoint",
             b"0\n1\nt 0 x\n",
             "line 3: the offset is not a number from 0",
         ),
-        ("replication-offset-checkpoint", b"\xff\xfe", "line 1: not text"),
+        ("replication-offset-checkpoint", b"\xff\xfe", "line 1: expected UTF-8 text"),
         ("leader-epoch-checkpoint", b"0\n1\n1\n", "line 3: expected `epoch offset`"),
-        ("partition.metadata", b"version: 0\ntopic_id: x", "line 2: there is no topic id"),
+        (
+            "partition.metadata",
+            b"version: 0\ntopic_id: x",
+            "line 2: expected `topic_id: ` and the id of a topic",
+        ),
         ("meta.properties", b"version=7\n", "version 7 is unknown"),
         ("meta.properties", b"version=1\n", "cluster.id is missing"),
         ("quorum-state", b"{", "line 1 column 1: expected a JSON object"),
-        ("quorum-state", b"{\"data_version\":1}", "field leaderEpoch is missing or out of range"),
+        ("quorum-state", b"{\"data_version\":1}", "field leaderEpoch: expected an integer from 0"),
         (".kafka_cleanshutdown", b"{", "not JSON"),
         (".kafka_cleanshutdown", b"[]", "brokerEpoch is missing or no number"),
         ("dohle.wal", &block, "neither block at the start says where the frames begin"),

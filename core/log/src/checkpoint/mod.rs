@@ -277,13 +277,14 @@ impl Lines<'_> {
         if self.bytes.is_empty() {
             return Ok(());
         }
-        let text = std::str::from_utf8(self.bytes).map_err(|_| self.malformed(1, "not text"))?;
+        let text = std::str::from_utf8(self.bytes)
+            .map_err(|_| self.malformed(1, "expected UTF-8 text"))?;
         let mut lines = text.lines();
         if lines.next() != Some(VERSION) {
-            return Err(self.malformed(1, "the version is not 0"));
+            return Err(self.malformed(1, "expected version 0"));
         }
         let count = lines.next().and_then(|line| line.parse::<usize>().ok());
-        let count = count.ok_or_else(|| self.malformed(2, "the count is not a number from 0"))?;
+        let count = count.ok_or_else(|| self.malformed(2, "expected a count from 0"))?;
         let mut read = 0;
         for (index, line) in lines.enumerate() {
             let mut fields = line.split_ascii_whitespace();
@@ -294,13 +295,13 @@ impl Lines<'_> {
             read += 1;
         }
         if read != count {
-            return Err(self.malformed(2, "the count is not that of the lines behind it"));
+            return Err(self.malformed(2, "expected the count of the lines behind it"));
         }
         // Of a number that was cut the rest is a number, too.
         if text.ends_with('\n') {
             Ok(())
         } else {
-            Err(self.malformed(read + 2, "the line has no end"))
+            Err(self.malformed(read + 2, "expected an end of the line"))
         }
     }
 

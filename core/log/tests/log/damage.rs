@@ -288,7 +288,7 @@ fn a_start_behind_the_end_empties_no_log() {
         leave(&disk, left);
         plant_offset(&disk, OffsetKind::LogStart, 97);
         let error = start(&disk, on_damage).unwrap_err().to_string();
-        let expected = "/logs/log-start-offset-checkpoint is damaged at 4: the log is said to start at offset 97, and ends at 32";
+        let expected = "/logs/log-start-offset-checkpoint is damaged at 4: the log is said to start at offset 97, expected its end 32";
         assert!(error.starts_with(expected), "{left:?}: {error}");
         plant_offset(&disk, OffsetKind::LogStart, 17);
         let mut log = start(&disk, on_damage).unwrap();

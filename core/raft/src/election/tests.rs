@@ -37,15 +37,27 @@ fn nothing_is_guessed() {
         ("", NotJson { line: 1, column: 0 }),
         ("7", NotJson { line: 1, column: 1 }),
         (&V1[..40], NotJson { line: 1, column: 40 }),
-        ("{}", BadField { field: "data_version" }),
+        ("{}", BadField { field: "data_version", expected: FROM_0 }),
         (r#"{"data_version":2}"#, UnknownVersion { version: 2 }),
-        (&V1.replace("\"leaderEpoch\":1", "\"leaderEpoch\":-1"), BadField { field: "leaderEpoch" }),
-        (&V1.replace("\"votedId\":-1", "\"votedId\":-2"), BadField { field: "votedId" }),
-        (&V1.replace("AAAAAAAAAAAAAAAAAAAAAA", "?"), BadField { field: "votedDirectoryId" }),
-        (&V0.replace("\"leaderId\":-1", "\"leaderId\":null"), BadField { field: "leaderId" }),
+        (
+            &V1.replace("\"leaderEpoch\":1", "\"leaderEpoch\":-1"),
+            BadField { field: "leaderEpoch", expected: FROM_0 },
+        ),
+        (
+            &V1.replace("\"votedId\":-1", "\"votedId\":-2"),
+            BadField { field: "votedId", expected: FROM_NONE },
+        ),
+        (
+            &V1.replace("AAAAAAAAAAAAAAAAAAAAAA", "?"),
+            BadField { field: "votedDirectoryId", expected: "a uuid" },
+        ),
+        (
+            &V0.replace("\"leaderId\":-1", "\"leaderId\":null"),
+            BadField { field: "leaderId", expected: FROM_NONE },
+        ),
         (
             &V1.replace("\"leaderEpoch\":1", "\"leaderEpoch\":99999999999"),
-            BadField { field: "leaderEpoch" },
+            BadField { field: "leaderEpoch", expected: FROM_0 },
         ),
     ] {
         assert_eq!(ElectionState::parse(file.as_bytes()), Err(error), "{file}");

@@ -7,6 +7,8 @@ const PLACES: [&str; 3] = ["at ", "line ", "position="];
 /// The fields of `meta.properties` and `quorum-state`, which have one line.
 const FIELDS: [&str; 6] =
     ["field ", "version ", "cluster.id ", "node.id ", "broker.id ", "directory.id "];
+/// Words of those reasons that say what should be there.
+const EXPECTED: [&str; 4] = ["expected ", ", not ", " or more", "was durable up to "];
 
 /// Whether a line of the log tells of the file.
 ///
@@ -27,7 +29,7 @@ fn last_of(said: &str) -> String {
     lines[lines.len().saturating_sub(5)..].join("\n    ")
 }
 
-/// Behind the name are a place and a reason.
+/// Behind the name are a place and a reason that says what was expected.
 fn is_told(line: &str, name: &str) -> bool {
     let Some((_, rest)) = line.split_once(name) else { return false };
     let is_placed = PLACES.iter().any(|place| {
@@ -36,7 +38,7 @@ fn is_told(line: &str, name: &str) -> bool {
     });
     let is_placed = is_placed || FIELDS.iter().any(|field| rest.contains(field));
     let reason = rest.split_once(": ").map_or("", |(_, reason)| reason);
-    is_placed && reason.split_whitespace().count() > 1
+    is_placed && EXPECTED.iter().any(|word| reason.contains(word))
 }
 
 #[cfg(test)]
@@ -47,11 +49,12 @@ mod tests {
     fn a_line_tells_the_file_the_place_and_the_reason() {
         let (data, path) = (Path::new("/d"), Path::new("/d/t-0/1.log"));
         let told = |said| tells(said, data, path).is_ok();
-        assert!(told("ERROR offline: /d/t-0/1.log is damaged at 17: checksum is 1, not 2"));
+        assert!(told("ERROR offline: /d/t-0/1.log is damaged at 17: checksum is 1, expected 2"));
         assert!(told(
             "WARN cut file=/d/t-0/1.log position=17 size=3: a batch of 3 bytes, 61 or more"
         ));
         assert!(!told("ERROR offline: /d/t-0/1.log is damaged"));
+        assert!(!told("ERROR offline: /d/t-0/1.log is damaged at 17: checksum is wrong"));
         assert!(!told("ERROR offline: /d/t-0/1.log is damaged at 17"));
         assert!(!told("ERROR offline: /d/t-0/1.log is damaged: checksum is 1, not 2"));
         assert!(!told("ERROR offline: /d/t-1/1.log is damaged at 17: checksum is 1, not 2"));

@@ -55,7 +55,7 @@ fn damaged_checkpoints_say_nothing_and_the_directory_is_served() {
         std::fs::write(&file, text.trim_end()).unwrap();
         let error = checkpoint::read_offsets(&disk, path, kind).unwrap_err().to_string();
         let line = text.lines().count();
-        assert_eq!(error, format!("{}, line {line}: the line has no end", file.display()));
+        assert_eq!(error, format!("{}, line {line}: expected an end of the line", file.display()));
     }
     assert_eq!(log_starts(&disk, path), PartitionOffsets::new());
     assert_eq!(cleaned_to(&disk, path), PartitionOffsets::new());
