@@ -10,8 +10,9 @@ from types import SimpleNamespace
 
 from clients.checks import expect_records
 from clients.hashes import murmur2, partition_of
+from disk import battery as disk_battery
 from disk import golden as disk_golden
-from disk import manifest, observe, shell
+from disk import manifest, observe, shell, workload
 from wire import batches, golden, schema
 
 from . import lists
@@ -43,6 +44,7 @@ def run(report, node, work, quick):
         ("a file is excused by its row only, and an idle row is told", excuses),
         ("every kind of row in a golden directory's manifest is compared", manifests),
         ("what only files tell is read from Kafka's own words for it", kept_in_files),
+        ("a run has a seed that is drawn, and none but those it is told", seeds),
         ("images differ by what no node draws", images),
         ("a check that raises fails", raising),
     ):
@@ -260,6 +262,25 @@ def kept_in_files():
     ended = told("Empty producer 3 epoch 1 partitions []")
     expect_equal(manifest.transactions(ongoing + empty), ended, "the last state")
     expect_equal(manifest.transactions(ongoing + of("<DELETE>")), {}, "an id that is gone")
+
+
+def seeds():
+    for quick in (True, False):
+        *fixed, drawn = disk_battery.chosen_seeds(None, None, quick)
+        expect_equal(fixed, [1] if quick else [1, 2, 3], "seeds of each run")
+        expect(drawn not in fixed, f"seed {drawn} twice")
+        others = {disk_battery.chosen_seeds(None, None, quick)[-1] for _ in range(5)}
+        expect(len(others | {drawn}) > 1, "the same seed is drawn each time")
+    for told, wanted in (((77, 1), [77]), ((77, None), [77]), ((None, 3), [1, 2, 3]), ((7, 2), [7, 8])):
+        expect_equal(disk_battery.chosen_seeds(*told, True), wanted, f"seeds of {told}")
+    # a seed is in the name of what it makes, and makes the same again
+    made = [step for step in disk_battery.checks([1, 77], True, {}) if len(step) == 3]
+    expect(all(name.endswith(f", seed {seed}") for name, _, seed in made), f"names without a seed: {made}")
+    expect_equal({seed for _, _, seed in made}, {1, 77}, "seeds that are used")
+    for transactions in (False, True):
+        plans = [workload.plan(seed, transactions) for seed in (77, 77, 78)]
+        expect_equal(plans[0], plans[1], "what a seed makes again")
+        expect(plans[0] != plans[2], "two seeds make the same")
 
 
 def images():
