@@ -1,11 +1,16 @@
 """Kafka's data directories, byte for byte: what one node left, the other opens.
 
-First Dohle opens what Kafka wrote long ago. Then every run starts from a seed: Kafka writes, stops or is killed; Dohle opens one copy and Kafka another, and
-both must tell the same; then Kafka opens what Dohle made of it. The same with Dohle as the writer.
+Dohle opens what Kafka wrote long ago. Every other run starts from a seed: Kafka writes, stops or is killed; Dohle opens
+one copy and Kafka another, and both must tell the same; then Kafka opens what Dohle made of it. The same with Dohle as
+the writer. A run is what the seeds say, so that one which fails can be made again.
 """
 
+import itertools
+import random
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from harness import install
@@ -39,39 +44,63 @@ def run(report, options, work, quick):
         return
     executable = Path(options.dohle).resolve()
 
-    def check(name, action, seed):
+    def check(name, action, seed=0):
         it = Exchange(work / re.sub(r"\W+", "-", name.lower()), executable, seed)
         try:
             report.check(name, lambda: action(it))
         finally:
             it.end()
 
-    for archive in golden.SAMPLES:
-        check(f"the golden directory {archive}", lambda it: golden.golden(it, archive), 0)
-    count = options.seeds or (1 if quick else 4)
-    for seed in range(options.first_seed, options.first_seed + count):
-        for is_killed in (False, True):
-            ending = f"{'killed' if is_killed else 'stopped'}, seed {seed}"
-            check(f"Kafka to Dohle, {ending}", lambda it: kafka_to_dohle(it, is_killed), seed)
-            check(f"Dohle to Kafka, {ending}", lambda it: dohle_to_kafka(it, is_killed), seed)
+    seeds = chosen_seeds(options.first_seed, options.seeds, quick)
+    last = seeds[-1]
+    repeated = f"test/compat/run disk{' --quick' if quick else ''} --first-seed {last} --seeds 1"
+    report.note(f"seeds {' '.join(map(str, seeds))}; the last again: {repeated}")
     said = {}
-    for leave_clean in (False, True):
-        name = f"damage after a {'stop' if leave_clean else 'crash'}"
-        check(name, lambda it: said.update(damaged(it, leave_clean, quick)), options.first_seed)
+    steps = checks(seeds, quick, said)
+    # Each is mostly waiting: for a node's timers, sessions that end, disks.
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for done in [pool.submit(check, *step) for step in steps]:
+            done.result()
     report.check("every complaint of Kafka's is known by sight", lambda: every_complaint(said))
-    check("Kafka and Dohle compact alike", compaction, options.first_seed)
-    name = "the metadata log is shortened by"
-    check(f"{name} Dohle, and Kafka goes on", lambda it: shortened(it, it.dohle, it.kafka), 0)
-    check("one node at a time", claims.locks, options.first_seed)
-    check("MetadataShell shows the same of both", metadata_shell, 0)
-    check("credentials of a directory that Kafka formatted", formats.credentials, 0)
+
+
+def chosen_seeds(first, count, quick):
+    """Those that the run is told, or the first ones and, last, one that nobody has chosen."""
+    if first is None and count is None:
+        return [*range(1, 2 if quick else 4), random.SystemRandom().randrange(1000, 1_000_000)]
+    first, count = first or 1, count or (1 if quick else 4)
+    return list(range(first, first + count))
+
+
+def checks(seeds, quick, said):
+    """Name, action and seed of each, those first that take longest; `said` gets Kafka's complaints."""
+    yield "Kafka and Dohle compact alike", compaction
+    shortens = "the metadata log is shortened by"
+    yield f"{shortens} Dohle, and Kafka goes on", lambda it: shortened(it, it.dohle, it.kafka)
     if not quick:
-        check(f"{name} Kafka, and Dohle goes on", lambda it: shortened(it, it.kafka, it.dohle), 0)
+        yield f"{shortens} Kafka, and Dohle goes on", lambda it: shortened(it, it.kafka, it.dohle)
+    for archive in golden.SAMPLES:
+        yield f"the golden directory {archive}", partial(golden.golden, archive=archive)
+    for seed, is_killed in itertools.product(seeds, (False, True)):
+        ending = f"{'killed' if is_killed else 'stopped'}, seed {seed}"
+        yield f"Kafka to Dohle, {ending}", partial(kafka_to_dohle, is_killed=is_killed), seed
+        yield f"Dohle to Kafka, {ending}", partial(dohle_to_kafka, is_killed=is_killed), seed
+    for is_clean in (False, True):
+        name = f"damage after a {'stop' if is_clean else 'crash'}, seed {seeds[-1]}"
+        yield name, partial(harm, is_clean=is_clean, quick=quick, said=said), seeds[-1]
+    yield "one node at a time", claims.locks
+    yield "MetadataShell shows the same of both", metadata_shell
+    yield "credentials of a directory that Kafka formatted", formats.credentials
+    if not quick:
         for how, way in formats.WAYS.items():
-            check(f"formatted {how}", lambda it: formats.formats(it, way), 0)
+            yield f"formatted {how}", partial(formats.formats, way=way)
         for release in (*install.OLDER, install.TOOLS):
-            old = f"Kafka {release} to Dohle, stopped, seed {options.first_seed}"
-            check(old, lambda it: kafka_to_dohle(it, False, release), options.first_seed)
+            old = partial(kafka_to_dohle, is_killed=False, old=release)
+            yield f"Kafka {release} to Dohle, stopped, seed {seeds[0]}", old, seeds[0]
+
+
+def harm(it, is_clean, quick, said):
+    said.update(damaged(it, is_clean, quick))
 
 
 def kafka_to_dohle(it, is_killed, old=None):

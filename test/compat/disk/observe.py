@@ -15,6 +15,10 @@ from wire.connection import Connection
 
 READER = install.HERE / "disk" / "python" / "read.py"
 TOPIC = 2
+# What else has configs of its own, and the source that DescribeConfigs gives for them: a broker, a subscription to
+# clients' metrics, a group; and the broker that stands for all.
+OTHERS = {4: ("BROKER", 2), 16: ("CLIENT_METRICS", 7), 32: ("GROUP", 8)}
+ALL_BROKERS = ("", 4, 3)
 # Special times of ListOffsets: latest, earliest, newest record, local start, end of what is tiered.
 SPECIAL = [-1, -2, -3, -4, -5]
 # So many of a partition's own timestamps are looked up.
@@ -86,6 +90,7 @@ class Observer:
             "topics": {n: [t["TopicId"], len(t["Partitions"]), t["IsInternal"]] for n, t in topics.items()},
             "configs": self.configs(sorted(topics)),
             "groups": self.groups(),
+            "group types": self.group_types(),
             "producers": self.producers(parts),
             "epochs": self.epochs(parts),
             "offsets": self.offsets(parts, SPECIAL),
@@ -131,6 +136,24 @@ class Observer:
             r["ResourceName"]: {c["Name"]: c["Value"] for c in r["Configs"] if c["ConfigSource"] == dynamic}
             for r in answer["Results"]
         }
+
+    def resources(self):
+        """Configs that other resources than topics have been given: {kind:name: {key: value}}."""
+        listed = self.ask("ListConfigResources", 1, ResourceTypes=list(OTHERS))["ConfigResources"]
+        named = [(r["ResourceName"], r["ResourceType"], OTHERS[r["ResourceType"]][1]) for r in listed]
+        found = {}
+        for name, kind, source in (*named, ALL_BROKERS):
+            asked = {"ResourceType": kind, "ResourceName": name, "ConfigurationKeys": None}
+            (told,) = self.ask("DescribeConfigs", 4, Resources=[asked])["Results"]
+            expect(not told["ErrorCode"], f"configs of {name!r}: error {told['ErrorCode']}")
+            own = {c["Name"]: c["Value"] for c in told["Configs"] if c["ConfigSource"] == source}
+            found[f"{OTHERS[kind][0]}:{name}"] = own
+        return found
+
+    def group_types(self):
+        """Of every group its type and the kind of its protocol."""
+        listed = self.ask("ListGroups", 5)["Groups"]
+        return {g["GroupId"]: [g["GroupType"], g["ProtocolType"]] for g in listed}
 
     def groups(self):
         """Committed offsets of every group."""
@@ -279,12 +302,11 @@ def by_topic(parts, field, make=lambda index: index):
     return [{"Name": name, field: indexes} for name, indexes in found.items()]
 
 
-def observe(node):
-    """All that the node tells on the wire, and what a consumer sees."""
+def observe(node, *more):
+    """All that the node tells on the wire, and what a consumer sees; `more` is for the program that reads."""
     found = Observer(node).all()
-    done = subprocess.run(
-        [install.python(), READER, node.bootstrap], stdin=subprocess.DEVNULL, capture_output=True, text=True
-    )
+    command = [install.python(), READER, node.bootstrap, *more]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     expect(done.returncode == 0, f"the reader: {done.stderr[-400:]}")
     read = json.loads(done.stdout)
     found["consumed"] = read["seen"]

@@ -5,12 +5,14 @@ the Java client, CRC-32C with the one that the standard gives.
 """
 
 import copy
+import json
 from types import SimpleNamespace
 
 from clients.checks import expect_records
 from clients.hashes import murmur2, partition_of
+from disk import battery as disk_battery
 from disk import golden as disk_golden
-from disk import observe, shell
+from disk import manifest, observe, shell, workload
 from wire import batches, golden, schema
 
 from . import lists
@@ -40,6 +42,9 @@ def run(report, node, work, quick):
         ("changed records are found", records),
         ("what two nodes tell of a directory is compared to the last byte", directories),
         ("a file is excused by its row only, and an idle row is told", excuses),
+        ("every kind of row in a golden directory's manifest is compared", manifests),
+        ("what only files tell is read from Kafka's own words for it", kept_in_files),
+        ("a run has a seed that is drawn, and none but those it is told", seeds),
         ("images differ by what no node draws", images),
         ("a check that raises fails", raising),
     ):
@@ -188,6 +193,94 @@ def excuses():
     )
     expect_equal(excused.useless(), ["__*"], "rows that excuse nothing")
     fails(lambda: disk_golden.Excused(table + "both\ta\tt-0/z\t\n", "a"), "a row without a reason")
+
+
+def manifests():
+    wanted = manifest.rows((disk_golden.DATA / "manifest.tsv").read_text(), "clean")
+    expect_equal({kind for kind, _ in wanted}, disk_golden.KINDS, "kinds of rows")
+    table = manifest.LEFT_OUT.read_text()
+    # as Dohle tells it: what is left out for a reason is not there
+    seen, left_out = {}, manifest.LeftOut(table, "clean")
+    for (kind, name), fields in wanted.items():
+        told = {f: v for f, v in fields.items() if not left_out.covers(kind, name, f, (v, None))}
+        seen |= {(kind, name): told} if told else {}
+    wrong = lambda found, rows=table: list(
+        manifest.differences(found, wanted, manifest.LeftOut(rows, "clean"))
+    )
+    expect_equal(wrong(seen), [], "differences of equal rows")
+    for kind in disk_golden.KINDS:
+        key = min(k for k in seen if k[0] == kind)
+        field, value = next(iter(seen[key].items()))
+        for change in (
+            seen | {key: seen[key] | {field: value + "0"}},
+            seen | {key: {f: v for f, v in seen[key].items() if f != field}},
+            seen | {key: seen[key] | {"another": "1"}},
+            seen | {(kind, "another"): {field: value}},
+        ):
+            expect(len(wrong(change)) == 1, f"a difference of {kind} was overlooked")
+    idle = "clean\tacl\t*\t*\t*\twhy\n"
+    expect_equal(wrong(seen, table + idle), ["acl * * *: left out, and nothing differs"], "an idle row")
+    expect_equal(len(wrong(seen, table.splitlines()[0])), 9, "what nothing leaves out")
+    fails(lambda: wrong(seen, table + "clean\tacl\t*\t*\t*\t\n"), "a row without a reason")
+    fails(lambda: manifest.rows("a\tk\tn\tf\t1\na\tk\tn\tf\t2", "a"), "a row twice")
+
+
+def kept_in_files():
+    line = lambda data: f"| offset: 1 CreateTime: 2 keySize: -1 headerKeys: [] payload: {json.dumps(data)}\n"
+    records = (
+        {"resourceType": 2, "resourceName": "t", "patternType": 4, "principal": "User:a"}
+        | {"host": "*", "operation": 4, "permissionType": 2},
+        {"entity": [{"entityType": "user", "entityName": None}], "key": "b", "value": 10.0},
+        {"entity": [{"entityType": "user", "entityName": None}], "key": "a", "value": 0.5},
+        {"name": "eve", "mechanism": 2, "iterations": 8192},
+    )
+    kinds = ("ACCESS_CONTROL_ENTRY_RECORD", *["CLIENT_QUOTA_RECORD"] * 2, "USER_SCRAM_CREDENTIAL_RECORD")
+    printed = [line({"type": kind, "data": data}) for kind, data in zip(kinds, records)]
+    wanted = {
+        ("acl", "TOPIC t PREFIXED"): {"-": "User:a * WRITE DENY"},
+        ("quota", "{user=null}"): {"-": "{a=0.5, b=10.0}"},
+        ("scram", "eve"): {"-": "[SCRAM_SHA_512:8192]"},
+    }
+    expect_equal(manifest.kept("".join(printed)), wanted, "what is kept")
+    for left_out in range(4):
+        fewer = "".join(printed[:left_out] + printed[left_out + 1 :])
+        expect(manifest.kept(fewer) != wanted, f"a record that is missing was overlooked: {kinds[left_out]}")
+    state = lambda status, parts: (
+        {"producerId": 3, "producerEpoch": 1, "transactionTimeoutMs": 9}
+        | {
+            "transactionStatus": status,
+            "transactionPartitions": parts,
+        }
+    )
+    key = 'key: {"type":"0","data":{"transactionalId":"x"}} payload: '
+    of = lambda value: f"| offset: 1 headerKeys: [] {key}{value}\n"
+    empty = of(json.dumps({"data": state(0, None)}))
+    ongoing = of(json.dumps({"data": state(1, [{"topic": "t", "partitionIds": [1, 0]}])}))
+    told = lambda what: {("transaction", "x"): {"state": f"{what} timeout 9"}}
+    begun = told("Ongoing producer 3 epoch 1 partitions [t-0, t-1]")
+    expect_equal(manifest.transactions(empty + ongoing), begun, "the last state")
+    ended = told("Empty producer 3 epoch 1 partitions []")
+    expect_equal(manifest.transactions(ongoing + empty), ended, "the last state")
+    expect_equal(manifest.transactions(ongoing + of("<DELETE>")), {}, "an id that is gone")
+
+
+def seeds():
+    for quick in (True, False):
+        *fixed, drawn = disk_battery.chosen_seeds(None, None, quick)
+        expect_equal(fixed, [1] if quick else [1, 2, 3], "seeds of each run")
+        expect(drawn not in fixed, f"seed {drawn} twice")
+        others = {disk_battery.chosen_seeds(None, None, quick)[-1] for _ in range(5)}
+        expect(len(others | {drawn}) > 1, "the same seed is drawn each time")
+    for told, wanted in (((77, 1), [77]), ((77, None), [77]), ((None, 3), [1, 2, 3]), ((7, 2), [7, 8])):
+        expect_equal(disk_battery.chosen_seeds(*told, True), wanted, f"seeds of {told}")
+    # a seed is in the name of what it makes, and makes the same again
+    made = [step for step in disk_battery.checks([1, 77], True, {}) if len(step) == 3]
+    expect(all(name.endswith(f", seed {seed}") for name, _, seed in made), f"names without a seed: {made}")
+    expect_equal({seed for _, _, seed in made}, {1, 77}, "seeds that are used")
+    for transactions in (False, True):
+        plans = [workload.plan(seed, transactions) for seed in (77, 77, 78)]
+        expect_equal(plans[0], plans[1], "what a seed makes again")
+        expect(plans[0] != plans[2], "two seeds make the same")
 
 
 def images():

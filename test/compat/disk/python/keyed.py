@@ -8,6 +8,7 @@ import json
 import random
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
@@ -54,43 +55,51 @@ class Writer:
         return ck.Producer(self.base | {"compression.type": codec, "linger.ms": 20} | more)
 
     def write(self, phase):
-        self.rng = random.Random(phase)
+        """All topics at once: most of the time of each goes by in waiting."""
         # Hours ago, and an hour later in each phase.
         self.start = int(time.time() * 1000) - (6 - phase) * 3_600_000
-        for topic in ("plain", "append-time"):
-            self.records(topic)
-        self.producers()
-        for topic in ("transactional", "interleaved"):
-            self.transactions(topic)
+        ways = {
+            "plain": self.records,
+            "idempotent": self.producers,
+            "append-time": self.records,
+            "transactional": self.transactions,
+            "interleaved": self.transactions,
+        }
+        with ThreadPoolExecutor(len(ways)) as pool:
+            turns = [
+                pool.submit(way, topic, random.Random(f"{phase} {topic}")) for topic, way in ways.items()
+            ]
+        for turn in turns:
+            turn.result()
 
-    def records(self, topic):
+    def records(self, topic, rng):
         """Batches of every codec, a quarter of the records tombstones."""
         producers = [self.producer(codec) for codec in CODECS]
         for step in range(40):
             producer = producers[step % len(producers)]
-            for number in range(self.rng.randint(1, 8)):
-                text = f"value {step} {number} " * self.rng.randint(1, 40)
-                value = None if self.rng.random() < 0.25 else text
+            for number in range(rng.randint(1, 8)):
+                text = f"value {step} {number} " * rng.randint(1, 40)
+                value = None if rng.random() < 0.25 else text
                 at = self.start + step * 20_000 + number * 7
                 headers = [("header", b"x")] if number == 0 else None
-                key = f"key {self.rng.randint(0, 15)}"
+                key = f"key {rng.randint(0, 15)}"
                 producer.produce(topic, key=key, value=value, partition=0, timestamp=at, headers=headers)
             producer.flush(SECONDS)
             if topic == "append-time":
                 time.sleep(0.03)
 
-    def producers(self):
+    def producers(self, topic, rng):
         """Idempotent producers that leave nothing but their last sequence numbers."""
         for number in range(6):
             producer = self.producer(CODECS[number % len(CODECS)], **{"enable.idempotence": True})
             for step in range(6):
                 for _ in range(4):
                     at = self.start + (number * 6 + step) * 15_000
-                    key, value = f"key {self.rng.randint(0, 3)}", f"{number} {step}"
-                    producer.produce("idempotent", key=key, value=value, partition=0, timestamp=at)
+                    key, value = f"key {rng.randint(0, 3)}", f"{number} {step}"
+                    producer.produce(topic, key=key, value=value, partition=0, timestamp=at)
                 producer.flush(SECONDS)
 
-    def transactions(self, topic):
+    def transactions(self, topic, rng):
         """Up to four transactions at once, a third of them aborted, with records of others between theirs."""
         other = self.producer("none")
         producers = []
@@ -103,13 +112,13 @@ class Writer:
             active = producers if step % 3 == 0 else [producers[step % 4]]
             for producer in active:
                 producer.begin_transaction()
-            for number in range(self.rng.randint(1, 4)):
+            for number in range(rng.randint(1, 4)):
                 for producer in active:
-                    value = None if self.rng.random() < 0.2 else f"{step} {number} " * 5
-                    producer.produce(topic, key=f"key {self.rng.randint(0, 9)}", value=value, partition=0)
+                    value = None if rng.random() < 0.2 else f"{step} {number} " * 5
+                    producer.produce(topic, key=f"key {rng.randint(0, 9)}", value=value, partition=0)
                     producer.flush(SECONDS)
                 if topic == "interleaved":
-                    other.produce(topic, key=f"key {self.rng.randint(0, 9)}", value=f"{step}", partition=0)
+                    other.produce(topic, key=f"key {rng.randint(0, 9)}", value=f"{step}", partition=0)
                     other.flush(SECONDS)
             time.sleep(0.25)
             for number, producer in enumerate(active):

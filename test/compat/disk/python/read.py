@@ -1,6 +1,6 @@
-"""Reads every partition with librdkafka at both isolation levels; prints, as JSON, by partition and level the
-number of records, the first and last offset and the SHA-256 over all that a consumer is told of each record,
-and by partition the CRC-32 of each value by offset.
+"""Reads every partition with librdkafka at both isolation levels: `read.py BOOTSTRAP [internal]`, those of internal
+topics only if asked to. Prints, as JSON, by partition and level the number of records, the first and last offset and
+the SHA-256 over all that a consumer is told of each record, and by partition the CRC-32 of each value by offset.
 """
 
 import hashlib
@@ -56,12 +56,11 @@ def read(bootstrap, partitions, isolation):
 
 
 def main():
-    bootstrap = sys.argv[1]
+    bootstrap, *more = sys.argv[1:]
+    is_wanted = lambda name: more == ["internal"] or not name.startswith("__")
     consumer = ck.Consumer({"bootstrap.servers": bootstrap, "group.id": "reader"})
     topics = consumer.list_topics(timeout=SECONDS).topics
-    partitions = [
-        (name, index) for name in topics if not name.startswith("__") for index in topics[name].partitions
-    ]
+    partitions = [(name, index) for name in topics if is_wanted(name) for index in topics[name].partitions]
     seen, values = {}, {}
     for isolation in ("read_uncommitted", "read_committed"):
         hashes = {p: [0, -1, -1, hashlib.sha256()] for p in partitions}
