@@ -10,7 +10,8 @@ use dohle_protocol::api::{
 };
 
 use crate::{
-    Effect, Group, GroupDecision, GroupMachine, GroupRecord, Reply, ReplyToken,
+    Effect, Group, GroupDecision, GroupKind, GroupMachine, GroupRecord, ModernGroup, Reply,
+    ReplyToken,
     classic::{GroupState, LiveGroup, Member},
     offsets::tombstone,
     reply::delete_failure,
@@ -23,6 +24,17 @@ const GROUP_ID_NOT_FOUND_VERSION: i16 = 6;
 const DEAD: Str = Str::const_new("Dead");
 /// The type of classic groups in ListGroups.
 const CLASSIC: &str = "classic";
+/// All types in ListGroups.
+const TYPES: [&str; 4] =
+    [CLASSIC, GroupKind::Consumer.name(), GroupKind::Share.name(), GroupKind::Streams.name()];
+/// All states in ListGroups.
+const STATES: [&str; 5] = [
+    GroupState::Empty.name(),
+    GroupState::PreparingRebalance.name(),
+    GroupState::CompletingRebalance.name(),
+    GroupState::Stable.name(),
+    ModernGroup::UNKNOWN_STATE,
+];
 
 /// Describes classic groups.
 pub(crate) fn describe(
@@ -85,20 +97,41 @@ fn described_member(
     }
 }
 
-/// Lists the groups of all types that pass both filters.
-pub(crate) fn list(
-    machine: &GroupMachine,
-    session: &Session,
-    states: &[Str],
-    types: &[Str],
-) -> Reply {
-    let passes = |wanted: &[Str], name: &Str| {
-        wanted.is_empty() || wanted.iter().any(|wanted| wanted.trim().eq_ignore_ascii_case(name))
-    };
+/// Which groups are listed: those that have one of these states and one of these types.
+///
+/// What no group can be is not kept: a client may name anything, and every coordinator is asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListFilter {
+    /// None for all.
+    states: Option<BTreeSet<&'static str>>,
+    /// None for all.
+    types: Option<BTreeSet<&'static str>>,
+}
+
+impl ListFilter {
+    /// A filter for names in any case, all where there are none.
+    pub fn new(states: &[Str], types: &[Str]) -> Self {
+        let known = |names: &[&'static str], wanted: &[Str]| {
+            let known = |wanted: &Str| {
+                names.iter().copied().find(|name| wanted.trim().eq_ignore_ascii_case(name))
+            };
+            (!wanted.is_empty()).then(|| wanted.iter().filter_map(known).collect())
+        };
+        Self { states: known(&STATES, states), types: known(&TYPES, types) }
+    }
+
+    fn passes(&self, group: &ListedGroup) -> bool {
+        let is_in = |wanted: &Option<BTreeSet<&str>>, name: &Str| {
+            wanted.as_ref().is_none_or(|wanted| wanted.contains(name.as_str()))
+        };
+        is_in(&self.states, &group.group_state) && is_in(&self.types, &group.group_type)
+    }
+}
+
+/// Lists the groups of all types that pass the filter.
+pub(crate) fn list(machine: &GroupMachine, session: &Session, filter: &ListFilter) -> Reply {
     let listed = machine.groups().map(|(group_id, group)| listed(session, group_id, group));
-    let listed = listed
-        .filter(|group| passes(states, &group.group_state) && passes(types, &group.group_type));
-    Reply::ListGroups(listed.collect())
+    Reply::ListGroups(listed.filter(|group| filter.passes(group)).collect())
 }
 
 fn listed(session: &Session, group_id: &Str, group: &Group) -> ListedGroup {

@@ -11,7 +11,7 @@ use dohle_protocol::api::{
 };
 
 use crate::{
-    GroupSettings, Reply, ReplyToken,
+    GroupSettings, ListFilter, Reply, ReplyToken,
     offsets::{commit_failure, fetch_failure},
     reply::{delete_failure, describe_failure, fit_join, join_failure},
 };
@@ -42,6 +42,8 @@ pub enum Command {
     Unloaded,
     /// Topics were deleted: so are the offsets of all groups for them.
     TopicsDeleted(Vec<(Str, TopicId)>),
+    /// The log has refused the records of the last tick because they are too large.
+    TickTooLarge,
     /// JoinGroup.
     Join {
         /// Who asks.
@@ -78,10 +80,8 @@ pub enum Command {
     ListGroups {
         /// Who asks.
         caller: Caller,
-        /// States to list, in any case; none for all.
-        states: Vec<Str>,
-        /// Types to list, in any case; none for all.
-        types: Vec<Str>,
+        /// Which groups.
+        filter: ListFilter,
     },
     /// DeleteGroups.
     DeleteGroups(Caller, Vec<Str>),
@@ -91,7 +91,11 @@ impl Command {
     /// Who waits for an answer; none for an event.
     pub fn token(&self) -> Option<ReplyToken> {
         match self {
-            Self::Configure(_) | Self::Loaded | Self::Unloaded | Self::TopicsDeleted(_) => None,
+            Self::Configure(_)
+            | Self::Loaded
+            | Self::Unloaded
+            | Self::TopicsDeleted(_)
+            | Self::TickTooLarge => None,
             Self::Join { caller, .. }
             | Self::Sync(caller, _)
             | Self::Heartbeat(caller, _)
@@ -109,9 +113,11 @@ impl Command {
     /// COORDINATOR_LOAD_IN_PROGRESS, an authorization that failed. None for an event.
     pub fn refuse(&self, error_code: ErrorCode) -> Option<(ReplyToken, Reply)> {
         let (caller, reply) = match self {
-            Self::Configure(_) | Self::Loaded | Self::Unloaded | Self::TopicsDeleted(_) => {
-                return None;
-            }
+            Self::Configure(_)
+            | Self::Loaded
+            | Self::Unloaded
+            | Self::TopicsDeleted(_)
+            | Self::TickTooLarge => return None,
             Self::Join { caller, request, .. } => {
                 let response = join_failure(&request.member_id, error_code);
                 (caller, Reply::Join(fit_join(response, caller.api_version)))

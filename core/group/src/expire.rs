@@ -11,12 +11,9 @@ use crate::{
     Group, GroupDecision, GroupMachine, GroupRecord,
     classic::{GroupState, LiveGroup},
     offsets::{CommittedOffset, tombstone},
+    portion::Portion,
     session::{Session, Soft, Timer, after_ms},
 };
-
-/// After how many tombstones a tick leaves the rest to the next: they are appended as one batch,
-/// which must stay below the smallest `max.message.bytes` in use. A tombstone is about 100 bytes.
-pub(crate) const RECORDS_PER_TICK: usize = 1_000;
 
 /// From when an offset's retention counts.
 enum Clock {
@@ -26,24 +23,24 @@ enum Clock {
     SinceCommit,
 }
 
-/// Looks for what has expired, group after group.
+/// Looks for what has expired, group after group, until a portion is full.
 pub(crate) fn sweep(machine: &GroupMachine, session: &Session, now: Now) -> GroupDecision {
-    let mut decision = GroupDecision::default();
-    for (group_id, group) in machine.groups_after(session.sweep.as_ref()) {
-        sweep_group(machine, session, now, (group_id, group), &mut decision.records);
-        if decision.records.len() >= RECORDS_PER_TICK {
-            decision.soft.push(Soft::Sweep(Some(group_id.clone())));
-            decision.soft.push(Soft::Arm(Timer::Sweep, now.instant));
-            return decision;
+    let mut portion = Portion::of_bytes(session.portion_bytes);
+    let mut done = session.sweep.as_ref();
+    for (group_id, group) in machine.groups_after(done) {
+        if !sweep_group(machine, session, now, (group_id, group), &mut portion) {
+            let soft = vec![Soft::Sweep(done.cloned()), Soft::Arm(Timer::Sweep, now.instant)];
+            let records = portion.into_records();
+            return GroupDecision { records, soft, ..GroupDecision::default() };
         }
+        done = Some(group_id);
     }
-    decision.soft.push(Soft::Sweep(None));
-    decision.soft.push(if machine.is_empty() {
-        Soft::Disarm(Timer::Sweep)
-    } else {
-        arm_sweep(session, now)
-    });
-    decision
+    let next = match machine.is_empty() {
+        true => Soft::Disarm(Timer::Sweep),
+        false => arm_sweep(session, now),
+    };
+    let (records, soft) = (portion.into_records(), vec![Soft::Sweep(None), next]);
+    GroupDecision { records, soft, ..GroupDecision::default() }
 }
 
 /// The next sweep is a check interval away.
@@ -52,27 +49,28 @@ pub(crate) fn arm_sweep(session: &Session, now: Now) -> Soft {
     Soft::Arm(Timer::Sweep, after_ms(now, interval_ms))
 }
 
+/// Takes what has expired of a group; false if there was no room for all of it.
 fn sweep_group(
     machine: &GroupMachine,
     session: &Session,
     now: Now,
     (group_id, group): (&Str, &Group),
-    records: &mut Vec<GroupRecord>,
-) {
+    portion: &mut Portion,
+) -> bool {
     let offsets = machine.offsets();
     let mut anything_left = offsets.has_pending(group_id);
     if let Some(topics) = offsets.of_group(group_id) {
-        let Some((clock, in_use)) = clock(machine, session, group_id, group) else { return };
+        let Some((clock, in_use)) = clock(machine, session, group_id, group) else { return true };
         let retention_ms = session.settings().offsets_retention_ms;
         for (topic, partitions) in topics {
             for (id, offset) in partitions {
                 let expired = !in_use.contains(topic)
                     && is_expired(offset, &clock, now.wall, retention_ms)
                     && !offsets.is_pending(group_id, topic, *id);
-                if expired {
-                    records.push(tombstone(group_id, topic, *id));
-                } else {
+                if !expired {
                     anything_left = true;
+                } else if !portion.take(tombstone(group_id, topic, *id)) {
+                    return false;
                 }
             }
         }
@@ -80,8 +78,10 @@ fn sweep_group(
     let is_idle = matches!(group, Group::Classic(stored) if stored.members.is_empty())
         && !session.live.contains_key(group_id);
     if is_idle && !anything_left {
-        records.push(GroupRecord::GroupMetadata { group_id: group_id.clone(), value: None });
+        let group = GroupRecord::GroupMetadata { group_id: group_id.clone(), value: None };
+        return portion.take(group);
     }
+    true
 }
 
 /// When the offsets of a group expire and which topics are exempt; none if nothing expires now.

@@ -14,7 +14,7 @@ use crate::{
     Command, Effect, GroupDecision, GroupRecord, ModernGroup, Offsets, Reply, Trace, admin,
     classic::{self, ClassicGroup, Draft, LiveGroup},
     expire, offsets,
-    session::{Session, Soft, Timer},
+    session::{self, Session, Soft, Timer},
 };
 
 /// A group, by the protocol that its last record speaks.
@@ -139,6 +139,7 @@ impl GroupMachine {
             Command::Loaded => self.loaded(session, now),
             Command::Unloaded => unloaded(session),
             Command::TopicsDeleted(topics) => offsets::purge_topics(session, now, topics),
+            Command::TickTooLarge => session::tick_too_large(session, now),
             Command::Join { caller, request, fresh_id } => {
                 classic::join(self, session, now, caller, request, fresh_id)
             }
@@ -161,8 +162,8 @@ impl GroupMachine {
                 let reply = admin::describe(self, session, caller.api_version, groups);
                 GroupDecision::effect(Effect::Reply { token: caller.token, reply })
             }
-            Command::ListGroups { caller, states, types } => {
-                let reply = admin::list(self, session, &states, &types);
+            Command::ListGroups { caller, filter } => {
+                let reply = admin::list(self, session, &filter);
                 GroupDecision::effect(Effect::Reply { token: caller.token, reply })
             }
             Command::DeleteGroups(caller, groups) => {
@@ -235,7 +236,7 @@ impl Machine for GroupMachine {
                 self.time_out(session, now, timer, group_id, |draft| draft.sync_timed_out())
             }
             Timer::Sweep => expire::sweep(self, session, now),
-            Timer::Purge => offsets::purge(self, session),
+            Timer::Purge => offsets::purge(self, session, now),
         }
     }
 

@@ -29,7 +29,7 @@ pub struct ModernGroup {
 
 impl GroupKind {
     /// The name in ListGroups.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Consumer => "consumer",
             Self::Share => "share",
@@ -39,6 +39,9 @@ impl GroupKind {
 }
 
 impl ModernGroup {
+    /// The state of one with members.
+    pub(crate) const UNKNOWN_STATE: &str = "Unknown";
+
     /// A group without members.
     pub fn new(kind: GroupKind) -> Self {
         Self { kind, members: BTreeSet::new() }
@@ -46,6 +49,6 @@ impl ModernGroup {
 
     /// The state in ListGroups. With members, only the protocol itself could tell.
     pub fn state_name(&self) -> &'static str {
-        if self.members.is_empty() { "Empty" } else { "Unknown" }
+        if self.members.is_empty() { "Empty" } else { Self::UNKNOWN_STATE }
     }
 }

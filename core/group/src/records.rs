@@ -126,7 +126,8 @@ pub enum RecordError {
 }
 
 impl GroupRecord {
-    /// Reads a record of the log; `producer_id` is that of a transactional batch, else
+    /// Reads a record of the log. What lives in the machine afterwards does not share its bytes: they are
+    /// a small part of what was read. `producer_id` is that of a transactional batch, else
     /// [`ProducerId::NONE`].
     ///
     /// # Errors
@@ -154,7 +155,7 @@ impl GroupRecord {
             GROUP_METADATA => {
                 let key: GroupMetadataKey = decode_key(prefix, fields)?;
                 let value = value.map(|value| decode_value(prefix, &value)).transpose()?;
-                Ok(Self::GroupMetadata { group_id: key.group, value })
+                Ok(Self::GroupMetadata { group_id: key.group, value: value.map(owned) })
             }
             other => Ok(Self::Other { meaning: trace(other, fields), key, value }),
         }
@@ -215,6 +216,15 @@ fn decode_value<V: Message>(kind: i16, value: &Bytes) -> Result<V, RecordError> 
         return Err(RecordError::UnknownVersion { kind, version });
     }
     V::decode(&mut Reader::new(fields), version).map_err(|_| RecordError::Value { kind })
+}
+
+fn owned(mut value: GroupMetadataValue) -> GroupMetadataValue {
+    for member in &mut value.members {
+        for bytes in [&mut member.subscription, &mut member.assignment] {
+            *bytes = Bytes::copy_from_slice(bytes);
+        }
+    }
+    value
 }
 
 fn encoded<M: Message>(prefix: i16, message: &M, version: i16) -> Result<Bytes, EncodeError> {

@@ -11,10 +11,12 @@ use std::{
 
 use dohle_base::{Instant, Now, Str, TopicId};
 
-use crate::{GroupMachine, GroupSettings, classic::LiveGroup};
+use crate::{
+    GroupDecision, GroupMachine, GroupSettings, classic::LiveGroup, portion::PORTION_BYTES,
+};
 
 /// The soft state of [`GroupMachine`].
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Session {
     pub(crate) settings: GroupSettings,
     pub(crate) live: BTreeMap<Str, LiveGroup>,
@@ -23,6 +25,21 @@ pub struct Session {
     pub(crate) sweep: Option<Str>,
     /// Topics whose offsets are still to be deleted, and the group to go on with.
     pub(crate) purge: Option<Purge>,
+    /// How many bytes of tombstones a tick appends.
+    pub(crate) portion_bytes: usize,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self {
+            settings: GroupSettings::default(),
+            live: BTreeMap::new(),
+            timers: Timers::default(),
+            sweep: None,
+            purge: None,
+            portion_bytes: PORTION_BYTES,
+        }
+    }
 }
 
 /// A change of the session.
@@ -42,6 +59,8 @@ pub enum Soft {
     Sweep(Option<Str>),
     /// The purge goes on like this, or is over.
     Purge(Option<Purge>),
+    /// Portions have so many bytes from now on.
+    Portion(usize),
 }
 
 /// Deleted topics whose offsets must go.
@@ -106,6 +125,22 @@ impl Timers {
     }
 }
 
+/// How long a timer rests whose records were too large.
+const TOO_LARGE_RETRY_MS: i64 = 1_000;
+
+/// What the first timer wanted to write was refused for its size: it comes again later, so that
+/// others are not held up, and tombstones come in smaller portions.
+pub(crate) fn tick_too_large(session: &Session, now: Now) -> GroupDecision {
+    let mut decision = GroupDecision::default();
+    if let Some((_, timer)) = session.timers.first() {
+        if matches!(timer, Timer::Sweep | Timer::Purge) {
+            decision.soft.push(Soft::Portion(session.portion_bytes / 2));
+        }
+        decision.soft.push(Soft::Arm(timer.clone(), after_ms(now, TOO_LARGE_RETRY_MS)));
+    }
+    decision
+}
+
 /// The instant `ms` from now; now itself for nonsense from a client.
 pub(crate) fn after_ms(now: Now, ms: i64) -> Instant {
     now.instant + Duration::from_millis(u64::try_from(ms).unwrap_or(0))
@@ -126,6 +161,7 @@ impl Session {
             Soft::Disarm(timer) => self.timers.disarm(timer),
             Soft::Sweep(after) => self.sweep = after,
             Soft::Purge(purge) => self.purge = purge,
+            Soft::Portion(bytes) => self.portion_bytes = bytes,
         }
     }
 

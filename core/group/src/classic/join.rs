@@ -4,9 +4,13 @@
 //! version 4 a new one is only given an id and asked to come back with it (KIP-394), so that clients
 //! that retry do not leave ghosts behind.
 
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
 use dohle_base::{ErrorCode, Now, Str, Uuid};
 use dohle_protocol::api::{
-    join_group_request::JoinGroupRequest, join_group_response::JoinGroupResponse,
+    join_group_request::{JoinGroupRequest, JoinGroupRequestProtocol},
+    join_group_response::JoinGroupResponse,
 };
 
 use super::{ClassicGroup, Draft, GroupState, Member, MemberProtocol, live::JoinWaiter};
@@ -96,14 +100,19 @@ fn member_id(client_id: &Str, instance_id: Option<&Str>, fresh: Uuid) -> Str {
     Str::from(format!("{name}-{}", groups.join("-")))
 }
 
+/// What somebody can do. A name can count only once in the vote. The metadata live as long as the
+/// member, and would keep the buffer that the request came in.
+fn protocols(offered: Vec<JoinGroupRequestProtocol>) -> Vec<MemberProtocol> {
+    let mut names = BTreeSet::new();
+    let distinct = offered.into_iter().filter(|offered| names.insert(offered.name.clone()));
+    let owned = distinct.map(|offered| MemberProtocol {
+        name: offered.name,
+        metadata: Bytes::copy_from_slice(&offered.metadata),
+    });
+    owned.collect()
+}
+
 fn candidate(caller: Caller, request: JoinGroupRequest, waiter: JoinWaiter) -> Candidate {
-    let mut protocols = Vec::<MemberProtocol>::with_capacity(request.protocols.len().min(16));
-    for offered in request.protocols {
-        // A name can count only once in the vote.
-        if protocols.iter().all(|known| known.name != offered.name) {
-            protocols.push(MemberProtocol { name: offered.name, metadata: offered.metadata });
-        }
-    }
     let rebalance_timeout_ms = match caller.api_version {
         // Version 0 has no field for it.
         0 => request.session_timeout_ms,
@@ -115,8 +124,8 @@ fn candidate(caller: Caller, request: JoinGroupRequest, waiter: JoinWaiter) -> C
         client_host: caller.client_host,
         rebalance_timeout_ms,
         session_timeout_ms: request.session_timeout_ms,
-        protocols,
-        assignment: bytes::Bytes::new(),
+        protocols: protocols(request.protocols),
+        assignment: Bytes::new(),
     };
     let protocol_type = request.protocol_type;
     Candidate { member_id: request.member_id, member, protocol_type, waiter }

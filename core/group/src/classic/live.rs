@@ -36,7 +36,7 @@ pub struct LiveGroup {
     /// Member ids by instance id.
     pub(crate) static_members: OrdMap<Str, Str>,
     /// How many members support each protocol.
-    supported: BTreeMap<Str, usize>,
+    supported: OrdMap<Str, usize>,
 }
 
 /// Whom to answer when the barrier falls, and in which version of JoinGroup.

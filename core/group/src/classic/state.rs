@@ -70,7 +70,7 @@ pub struct MemberProtocol {
 
 impl GroupState {
     /// The name in DescribeGroups and ListGroups.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Empty => "Empty",
             Self::PreparingRebalance => "PreparingRebalance",

@@ -92,7 +92,8 @@ impl Draft<'_> {
         }
     }
 
-    /// Everybody gets what the leader says, and nothing if it says nothing.
+    /// Everybody gets what the leader says, and nothing if it says nothing. Shares live as long as
+    /// the members, and would keep the buffer that the request came in.
     fn assign(&mut self, assignments: Vec<SyncGroupRequestAssignment>) {
         let mut shares: BTreeMap<Str, Bytes> = assignments
             .into_iter()
@@ -101,6 +102,7 @@ impl Draft<'_> {
         let member_ids: Vec<Str> = self.live.group.members.keys().cloned().collect();
         for member_id in member_ids {
             let share = shares.remove(&member_id).unwrap_or_default();
+            let share = Bytes::copy_from_slice(&share);
             self.live.update(&member_id, |member| member.assignment = share);
         }
     }

@@ -15,7 +15,7 @@ use super::tombstone;
 use crate::{
     Caller, Effect, Group, GroupDecision, GroupMachine, GroupRecord, Reply,
     classic::GroupState,
-    expire::RECORDS_PER_TICK,
+    portion::Portion,
     session::{Purge, Session, Soft, Timer},
 };
 
@@ -132,31 +132,35 @@ pub(crate) fn purge_topics(
     GroupDecision { soft, ..GroupDecision::default() }
 }
 
-/// The next portion of a purge.
-pub(crate) fn purge(machine: &GroupMachine, session: &Session) -> GroupDecision {
-    let mut decision = GroupDecision::default();
+/// The next portion of a purge. Other timers that are due have their turn before the one after it.
+pub(crate) fn purge(machine: &GroupMachine, session: &Session, now: Now) -> GroupDecision {
+    let mut portion = Portion::of_bytes(session.portion_bytes);
+    let mut soft = vec![Soft::Purge(None), Soft::Disarm(Timer::Purge)];
     if let Some(purge) = &session.purge {
-        for group_id in machine.offsets().groups_after(purge.after.as_ref()) {
-            let records = deleted(machine, group_id, &purge.topics);
-            decision.records.extend(records);
-            if decision.records.len() >= RECORDS_PER_TICK {
-                let rest = Purge { after: Some(group_id.clone()), ..purge.clone() };
-                decision.soft.push(Soft::Purge(Some(rest)));
-                return decision;
+        let mut done = purge.after.as_ref();
+        for group_id in machine.offsets().groups_after(done) {
+            if !purge_group(machine, group_id, &purge.topics, &mut portion) {
+                let rest = Purge { after: done.cloned(), ..purge.clone() };
+                soft = vec![Soft::Purge(Some(rest)), Soft::Arm(Timer::Purge, now.instant)];
+                break;
             }
+            done = Some(group_id);
         }
     }
-    decision.soft.extend([Soft::Purge(None), Soft::Disarm(Timer::Purge)]);
-    decision
+    GroupDecision { records: portion.into_records(), soft, ..GroupDecision::default() }
 }
 
-/// Offsets of a group for topics that are gone. One whose id is not known goes with the name.
-fn deleted(machine: &GroupMachine, group_id: &Str, topics: &[(Str, TopicId)]) -> Vec<GroupRecord> {
-    let mut records = Vec::new();
-    for (topic, topic_id) in topics {
+/// Takes the offsets of a group for topics that are gone; false if there was no room for all of
+/// them. One whose id is not known goes with the name.
+fn purge_group(
+    machine: &GroupMachine,
+    group_id: &Str,
+    topics: &[(Str, TopicId)],
+    portion: &mut Portion,
+) -> bool {
+    topics.iter().all(|(topic, topic_id)| {
         let is_meant = |meant| meant == TopicId::ZERO || meant == *topic_id;
         let partitions = machine.offsets().partitions_of(group_id, topic, is_meant);
-        records.extend(partitions.into_iter().map(|id| tombstone(group_id, topic, id)));
-    }
-    records
+        partitions.into_iter().all(|id| portion.take(tombstone(group_id, topic, id)))
+    })
 }

@@ -12,7 +12,12 @@ use dohle_protocol::api::{
 };
 
 use super::*;
-use crate::{Command, GroupMachine, Session, expire::RECORDS_PER_TICK};
+use crate::{Command, GroupMachine, Session, portion::PORTION_BYTES};
+
+/// Tombstones of several portions.
+const MANY: usize = 3_000;
+/// A portion has room for two of its tombstones.
+const LONG_NAME_SIZE: usize = 30_000;
 
 fn topics() -> Vec<OffsetFetchRequestTopics> {
     vec![OffsetFetchRequestTopics {
@@ -88,13 +93,20 @@ fn commit(machine: &mut GroupMachine, at: i64, group: &str, partition: i32, topi
     machine.apply(Offset(at), &record);
 }
 
-/// Carries ticks out until nothing is due at `now`; how many records each logged.
+/// What a batch of these records has at least.
+fn bytes_of(records: &[GroupRecord]) -> usize {
+    records.iter().map(|record| record.encode().unwrap().unwrap().key.len()).sum()
+}
+
+/// Carries ticks out until nothing is due at `now`; how many records each logged, in portions that fit.
 fn tick_all(machine: &mut GroupMachine, session: &mut Session, now: Now) -> Vec<usize> {
     let mut portions = Vec::new();
     while machine.deadline(session).is_some_and(|at| at <= now.instant) {
         assert!(portions.len() < 1_000, "a tick makes no progress");
         let decision = machine.tick(session, now);
-        portions.push(decision.records.len());
+        let (count, size) = (decision.records.len(), bytes_of(&decision.records));
+        assert!(count <= 1 || size <= PORTION_BYTES, "{count} records of {size} bytes");
+        portions.push(count);
         for record in &decision.records {
             machine.apply(Offset(1_000_000), record);
         }
@@ -109,10 +121,12 @@ fn tick_all(machine: &mut GroupMachine, session: &mut Session, now: Now) -> Vec<
 fn deleted_topics_go_in_portions_and_leave_their_namesakes_alone() {
     let (gone, again) = (TopicId(Uuid(100)), TopicId(Uuid(200)));
     let mut machine = GroupMachine::default();
-    for at in 0..3 * RECORDS_PER_TICK as i32 {
+    for at in 0..MANY as i32 {
         let group = format!("g{}", at % 50);
         commit(&mut machine, i64::from(at), &group, at, gone);
     }
+    let long_name = "n".repeat(LONG_NAME_SIZE);
+    (0..40).for_each(|at| commit(&mut machine, i64::from(at), &long_name, at, gone));
     commit(&mut machine, 1_000_000, "kept", 0, again);
     let (mut session, now) = (Session::default(), Now::default());
     let command = Command::TopicsDeleted(vec![(Str::from("t"), gone)]);
@@ -120,8 +134,8 @@ fn deleted_topics_go_in_portions_and_leave_their_namesakes_alone() {
         machine.apply_soft(&mut session, now, change);
     }
     let portions = tick_all(&mut machine, &mut session, now);
-    assert_eq!(portions.iter().sum::<usize>(), 3 * RECORDS_PER_TICK);
-    assert!(portions.len() >= 3 && portions.iter().all(|size| *size < 2 * RECORDS_PER_TICK));
+    assert_eq!(portions.iter().sum::<usize>(), MANY + 40);
+    assert!(portions.len() > 20, "{portions:?}");
     assert!(machine.offsets().committed("kept", "t", PartitionId(0)).is_some());
     assert_eq!(machine.deadline(&session), None);
 }
@@ -129,10 +143,12 @@ fn deleted_topics_go_in_portions_and_leave_their_namesakes_alone() {
 #[test]
 fn expired_offsets_go_in_portions() {
     let mut machine = GroupMachine::default();
-    for at in 0..3 * RECORDS_PER_TICK as i32 {
+    for at in 0..MANY as i32 {
         let group = format!("g{}", at % 50);
         commit(&mut machine, i64::from(at), &group, at, TopicId::ZERO);
     }
+    let long_name = "n".repeat(LONG_NAME_SIZE);
+    (0..40).for_each(|at| commit(&mut machine, i64::from(at), &long_name, at, TopicId::ZERO));
     let (mut session, mut now) = (Session::default(), Now::default());
     for change in machine.decide(&session, now, Command::Loaded).soft {
         machine.apply_soft(&mut session, now, change);
@@ -141,7 +157,7 @@ fn expired_offsets_go_in_portions() {
     now.instant = machine.deadline(&session).unwrap_or(Instant::default());
     let portions = tick_all(&mut machine, &mut session, now);
     // Every offset and every group.
-    assert_eq!(portions.iter().sum::<usize>(), 3 * RECORDS_PER_TICK + 50);
-    assert!(portions.len() >= 3);
+    assert_eq!(portions.iter().sum::<usize>(), MANY + 50 + 40 + 1);
+    assert!(portions.len() > 20, "{portions:?}");
     assert_eq!(machine, GroupMachine::default());
 }

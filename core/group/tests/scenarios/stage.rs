@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use dohle_base::{Instant, Now, Offset, PartitionId, ProducerId, Str, Timestamp, TopicId, Uuid};
 use dohle_group::{
-    Caller, Command, Effect, GroupMachine, GroupRecord, GroupSettings, KeyValue, Reply, ReplyToken,
+    Caller, Command, Effect, GroupMachine, GroupRecord, GroupSettings, KeyValue, ListFilter, Reply,
+    ReplyToken,
 };
 use dohle_machine::{Journal, Rejected, Runtime};
 use dohle_protocol::{
@@ -306,11 +307,12 @@ impl Stage {
             "describe" => {
                 Command::DescribeGroups(caller, words.objects.iter().map(Str::from).collect())
             }
-            "list" => Command::ListGroups {
-                caller,
-                states: list(words.take("states")).into_iter().map(Str::from).collect(),
-                types: list(words.take("types")).into_iter().map(Str::from).collect(),
-            },
+            "list" => {
+                let mut names =
+                    |of| -> Vec<Str> { list(words.take(of)).into_iter().map(Str::from).collect() };
+                let filter = ListFilter::new(&names("states"), &names("types"));
+                Command::ListGroups { caller, filter }
+            }
             "delete-groups" => {
                 Command::DeleteGroups(caller, words.objects.iter().map(Str::from).collect())
             }

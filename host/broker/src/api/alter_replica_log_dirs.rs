@@ -15,7 +15,7 @@ use dohle_protocol::api::{
     },
 };
 
-use super::{Answer, Call, Endpoint};
+use super::{Answer, Call, Endpoint, by_topic::merge};
 use crate::{Broker, log_dirs::LogDir, metadata::Published, placement};
 
 /// The longest file name that file systems take.
@@ -32,26 +32,28 @@ impl Endpoint for AlterReplicaLogDirs {
         request: AlterReplicaLogDirsRequest,
     ) -> Answer<AlterReplicaLogDirsResponse> {
         let published = call.broker.metadata();
-        let mut results: Vec<AlterReplicaLogDirTopicResult> = Vec::new();
-        for wanted in &request.dirs {
-            for topic in &wanted.topics {
-                let partitions = topic.partitions.iter().map(|index| {
-                    let moved = alter(call.broker, &published, &wanted.path, &topic.name, *index);
-                    AlterReplicaLogDirPartitionResult {
-                        partition_index: *index,
-                        error_code: moved.err().unwrap_or(ErrorCode::NONE),
-                    }
-                });
-                let partitions: Vec<_> = partitions.collect();
-                match results.iter_mut().find(|result| result.topic_name == topic.name) {
-                    Some(result) => result.partitions.extend(partitions),
-                    None => results.push(AlterReplicaLogDirTopicResult {
-                        topic_name: topic.name.clone(),
-                        partitions,
-                    }),
+        let wanted = request.dirs.iter().flat_map(|wanted| {
+            wanted.topics.iter().map(move |topic| (&wanted.path, &topic.name, &topic.partitions))
+        });
+        let results = wanted.map(|(path, topic, partitions)| {
+            let partitions = partitions.iter().map(|index| {
+                let moved = alter(call.broker, &published, path, topic, *index);
+                AlterReplicaLogDirPartitionResult {
+                    partition_index: *index,
+                    error_code: moved.err().unwrap_or(ErrorCode::NONE),
                 }
+            });
+            AlterReplicaLogDirTopicResult {
+                topic_name: topic.clone(),
+                partitions: partitions.collect(),
             }
-        }
+        });
+        let results = merge(
+            Vec::new(),
+            results,
+            |result| result.topic_name.clone(),
+            |result, more| result.partitions.extend(more.partitions),
+        );
         Answer::now(AlterReplicaLogDirsResponse { results, ..Default::default() })
     }
 }
@@ -103,3 +105,6 @@ fn directory(broker: &Broker, path: &str) -> Result<Arc<LogDir>, ErrorCode> {
     let dir = dir.filter(|dir| !dir.has_failed()).ok_or(ErrorCode::KAFKA_STORAGE_ERROR)?;
     Ok(Arc::clone(dir))
 }
+
+#[cfg(test)]
+mod tests;

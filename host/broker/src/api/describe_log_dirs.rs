@@ -5,7 +5,7 @@
 //! cluster.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     ops::RangeInclusive,
 };
 
@@ -59,9 +59,14 @@ impl Endpoint for DescribeLogDirs {
 
 /// The partitions that were asked for, by directory.
 fn topics(call: Call<'_>, request: &DescribeLogDirsRequest) -> BTreeMap<Uuid, Topics> {
-    let is_wanted = |topic: &Str, index: PartitionId| match &request.topics {
-        None => true,
-        Some(topics) => topics.iter().any(|t| t.topic == *topic && t.partitions.contains(&index)),
+    let asked: Option<HashSet<(&Str, PartitionId)>> = request.topics.as_ref().map(|topics| {
+        let asked = topics
+            .iter()
+            .flat_map(|asked| asked.partitions.iter().map(move |index| (&asked.topic, *index)));
+        asked.collect()
+    });
+    let is_wanted = |topic: &Str, index: PartitionId| {
+        asked.as_ref().is_none_or(|asked| asked.contains(&(topic, index)))
     };
     let mut partitions = call.broker.partitions.all();
     partitions.retain(|partition| is_wanted(partition.topic(), partition.index()));

@@ -15,13 +15,13 @@ mod request;
 
 use std::{ops::RangeInclusive, sync::Arc};
 
-use dohle_base::{ErrorCode, LeaderEpoch, TopicId};
+use dohle_base::{ErrorCode, LeaderEpoch, Offset, TopicId};
 use dohle_protocol::api::{
     fetch_request::FetchRequest,
     fetch_response::{AbortedTransaction, EpochEndOffset, FetchResponse, PartitionData},
 };
 use dohle_replication::{
-    Found, Isolation, Leader, Read,
+    Found, Isolation, Leader, Read, Standing,
     fetch_session::{FetchPlan, SessionCache, WantedPartition},
     wait::{Satisfied, Wait},
 };
@@ -197,7 +197,7 @@ impl Serving {
                 return findings;
             }
             // What was read before the wait could hear of it.
-            wait.arrived(findings.size);
+            wait.arrived(findings.available);
             // As above.
             drop(findings);
             // Either way the next reading tells what to do.
@@ -212,10 +212,15 @@ fn read_leader(
     read: Read,
     partition: &Partition,
 ) -> Finding {
-    if let Some(diverging) = diverging_epoch(leader, wanted) {
-        let standing = leader.standing();
-        let data = PartitionData { diverging_epoch: diverging, ..told(wanted.partition, standing) };
-        return Finding { data, slice: None, copied: None, cold: None, goes_on: false };
+    match diverging_epoch(leader, wanted) {
+        Ok(None) => {}
+        Ok(Some(diverging_epoch)) => {
+            let standing = leader.standing();
+            let data = PartitionData { diverging_epoch, ..told(wanted.partition, standing) };
+            let (slice, copied, cold) = (None, None, None);
+            return Finding { data, slice, copied, cold, goes_on: false, left_out: 0 };
+        }
+        Err(error) => return unread(wanted.partition, error),
     }
     match leader.read(read) {
         Ok(Found { slice, aborted, standing }) => {
@@ -229,23 +234,42 @@ fn read_leader(
             };
             let data = PartitionData { aborted_transactions, ..told(wanted.partition, standing) };
             let goes_on = slice.as_ref().is_some_and(|slice| slice.goes_on);
-            Finding { data, slice, copied: None, cold: None, goes_on }
+            let is_behind = read.from < readable_end(&standing, read.isolation);
+            let left_out = match slice {
+                None if is_behind && !read.at_least_one => read.size_max,
+                _ => 0,
+            };
+            Finding { data, slice, copied: None, cold: None, goes_on, left_out }
         }
         Err(error) => unread(wanted.partition, storage::read_error(&error, partition)),
     }
 }
 
-/// Where the client's log and ours part, if they do (KIP-320, KIP-595).
-fn diverging_epoch(leader: &Leader<NodeDisk>, wanted: &WantedPartition) -> Option<EpochEndOffset> {
+/// Where what this client may read ends.
+fn readable_end(standing: &Standing, isolation: Isolation) -> Offset {
+    match isolation {
+        Isolation::ReadUncommitted => standing.high_watermark,
+        Isolation::ReadCommitted => standing.last_stable,
+        Isolation::LogEnd => standing.log_end,
+    }
+}
+
+/// Where the client's log and ours part, if they do (KIP-320, KIP-595). Nobody can tell where the
+/// epoch is not known, or from an offset that is gone. Source: Kafka 4.4.
+fn diverging_epoch(
+    leader: &mut Leader<NodeDisk>,
+    wanted: &WantedPartition,
+) -> Result<Option<EpochEndOffset>, ErrorCode> {
     if wanted.last_fetched_epoch == LeaderEpoch::NONE {
-        return None;
+        return Ok(None);
     }
     let end = leader.log().epoch_end_offset(wanted.last_fetched_epoch);
-    if end.epoch == LeaderEpoch::NONE || end.end.0 < 0 {
-        return None;
+    let is_unknown = end.epoch == LeaderEpoch::NONE || end.end.0 < 0;
+    if is_unknown || wanted.fetch_offset < leader.standing().log_start {
+        return Err(ErrorCode::OFFSET_OUT_OF_RANGE);
     }
-    (end.epoch < wanted.last_fetched_epoch || end.end < wanted.fetch_offset)
-        .then_some(EpochEndOffset { epoch: end.epoch.0, end_offset: end.end })
+    let parts = end.epoch < wanted.last_fetched_epoch || end.end < wanted.fetch_offset;
+    Ok(parts.then_some(EpochEndOffset { epoch: end.epoch.0, end_offset: end.end }))
 }
 
 /// Whether an answer with this error says who leads: a client behind us must ask there, one ahead of

@@ -5,7 +5,7 @@
 use std::{ops::RangeInclusive, sync::Arc};
 
 use dohle_base::{ErrorCode, PartitionId};
-use dohle_group::{Command, Reply};
+use dohle_group::{Command, ListFilter, Reply};
 use dohle_protocol::api::{
     list_groups_request::ListGroupsRequest, list_groups_response::ListGroupsResponse,
 };
@@ -30,14 +30,11 @@ impl Endpoint for ListGroups {
                 ..ListGroupsResponse::default()
             });
         }
+        let filter = ListFilter::new(&request.states_filter, &request.types_filter);
         let commands: Vec<(PartitionId, Command)> = led_partitions(call)
             .map(|partition| {
-                let command = Command::ListGroups {
-                    caller: call.caller(),
-                    states: request.states_filter.clone(),
-                    types: request.types_filter.clone(),
-                };
-                (partition, command)
+                let (caller, filter) = (call.caller(), filter.clone());
+                (partition, Command::ListGroups { caller, filter })
             })
             .collect();
         let broker = Arc::clone(call.broker);

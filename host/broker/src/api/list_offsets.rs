@@ -6,6 +6,7 @@
 //! partition's lock. Authorises: Describe on the topics.
 
 use std::{
+    collections::HashSet,
     ops::RangeInclusive,
     sync::{
         Arc,
@@ -56,10 +57,13 @@ impl Endpoint for ListOffsets {
             published: &published,
             is_committed: request.isolation_level == READ_COMMITTED,
         };
-        let mut searches = Vec::new();
+        let (mut searches, repeated) = (Vec::new(), repeated(&request));
         let topics = request.topics.iter().enumerate().map(|(topic, asked)| {
             let partitions = asked.partitions.iter().enumerate().map(|(partition, wanted)| {
-                let found = look_up.find(&asked.name, wanted);
+                let found = match repeated.contains(&(&*asked.name, wanted.partition_index)) {
+                    true => Err(ErrorCode::INVALID_REQUEST),
+                    false => look_up.find(&asked.name, wanted),
+                };
                 let found = found.map(|found| match found {
                     Found::Place(place) => place,
                     Found::Search(search) => {
@@ -80,6 +84,17 @@ impl Endpoint for ListOffsets {
             }
         }
     }
+}
+
+/// The partitions that are named more than once, which are not looked at. Source: Kafka 4.4.
+fn repeated(request: &ListOffsetsRequest) -> HashSet<(&str, PartitionId)> {
+    let named = request.topics.iter().flat_map(|topic| {
+        let partitions = topic.partitions.iter();
+        partitions.map(|partition| (&*topic.name, partition.partition_index))
+    });
+    let mut named: Vec<_> = named.collect();
+    named.sort_unstable();
+    named.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0]).collect()
 }
 
 /// What is to be searched for, and where in the answer it belongs: the topic's index, and the partition's.
@@ -156,10 +171,10 @@ struct LookUp<'a> {
 
 impl LookUp<'_> {
     fn find(&self, topic: &str, asked: &ListOffsetsPartition) -> Result<Found, ErrorCode> {
-        let partition = self.call.broker.led(self.published, topic, asked.partition_index)?;
         if !is_known(asked.timestamp, self.call.version) {
             return Err(ErrorCode::UNSUPPORTED_VERSION);
         }
+        let partition = self.call.broker.led(self.published, topic, asked.partition_index)?;
         let epoch = asked.current_leader_epoch;
         let is_committed = self.is_committed;
         let place = partition

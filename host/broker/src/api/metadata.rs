@@ -1,10 +1,10 @@
 //! Metadata (3): brokers, topics and who leads their partitions.
 //!
 //! Versions: 0 takes an empty list for all topics, later ones null; 4 can forbid auto-creation; 8 tells
-//! operations; 10 names topics by id too; 12 may leave the name out; 13 has an error for the whole.
+//! operations; 12 may name topics by id; 13 has an error for the whole.
 //! Authorises: Describe on topics, Create where a topic is made.
 
-use std::{ops::RangeInclusive, sync::Arc};
+use std::{collections::HashSet, ops::RangeInclusive, sync::Arc};
 
 use dohle_base::{ErrorCode, Str, TopicId};
 use dohle_metadata::{Partition, Topic};
@@ -18,8 +18,9 @@ use dohle_protocol::api::{
 use super::{Answer, Call, Endpoint};
 use crate::{Broker, authorize, metadata::Published, topic_names};
 
-/// The first version in which a topic may be wanted by its id.
-const TOPIC_ID_VERSION: i16 = 10;
+/// The first version in which a topic may be wanted by its id, though earlier ones have a place for it.
+/// Source: KIP-516.
+const TOPIC_ID_VERSION: i16 = 12;
 
 pub(crate) struct Metadata;
 
@@ -43,7 +44,10 @@ impl Endpoint for Metadata {
         let wanted = match request.topics {
             None => None,
             Some(topics) if topics.is_empty() && call.version == 0 => None,
-            Some(topics) => Some(topics),
+            Some(topics) if !topics.iter().all(|topic| may_be_wanted(topic, call.version)) => {
+                return Answer::now(refusal(topics));
+            }
+            Some(topics) => Some(distinct(topics)),
         };
         let published = call.broker.metadata();
         let missing = match &wanted {
@@ -60,6 +64,35 @@ impl Endpoint for Metadata {
             view.response(&broker, &broker.metadata(), wanted.as_deref())
         })
     }
+}
+
+/// Whether a version may want a topic like this.
+fn may_be_wanted(wanted: &MetadataRequestTopic, version: i16) -> bool {
+    version >= TOPIC_ID_VERSION || (wanted.name.is_some() && wanted.topic_id == TopicId::ZERO)
+}
+
+/// The answer to a request that its version does not allow. Source: Kafka 4.4.
+fn refusal(topics: Vec<MetadataRequestTopic>) -> MetadataResponse {
+    let topics = topics.into_iter().map(|wanted| MetadataResponseTopic {
+        error_code: ErrorCode::INVALID_REQUEST,
+        name: Some(wanted.name.unwrap_or_default()),
+        topic_id: wanted.topic_id,
+        ..MetadataResponseTopic::default()
+    });
+    MetadataResponse { topics: topics.collect(), ..MetadataResponse::default() }
+}
+
+/// Each topic once, in the order of first mention: a name takes some bytes of a request, and all of a
+/// topic's partitions in the answer.
+fn distinct(mut topics: Vec<MetadataRequestTopic>) -> Vec<MetadataRequestTopic> {
+    if topics.len() > 1 {
+        let mut seen = HashSet::with_capacity(topics.len());
+        topics.retain(|topic| {
+            let is_named = topic.topic_id == TopicId::ZERO;
+            seen.insert((topic.topic_id, topic.name.clone().filter(|_| is_named)))
+        });
+    }
+    topics
 }
 
 /// The wanted names that no topic has yet and that a topic may have.
@@ -129,7 +162,7 @@ impl View {
             name,
             ..MetadataResponseTopic::default()
         };
-        if wanted.topic_id != TopicId::ZERO && self.version >= TOPIC_ID_VERSION {
+        if wanted.topic_id != TopicId::ZERO {
             return match topics.get(wanted.topic_id) {
                 Some(topic) => self.topic(published, topic),
                 None => refused(ErrorCode::UNKNOWN_TOPIC_ID, None),
@@ -184,3 +217,6 @@ impl View {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

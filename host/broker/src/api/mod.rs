@@ -2,11 +2,13 @@
 //!
 //! An API is served if it stands in `REGISTRY`; ApiVersions tells exactly that. Each file holds the
 //! key's version notes, what it will authorise, and its handler. No keys: `endpoint` is what they
-//! implement, `elsewhere`, `group_call`, `controller_call` and `new_leader` are what several share.
+//! implement, `by_topic`, `elsewhere`, `group_call`, `controller_call` and `new_leader` are what several
+//! share.
 
 pub(crate) mod alter_configs;
 pub(crate) mod alter_replica_log_dirs;
 pub(crate) mod api_versions;
+pub(crate) mod by_topic;
 pub(crate) mod controller_call;
 pub(crate) mod create_partitions;
 pub(crate) mod create_topics;

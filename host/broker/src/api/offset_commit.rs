@@ -5,7 +5,7 @@
 
 use std::ops::RangeInclusive;
 
-use dohle_base::{ErrorCode, TopicId};
+use dohle_base::{ErrorCode, Str, TopicId};
 use dohle_group::{Command, Reply};
 use dohle_protocol::api::{
     offset_commit_request::{OffsetCommitRequest, OffsetCommitRequestTopic},
@@ -14,13 +14,20 @@ use dohle_protocol::api::{
     },
 };
 
-use super::{Answer, Call, Endpoint};
+use super::{Answer, Call, Endpoint, by_topic::merge};
 use crate::metadata::Published;
 
 /// From here on topics come as ids.
 const TOPIC_ID_VERSION: i16 = 10;
 
 pub(crate) struct OffsetCommit;
+
+/// What a topic is called in the answer.
+#[derive(PartialEq, Eq, Hash)]
+enum Named {
+    Id(TopicId),
+    Name(Str),
+}
 
 impl Endpoint for OffsetCommit {
     type Request = OffsetCommitRequest;
@@ -43,9 +50,18 @@ impl Endpoint for OffsetCommit {
         let command = Command::OffsetCommit(call.caller(), request);
         call.ask_group(group, command, move |reply| match reply {
             Reply::OffsetCommit(mut response) => {
-                for topic in refused {
-                    merge(&mut response.topics, topic);
-                }
+                response.topics = merge(
+                    response.topics,
+                    refused,
+                    |topic| {
+                        if by_id {
+                            Named::Id(topic.topic_id)
+                        } else {
+                            Named::Name(topic.name.clone())
+                        }
+                    },
+                    |topic, refused| topic.partitions.extend(refused.partitions),
+                );
                 Some(response)
             }
             _ => None,
@@ -89,17 +105,5 @@ fn resolve(
     (!topic.partitions.is_empty()).then_some(topic)
 }
 
-/// One entry a topic, whoever answered for its partitions.
-fn merge(topics: &mut Vec<OffsetCommitResponseTopic>, refused: OffsetCommitResponseTopic) {
-    let is_same = |topic: &&mut OffsetCommitResponseTopic| {
-        if refused.topic_id == TopicId::ZERO {
-            topic.name == refused.name
-        } else {
-            topic.topic_id == refused.topic_id
-        }
-    };
-    match topics.iter_mut().find(is_same) {
-        Some(topic) => topic.partitions.extend(refused.partitions),
-        None => topics.push(refused),
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,7 @@ use dohle_protocol::api::{
     },
 };
 
-use super::{Answer, Call, Endpoint};
+use super::{Answer, Call, Endpoint, by_topic::merge};
 
 pub(crate) struct OffsetDelete;
 
@@ -53,21 +53,16 @@ impl Endpoint for OffsetDelete {
             Reply::OffsetDelete(mut response) => {
                 // An error of the group as a whole stands alone.
                 if !response.error_code.is_error() {
-                    for topic in refused {
-                        merge(&mut response.topics, topic);
-                    }
+                    response.topics = merge(
+                        response.topics,
+                        refused,
+                        |topic| topic.name.clone(),
+                        |topic, refused| topic.partitions.extend(refused.partitions),
+                    );
                 }
                 Some(response)
             }
             _ => None,
         })
-    }
-}
-
-/// One entry a topic, whoever answered for its partitions.
-fn merge(topics: &mut Vec<OffsetDeleteResponseTopic>, refused: OffsetDeleteResponseTopic) {
-    match topics.iter_mut().find(|topic| topic.name == refused.name) {
-        Some(topic) => topic.partitions.extend(refused.partitions),
-        None => topics.push(refused),
     }
 }

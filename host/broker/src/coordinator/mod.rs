@@ -320,8 +320,16 @@ impl Led {
         let compression = self.writes.compression;
         let mut journal = OffsetsJournal { partition: &self.partition, compression, now };
         let result = self.runtime.tick(now, &mut journal);
-        self.resting_until = result.is_err().then(|| now.instant + RETRY_AFTER);
+        let refusal = result.as_ref().err().map(|rejected| rejected.error);
         self.settle(result);
+        self.resting_until = match refusal {
+            Some(error) if is_for_size(error) => {
+                self.handle(clock, Command::TickTooLarge);
+                None
+            }
+            Some(_) => Some(now.instant + RETRY_AFTER),
+            None => None,
+        };
     }
 
     fn settle(&mut self, result: Result<(), Rejected<Effect, ErrorCode>>) {
@@ -383,6 +391,11 @@ impl Led {
             self.answer(token, reply);
         }
     }
+}
+
+/// Whether a log refused records for what they are: it takes others.
+fn is_for_size(error: ErrorCode) -> bool {
+    matches!(error, ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE)
 }
 
 #[cfg(test)]

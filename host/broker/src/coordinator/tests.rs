@@ -1,6 +1,8 @@
 //! Goal: whoever asks is answered, whatever becomes of the thread and of what it writes; and what it writes can
 //! be read again.
 
+use std::ops::Range;
+
 use dohle_base::{Offset, Uuid};
 use dohle_group::Caller;
 use dohle_protocol::api::{
@@ -31,15 +33,19 @@ fn heartbeat(coordinator: &Coordinator) -> Command {
 
 /// From somebody who is no member, for as many partitions.
 fn commit(coordinator: &Coordinator, partitions: i32) -> Command {
+    commit_of(coordinator, "g", 0..partitions)
+}
+
+fn commit_of(coordinator: &Coordinator, group_id: &str, partitions: Range<i32>) -> Command {
     let partition = |index| OffsetCommitRequestPartition {
         partition_index: PartitionId(index),
         committed_offset: Offset(42),
         ..Default::default()
     };
-    let partitions = (0..partitions).map(partition).collect();
+    let partitions = partitions.map(partition).collect();
     let topic = OffsetCommitRequestTopic { name: "t".into(), partitions, ..Default::default() };
     let request = OffsetCommitRequest {
-        group_id: "g".into(),
+        group_id: group_id.into(),
         generation_id_or_member_epoch: -1,
         topics: vec![topic],
         ..Default::default()
@@ -135,6 +141,34 @@ fn a_group_is_written_with_the_codec_that_was_set_and_read_again() {
         let offsets = loaded.machine().offsets();
         let found = (0..100).filter_map(|index| offsets.committed("g", "t", PartitionId(index)));
         assert!(found.map(|found| found.offset).eq([Offset(42); 100]), "{codec}");
+    }
+}
+
+/// The offsets of a group with a long name are deleted with their topic: their tombstones are more than a
+/// batch may have.
+#[test]
+fn tombstones_of_any_size_are_written_and_hold_up_nobody() {
+    let node = node(1);
+    let partition = &node.partitions[0];
+    let writes =
+        GroupWrites { commit_max: Duration::from_secs(10), compression: Compression::NONE };
+    let coordinator = started(writes, 0);
+    coordinator.elected(Arc::clone(partition));
+    let group_id = "n".repeat(30_000);
+    for partitions in [0..20, 20..40] {
+        let reply = ask(&coordinator, commit_of(&coordinator, &group_id, partitions));
+        assert_eq!(error_of(reply), ErrorCode::NONE);
+    }
+    coordinator.topics_deleted(vec![("t".into(), TopicId::ZERO)]);
+    assert_eq!(error_of(ask(&coordinator, join(&coordinator))), ErrorCode::NONE);
+    let is_gone = || {
+        let loaded = load::load(partition).unwrap();
+        loaded.machine().offsets().committed(&group_id, "t", PartitionId(39)).is_none()
+    };
+    let start = std::time::Instant::now();
+    while !is_gone() {
+        assert!(start.elapsed() < Duration::from_secs(20), "the offsets stay");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

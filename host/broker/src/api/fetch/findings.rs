@@ -31,6 +31,8 @@ pub(super) struct Finding {
     pub(super) cold: Option<Origin>,
     /// Whether more can be read behind the slice at once, which has all that one answer takes of it.
     pub(super) goes_on: bool,
+    /// Bytes that are there and had no room in the answer, as far as they count.
+    pub(super) left_out: usize,
 }
 
 /// Where a slice is from.
@@ -85,6 +87,8 @@ impl Finding {
 pub(super) struct Findings {
     pub(super) of_partitions: SmallVec<[Finding; 1]>,
     pub(super) size: i64,
+    /// Bytes that nothing has to arrive for: those found, and those that had no room.
+    pub(super) available: i64,
     /// What of that is copied.
     copied: usize,
     /// Something must be told at once, whatever the size.
@@ -93,7 +97,9 @@ pub(super) struct Findings {
 
 impl Findings {
     pub(super) fn push(&mut self, finding: Finding) {
-        self.size += i64::try_from(finding.size()).unwrap_or(i64::MAX);
+        let signed = |size| i64::try_from(size).unwrap_or(i64::MAX);
+        self.size += signed(finding.size());
+        self.available += signed(finding.size() + finding.left_out);
         self.copied += finding.copied.as_ref().map_or(0, Bytes::len);
         // A slice ends with its segment, however much there is behind it: nothing has to arrive for
         // the client to go on. Source: Kafka 4.4, which waits on the last segment only.
@@ -116,7 +122,7 @@ impl Findings {
         self.is_urgent
             // What does not fit any more may be a batch of any size.
             || self.copied > COPIED_IN_ALL_MAX / 2
-            || self.size >= terms.size_min
+            || self.available >= terms.size_min
             || terms.wait.is_zero()
             || self.of_partitions.is_empty()
     }
@@ -141,7 +147,7 @@ pub(super) fn failed(partition_index: PartitionId, error_code: ErrorCode) -> Fin
         high_watermark: Offset(-1),
         ..PartitionData::default()
     };
-    Finding { data, slice: None, copied: None, cold: None, goes_on: false }
+    Finding { data, slice: None, copied: None, cold: None, goes_on: false, left_out: 0 }
 }
 
 /// A partition that is there and could not be read. As in Kafka there is no list of transactions then,

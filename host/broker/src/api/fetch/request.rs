@@ -29,13 +29,14 @@ pub(super) struct Terms {
 impl Terms {
     pub(super) fn of(call: Call<'_>, request: &FetchRequest) -> Self {
         let bytes = |bytes: i32| usize::try_from(bytes).unwrap_or(0);
-        let limit = bytes(call.broker.config.fetch.bytes_max);
+        let size_max = request.max_bytes.min(call.broker.config.fetch.bytes_max);
         Self {
             version: call.version,
             listener: Arc::clone(&call.connection.listener_name),
             wait: Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)),
-            size_min: i64::from(request.min_bytes.min(request.max_bytes)),
-            size_max: bytes(request.max_bytes).min(limit),
+            // Nobody waits for more than an answer may have.
+            size_min: i64::from(request.min_bytes.min(size_max)),
+            size_max: bytes(size_max),
             isolation: match request.isolation_level {
                 READ_COMMITTED => Isolation::ReadCommitted,
                 _ => Isolation::ReadUncommitted,

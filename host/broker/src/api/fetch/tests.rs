@@ -109,6 +109,15 @@ fn fetch(kit: &Kit) -> Answer<FetchResponse> {
 
 /// Asks for so many bytes, and would wait for them.
 fn fetch_from(kit: &Kit, fetch_offset: Offset, min_bytes: i32) -> Answer<FetchResponse> {
+    fetch_as(kit, fetch_offset, |request| request.min_bytes = min_bytes)
+}
+
+/// The same, for a request that is like this.
+fn fetch_as(
+    kit: &Kit,
+    fetch_offset: Offset,
+    change: impl FnOnce(&mut FetchRequest),
+) -> Answer<FetchResponse> {
     let partitions = kit.partitions.iter().map(|partition| FetchPartition {
         partition: partition.index(),
         fetch_offset,
@@ -117,16 +126,16 @@ fn fetch_from(kit: &Kit, fetch_offset: Offset, min_bytes: i32) -> Answer<FetchRe
     });
     let topic =
         FetchTopic { topic: "t".into(), partitions: partitions.collect(), ..FetchTopic::default() };
-    let request = FetchRequest {
+    let mut request = FetchRequest {
         replica_id: BrokerId(-1),
         replica_state: ReplicaState { replica_id: BrokerId(-1), ..ReplicaState::default() },
         max_wait_ms: 60_000,
-        min_bytes,
         max_bytes: 100 << 20,
         topics: [topic].into(),
         session_epoch: -1,
         ..FetchRequest::default()
     };
+    change(&mut request);
     kit.call(12, |call| Fetch::handle(call, request))
 }
 
@@ -239,6 +248,85 @@ fn no_fetch_waits_for_more_at_the_end_of_a_segment_that_others_follow() {
     assert!(matches!(fetch_from(&kit, Offset(1), 1_000), Answer::Now(_)));
 }
 
+fn with_batches(settings: &str, partitions: i32, value_size: usize) -> Kit {
+    let files = OpenFiles::within(1_000, 100, 1);
+    let kit = kit(settings, files, partitions, &LogConfig::default());
+    for partition in &kit.partitions {
+        let end = append_value(partition, &vec![7; value_size]);
+        assert!(is_committed_soon(partition, end));
+    }
+    kit
+}
+
+/// No answer may have as much as the client waits for.
+#[test]
+fn no_fetch_waits_for_more_than_the_broker_gives() {
+    let kit = with_batches("fetch.max.bytes=2000\n", 3, 1_000);
+    // (minimum, how many of the partitions it asks for, whether it has to wait)
+    let rows = [(1_500, 1, true), (1_500, 2, false), (1 << 20, 1, true), (1 << 20, 3, false)];
+    for (min_bytes, partitions, waits) in rows {
+        let answer = fetch_as(&kit, Offset::ZERO, |request| {
+            request.min_bytes = min_bytes;
+            request.topics[0].partitions.truncate(partitions);
+        });
+        assert_eq!(matches!(answer, Answer::Later(_)), waits, "{min_bytes} {partitions}");
+    }
+}
+
+/// What had no room is there: nothing has to arrive.
+#[test]
+fn no_fetch_waits_for_what_had_no_room() {
+    let kit = with_batches("", 2, 600);
+    // (most of all, most of a partition, minimum, whether it has to wait)
+    let rows = [
+        (1_000, 1_000, 1_000, false),
+        (100_000, 1_000, 1_000, false),
+        (100_000, 1_000, 10_000, true),
+        // Of a partition so much counts as it asks for.
+        (100_000, 100, 760, false),
+        (100_000, 100, 800, true),
+    ];
+    for (max_bytes, partition_max_bytes, min_bytes, waits) in rows {
+        let answer = fetch_as(&kit, Offset::ZERO, |request| {
+            (request.max_bytes, request.min_bytes) = (max_bytes, min_bytes);
+            let partitions = request.topics[0].partitions.iter_mut();
+            partitions.for_each(|partition| partition.partition_max_bytes = partition_max_bytes);
+        });
+        let is_later = matches!(answer, Answer::Later(_));
+        assert_eq!(is_later, waits, "{max_bytes} {partition_max_bytes} {min_bytes}");
+    }
+}
+
+#[test]
+fn who_names_an_epoch_that_nobody_knows_or_an_offset_that_is_gone_is_out_of_range() {
+    let kit = kit("", OpenFiles::within(1_000, 100, 1), 1, &LogConfig::default());
+    let partition = &kit.partitions[0];
+    for _ in 0..4 {
+        let end = append_value(partition, b"x");
+        assert!(is_committed_soon(partition, end));
+    }
+    partition.with_leader(|leader| leader.delete_records(Offset(2))).unwrap().unwrap();
+    let parted = |epoch, end_offset| EpochEndOffset { epoch, end_offset: Offset(end_offset) };
+    let none = EpochEndOffset::default();
+    // (offset, last fetched epoch, error, where the logs part); all records are of epoch 0
+    let rows = [
+        (2, 0, ErrorCode::NONE, none.clone()),
+        (2, 3, ErrorCode::OFFSET_OUT_OF_RANGE, none.clone()),
+        (1, 0, ErrorCode::OFFSET_OUT_OF_RANGE, none.clone()),
+        (1, -1, ErrorCode::OFFSET_OUT_OF_RANGE, none),
+        (9, 0, ErrorCode::NONE, parted(0, 4)),
+    ];
+    for (offset, epoch, error, diverging) in rows {
+        let answer = fetch_as(&kit, Offset(offset), |request| {
+            request.topics[0].partitions[0].last_fetched_epoch = epoch;
+            request.min_bytes = 1;
+        });
+        let Answer::Now(body) = answer else { panic!("it waits") };
+        let told = &body.message.responses[0].partitions[0];
+        assert_eq!((told.error_code, &told.diverging_epoch), (error, &diverging), "{offset} {epoch}");
+    }
+}
+
 /// A partition that moves while it is read: the disk that fails is the one that it comes from.
 #[test]
 fn what_cannot_be_read_is_blamed_on_the_disk_that_it_was_to_come_from() {
@@ -261,6 +349,7 @@ fn what_cannot_be_read_is_blamed_on_the_disk_that_it_was_to_come_from() {
         copied: None,
         cold: Some(origin),
         goes_on: false,
+        left_out: 0,
     };
     partition.move_to(Arc::clone(&dirs[1]));
     wait(Box::pin(finding.copy_cold()));

@@ -16,26 +16,34 @@ use crate::{
     kit::{Kit, kit},
 };
 
-/// Asks of the first partition, and of one that there is not, where each of these is.
-fn ask(kit: &Kit, isolation_level: i8, timestamps: &[i64]) -> Answer<ListOffsetsResponse> {
-    let asked = |partition, timestamp| ListOffsetsPartition {
-        partition_index: PartitionId(partition),
+/// Asks of the first partition, and of one that there is not, where this is.
+fn ask(kit: &Kit, isolation_level: i8, timestamp: i64) -> Answer<ListOffsetsResponse> {
+    ask_of(kit, 11, isolation_level, &[(0, timestamp), (9, timestamp)])
+}
+
+fn ask_of(
+    kit: &Kit,
+    version: i16,
+    isolation_level: i8,
+    asked: &[(i32, i64)],
+) -> Answer<ListOffsetsResponse> {
+    let partitions = asked.iter().map(|(partition, timestamp)| ListOffsetsPartition {
+        partition_index: PartitionId(*partition),
         current_leader_epoch: LeaderEpoch::NONE,
-        timestamp,
-    };
-    let partitions = timestamps.iter().flat_map(|time| [asked(0, *time), asked(9, *time)]);
+        timestamp: *timestamp,
+    });
     let request = ListOffsetsRequest {
         replica_id: BrokerId(-1),
         isolation_level,
         topics: vec![ListOffsetsTopic { name: "t".into(), partitions: partitions.collect() }],
         ..ListOffsetsRequest::default()
     };
-    kit.call(11, |call| ListOffsets::handle(call, request))
+    kit.call(version, |call| ListOffsets::handle(call, request))
 }
 
 /// Where a read-committed consumer is told to go on that wants what is new.
 fn latest(kit: &Kit) -> (ErrorCode, Offset) {
-    let Answer::Now(body) = ask(kit, READ_COMMITTED, &[LATEST]) else { panic!("it waits") };
+    let Answer::Now(body) = ask(kit, READ_COMMITTED, LATEST) else { panic!("it waits") };
     let told = &body.message.topics[0].partitions[0];
     (told.error_code, told.offset)
 }
@@ -101,19 +109,49 @@ fn what_is_asked_for_by_time_is_searched_for_elsewhere() {
         partition.append(&batch.finish(), Origin::Client, Timestamp(60)).unwrap().unwrap();
     }
     assert!(is_committed_soon(partition, Offset(6)));
-    let asked = [LATEST, 0, 11, 31, 61, EARLIEST, MAX_TIMESTAMP];
-    let Answer::Later(answer) = ask(&kit, READ_COMMITTED, &asked) else {
-        panic!("it was searched for here")
-    };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let body = runtime.block_on(answer);
-    let told = body.message.topics[0].partitions.chunks(2).map(|of_both| {
-        let [one, none] = of_both else { unreachable!() };
+    // (what is asked for, whether it is by time, offset, timestamp)
+    let rows = [
+        (LATEST, false, 6, -1),
+        (0, true, 0, 10),
+        (11, true, 1, 30),
+        (31, true, 3, 40),
+        (61, true, -1, -1),
+        (EARLIEST, false, 0, -1),
+        (MAX_TIMESTAMP, true, 4, 60),
+    ];
+    for (asked, by_time, offset, timestamp) in rows {
+        let body = match ask(&kit, READ_COMMITTED, asked) {
+            Answer::Now(body) if !by_time => body,
+            Answer::Later(answer) if by_time => runtime.block_on(answer),
+            _ => panic!("{asked}: {by_time}"),
+        };
+        let [one, none] = &body.message.topics[0].partitions[..] else { unreachable!() };
         assert_eq!(none.error_code, ErrorCode::UNKNOWN_TOPIC_OR_PARTITION);
         assert_eq!((one.error_code, one.partition_index), (ErrorCode::NONE, PartitionId(0)));
-        (one.offset.0, one.timestamp)
-    });
-    let expected = [(6, -1), (0, 10), (1, 30), (3, 40), (-1, -1), (0, -1), (4, 60)];
-    assert_eq!(told.collect::<Vec<_>>(), expected);
-    assert!(matches!(ask(&kit, READ_COMMITTED, &[LATEST, EARLIEST]), Answer::Now(_)));
+        assert_eq!((one.offset.0, one.timestamp), (offset, timestamp), "{asked}");
+    }
+}
+
+#[test]
+fn a_partition_that_is_named_twice_is_not_looked_at_and_the_others_are() {
+    let kit = kit("", OpenFiles::within(1_000, 100, 2), 2, &LogConfig::default());
+    // By time: each of them would be searched for.
+    let Answer::Now(body) = ask_of(&kit, 11, READ_COMMITTED, &[(0, 5), (1, LATEST), (0, 5)]) else {
+        panic!("it was searched for")
+    };
+    let told = body.message.topics[0].partitions.iter().map(|told| told.error_code);
+    let twice = ErrorCode::INVALID_REQUEST;
+    assert_eq!(told.collect::<Vec<_>>(), [twice, ErrorCode::NONE, twice]);
+}
+
+#[test]
+fn what_a_version_cannot_ask_for_is_told_before_anything_is_looked_up() {
+    let kit = kit("", OpenFiles::within(1_000, 100, 2), 1, &LogConfig::default());
+    let asked = [(0, MAX_TIMESTAMP), (9, MAX_TIMESTAMP)];
+    let Answer::Now(body) = ask_of(&kit, 6, READ_COMMITTED, &asked) else {
+        panic!("it was searched for")
+    };
+    let told = body.message.topics[0].partitions.iter().map(|told| told.error_code);
+    assert!(told.eq([ErrorCode::UNSUPPORTED_VERSION; 2]));
 }
