@@ -3,6 +3,12 @@
 //!
 //! Times are bounds that work per pair would miss by far and work per item never comes near.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "what is quadratic takes minutes: only time tells"
+)]
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;

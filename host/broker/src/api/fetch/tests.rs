@@ -323,7 +323,11 @@ fn who_names_an_epoch_that_nobody_knows_or_an_offset_that_is_gone_is_out_of_rang
         });
         let Answer::Now(body) = answer else { panic!("it waits") };
         let told = &body.message.responses[0].partitions[0];
-        assert_eq!((told.error_code, &told.diverging_epoch), (error, &diverging), "{offset} {epoch}");
+        assert_eq!(
+            (told.error_code, &told.diverging_epoch),
+            (error, &diverging),
+            "{offset} {epoch}"
+        );
     }
 }
 

@@ -54,7 +54,8 @@ fn told(answer: Answer<MetadataResponse>) -> Vec<MetadataResponseTopic> {
 /// A name takes two bytes here, and its answer all partitions.
 #[test]
 fn each_topic_is_told_once_in_the_order_of_first_mention() {
-    let asked = [named("x"), named("t"), by_id(OTHER_ID), by_id(ID)].repeat(1_000);
+    let asked = || [named("x"), named("t"), by_id(OTHER_ID), by_id(ID)];
+    let asked = std::iter::repeat_with(asked).take(1_000).flatten().collect();
     let topics = told(ask(&a_broker(), 12, asked, false));
     let topics = topics.into_iter();
     let topics = topics.map(|topic| {
