@@ -4,7 +4,6 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    sync::Arc,
     thread,
     time::Duration,
 };
@@ -24,19 +23,34 @@ use crate::{
     idle, produce, records, sweep, wake,
 };
 
-/// Starts a floor; returns where it listens.
-fn floor() -> String {
-    floor_in(false).0
+/// A floor on a thread that never ends: its files go with this hand on them, or they would stay for good.
+struct Running {
+    bootstrap: String,
+    _dir: TempDir,
 }
 
-/// Also where its files are, which go when the last hand on the folder goes.
-fn floor_in(new_files: bool) -> (String, Arc<TempDir>) {
+impl std::ops::Deref for Running {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.bootstrap
+    }
+}
+
+/// Starts a floor.
+fn floor() -> Running {
+    let (bootstrap, dir) = floor_in(false);
+    Running { bootstrap, _dir: dir }
+}
+
+/// Where it listens, and where its files are.
+fn floor_in(new_files: bool) -> (String, TempDir) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let bootstrap = listener.local_addr().unwrap().to_string();
-    let dir = Arc::new(tempfile::tempdir().unwrap());
-    let path = Arc::clone(&dir);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_owned();
     thread::spawn(move || {
-        let topics = super::Topics::in_dir(path.path(), new_files).unwrap();
+        let topics = super::Topics::in_dir(&path, new_files).unwrap();
         super::serve(&listener, topics).unwrap();
     });
     run(&["first-ack", "--create", "--bootstrap", &bootstrap, "--topic", "first"]);
@@ -191,7 +205,8 @@ fn new_files_are_as_long_as_the_topic_says() {
 fn connections_whose_requests_come_in_pieces_are_not_mixed_up() {
     let bootstrap = floor();
     let partition = Partition { topic: "first".to_owned(), index: 0 };
-    let (ack, connect) = (Ack::of(&partition).unwrap(), || TcpStream::connect(&bootstrap).unwrap());
+    let (ack, connect) =
+        (Ack::of(&partition).unwrap(), || TcpStream::connect(&*bootstrap).unwrap());
     let mut clients = [connect(), connect(), connect()];
     let mut offset = 1; // Behind the one of first-ack.
     for size in [1_024, 65_536, 700_000] {
