@@ -4,6 +4,8 @@ Each is measured without it and with it in the same broker, one right after the 
 besides hits both. The first has the long warm-up, or a compiler would flatter the second.
 """
 
+from . import pairs
+
 # Within the 10,000 open files that many systems allow a process at the least.
 CONNECTIONS = 9_000
 
@@ -21,7 +23,7 @@ def connections(system, seconds, warm_up):
         opened = idle.report()
         behind = system.load("produce", *busy, "--warm-up-seconds", 1)
     grown = opened["anonymous_kib"] - opened["anonymous_kib_before"]
-    return behind | {
+    return behind | pairs.worst(before, behind) | {
         "micros_before": micros(before),
         "micros_behind": micros(behind),
         "open_micros": opened["broker_cpu_seconds_opening"] / CONNECTIONS * 1e6,
@@ -47,7 +49,7 @@ def backlog(system, seconds, warm_up, rate):
     with system.beside("fetch", *read) as reading:
         together = system.load("e2e", *paced, "--warm-up-seconds", 1.5)
         drained = reading.report()
-    return together | {
+    return together | pairs.worst(alone, pairs.apart(together, drained)) | {
         "drain_mb_per_second": drained["raw_bytes"] / drained["seconds"] / 1e6,
         "alone": alone,
     }

@@ -62,6 +62,8 @@ class Case:
     once: bool = False
     # Systems for which it says nothing.
     without: tuple = ()
+    # Broker and client have all cores, whatever the others have.
+    free: bool = False
     # How files are kept makes a difference to it.
     in_files: bool = False
     # It costs Kafka minutes: in the short form it runs without it.
@@ -86,9 +88,9 @@ def quantile(histogram, name):
     return lambda report: report[histogram][name]
 
 
-def produce(key, size, requests, *rows, long=False, named=False, **options):
+def produce(key, size, requests, *rows, long=False, named=False, once=False, **options):
     options = {"size": size, "requests": requests, "topic_config": kept_short(options.get("partitions", 1)), **options}
-    return Case(key, list(rows), command="produce", options=options, long=long, named=named, in_files=True)
+    return Case(key, list(rows), command="produce", options=options, long=long, named=named, once=once, in_files=True)
 
 
 def produce_spread(key, connections, in_flight, partitions, keyed=False, **when):
@@ -102,12 +104,20 @@ def produce_spread(key, connections, in_flight, partitions, keyed=False, **when)
     return replace(case, kind="many") if partitions >= 1_000 else case
 
 
-def fetch(key, size, requests, *rows, long=False):
-    return Case(key, list(rows), command="fetch", options={"size": size, "requests": requests}, long=long)
+def produce_together(key, partitions, **when):
+    """Each request has a batch of 1 KiB for each partition of the topic."""
+    title = f"produce {partitions} × 1 KiB in a request, one for each partition, 20 in flight"
+    ack = [Row(f"{title}, ack {name}", "ms", milliseconds(name)) for name in ("p50", "p99")]
+    cpu = Row(title, "CPU µs/request", micros_per_request, chart=f"produce {partitions} × 1 KiB in a request: CPU")
+    return produce(key, 1_024, 98_304, cpu, *ack, partitions=partitions, batches=partitions, **when)
+
+
+def fetch(key, size, requests, *rows, once=False):
+    return Case(key, list(rows), command="fetch", options={"size": size, "requests": requests}, once=once)
 
 
 def e2e(rate):
-    title = f"end to end {rate:,}/s"
+    title = f"end to end {rate:,}/s unpinned"
     rows = [
         Row(f"{title}, CPU of produce and fetch", "µs/message", micros_per_message),
         Row(f"{title}, messages in a request", "messages", lambda r: r["messages"] / r["produce_requests"], False),
@@ -115,7 +125,7 @@ def e2e(rate):
         Row(f"{title}, p99", "µs", quantile("e2e_micros", "p99"), chart=f"{title}: p99"),
         Row(f"{title}, p99.9", "µs", quantile("e2e_micros", "p999")),
     ]
-    return Case(f"e2e-{rate}", rows, command="e2e", options={"rate": rate, "seconds": 20}, long=True)
+    return Case(f"e2e-{rate}", rows, command="e2e", options={"rate": rate, "seconds": 20}, long=True, free=True)
 
 
 def durable(key, title, connections, requests, *rows):
@@ -283,6 +293,7 @@ ALL = [
             Row("idle: CPU", "% of a core", lambda r: r["broker_cpu_seconds"] / r["seconds"] * 100),
         ],
         kind="life",
+        once=True,
     ),
     Case(
         "kill",
@@ -309,17 +320,17 @@ ALL = [
     produce("produce-64k", 65_536, 24_576, per_gb("produce 64 KiB, 20 in flight", "produce 64 KiB")),
     produce("produce-64k-lz4", 65_536, 65_536, per_gb("produce 64 KiB lz4, per raw GB", "produce 64 KiB lz4"), codec="lz4"),
     fetch("fetch-64k", 65_536, 65_536, per_gb("fetch 64 KiB", "fetch 64 KiB")),
-    fetch("fetch-1m", 1_048_576, 6_144, per_gb("fetch 1 MiB", "fetch 1 MiB")),
+    fetch("fetch-1m", 1_048_576, 6_144, per_gb("fetch 1 MiB", "fetch 1 MiB"), once=True),
     produce(
         "produce-64k-zstd",
         65_536,
         65_536,
         per_gb("produce 64 KiB zstd, per raw GB", "produce 64 KiB zstd"),
         codec="zstd",
-        long=True,
+        once=True,
     ),
-    produce("produce-16k", 16_384, 98_304, per_gb("produce 16 KiB, 20 in flight", "produce 16 KiB"), long=True),
-    produce("produce-1m", 1_048_576, 1_536, per_gb("produce 1 MiB, 20 in flight", "produce 1 MiB"), long=True),
+    produce("produce-16k", 16_384, 98_304, per_gb("produce 16 KiB, 20 in flight", "produce 16 KiB"), once=True),
+    produce("produce-1m", 1_048_576, 1_536, per_gb("produce 1 MiB, 20 in flight", "produce 1 MiB"), once=True),
     produce(
         "produce-1k-1",
         1_024,
@@ -327,7 +338,7 @@ ALL = [
         Row("produce 1 KiB, 1 in flight", "CPU µs/request", micros_per_request),
         Row("produce 1 KiB, 1 in flight, ack p50", "µs", quantile("latency_micros", "p50")),
         Row("produce 1 KiB, 1 in flight, ack p99", "µs", quantile("latency_micros", "p99")),
-        long=True,
+        once=True,
         connections=1,
         in_flight=1,
     ),
@@ -358,6 +369,7 @@ ALL = [
     produce_spread("produce-keyed-16p", 4, 5, 16, keyed=True, long=True),
     produce_spread("produce-50x16", 50, 5, 16, long=True),
     produce_spread("produce-keyed-50x16", 50, 5, 16, keyed=True, long=True),
+    produce_together("produce-1k-16p-together", 16, long=True),
     produce_spread("produce-400", 400, 1, 16, keyed=True, long=True),
     produce_spread("produce-1000p", 4, 5, 1_000, keyed=True, long=True),
     # With its settings these are about as many as Kafka makes in one request.

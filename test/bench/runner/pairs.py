@@ -9,6 +9,7 @@ from dataclasses import dataclass
 # Of a core, during a load: what neither broker nor client used, and what the host gave to other machines.
 FOREIGN = 0.10
 STEAL = 0.03
+DISTURBS = {"foreign_cpu_seconds": FOREIGN, "steal_seconds": STEAL}
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,22 @@ def share(report, key):
     return report[key] / report["seconds"]
 
 
+def apart(report, other):
+    """The report of a load of which a part of what others used was the other load's client, which belongs to it."""
+    own = share(other, "client_cpu_seconds") * report["seconds"]
+    return report | {"foreign_cpu_seconds": max(0.0, report["foreign_cpu_seconds"] - own)}
+
+
+def worst(*reports):
+    """What tells of others, of the load of several that was disturbed most, as if it had been so long as the last."""
+    seconds = reports[-1]["seconds"]
+    most = lambda key: max(share(report, key) for report in reports if key in report) * seconds
+    return {key: most(key) for key in DISTURBS if any(key in report for report in reports)}
+
+
 def disturbed(report):
     """Whether others had the machine during this load; of what is no load nobody knows."""
-    over = lambda key, most: key in report and share(report, key) > most
-    return over("foreign_cpu_seconds", FOREIGN) or over("steal_seconds", STEAL)
+    return any(key in report and share(report, key) > most for key, most in DISTURBS.items())
 
 
 def of(row, above, below, disturbed):

@@ -1,5 +1,7 @@
 """The order of things: A B C, B C A, C A B, …, each system from nothing in each round, and each first in its turn.
 
+Loads that are to have all cores have a start of their own.
+
 In a round a system first lives and dies (start, idle, kill -9, start again) with all cores, more than once if it
 is to do so with much data and with many partitions, then starts anew, pinned, for the loads, and once more for what
 is more than one command of the generator, or none: loads beside others, foreign tools. What fails is noted and left
@@ -11,7 +13,7 @@ import sys
 import time
 from collections import defaultdict
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from . import beside, drivers, page_cache, pairs, soak, syscalls
 from .cases import FLUSHED
@@ -130,7 +132,9 @@ class Round:
         stages = [("life", self.life)] if of("life") else []
         stages += [(case.key, lambda case=case: self.recovery(case)) for case in of("recovery")]
         stages += [(case.key, lambda case=case: self.partitions(case)) for case in of("partitions")]
-        stages += [("loads", self.loads)] if of("load", "syscalls") else []
+        pinned = [case for case in of("load", "syscalls") if not case.free]
+        stages += [("loads", self.loads)] if pinned else []
+        stages += [("unpinned", self.unpinned)] if any(case.free for case in self.cases) else []
         return stages + ([("others", self.others)] if of("many", "connections", "backlog", "soak", "driver") else [])
 
     def life(self):
@@ -200,9 +204,18 @@ class Round:
             }
         )
 
-    def pinned(self, kinds, settings=()):
+    def unpinned(self):
+        """Loads for which broker and client have all cores."""
+        pins = self.system.setting
+        self.system.setting = replace(pins, free=True)
+        try:
+            self.pinned({"load": self.load}, KEPT_SHORT, free=True)
+        finally:
+            self.system.setting = pins
+
+    def pinned(self, kinds, settings=(), free=False):
         """Starts the system on its core and runs the cases of these kinds; each gives a report, or nothing."""
-        cases = [case for case in self.cases if case.kind in kinds]
+        cases = [case for case in self.cases if case.kind in kinds and case.free == free]
         self.system.format(settings)
         self.system.start("first", create=True, pinned=True)
         self.warm_up(cases)

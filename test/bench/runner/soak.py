@@ -19,7 +19,7 @@ def run(system, rate, warm_up):
 
 def report(minutes):
     """Sums, what is usual in a minute, what was worst, and how the last minutes differ from the first."""
-    sums = ("seconds", "messages", "broker_cpu_seconds", "client_cpu_seconds", "foreign_cpu_seconds", "never_back")
+    sums = ("seconds", "messages", "broker_cpu_seconds", "client_cpu_seconds", "foreign_cpu_seconds", "steal_seconds", "never_back")
     of = lambda name: [minute["e2e_micros"][name] for minute in minutes]
     cpu = [minute["broker_cpu_seconds"] / minute["messages"] for minute in minutes]
     return {name: sum(minute[name] for minute in minutes) for name in sums} | {

@@ -62,12 +62,14 @@ def spread(values):
 
 
 def ratio(pairs):
-    """Median, and least and greatest if there are several; a mark if no round was quiet."""
+    """Median, and least and greatest if there are several; a mark if no round was quiet, and of how many it is if some were not."""
     found = pairs.quotients
     if not found:
         return "–"
     middle = f"**{number(statistics.median(found))}**" + (DOUBT if pairs.doubted else "")
-    return middle if len(found) == 1 else f"{middle} ({number(min(found))}–{number(max(found))})"
+    several = [f"{number(min(found))}–{number(max(found))}"] if len(found) > 1 else []
+    fewer = [f"{len(found)} of {len(found) + pairs.rejected} rounds"] if pairs.rejected else []
+    return f"{middle} ({'; '.join(several + fewer)})" if several or fewer else middle
 
 
 def drawing(results, root):
@@ -101,6 +103,7 @@ def facts(setting, results, long, named, root):
     """Where and how; no paths, no host names."""
     cores = setting.cores()
     pins = f"loads: broker on core {cores[0]}, client on core {cores[1]}" if cores else "loads: all cores for both"
+    pins += "; rows that say unpinned: all cores for both" if cores and any(case.free for case in results.cases) else ""
     if long:
         form = "long form"
     elif named:
@@ -157,7 +160,7 @@ def rejections(results):
     why = f"others had more than {FOREIGN:.0%} of a core, or the host took more than {STEAL:.0%}, during either's load"
     if rejected := sum(pairs.rejected for pairs in found):
         total = rejected + sum(len(pairs.quotients) for pairs in found)
-        lines.append(f"- Of {total} ratios of a round {rejected} are left out: {why}.")
+        lines.append(f"- Of {total} ratios of a round {rejected} are left out, and the ratio says of how many rounds it is then: {why}.")
     if any(pairs.doubted for pairs in found):
         lines.append(f"- {DOUBT} So it was in every round that has both, so all of them count: {why}.")
     return lines

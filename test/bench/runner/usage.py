@@ -22,6 +22,8 @@ class Usage:
     # Children of the runner that have ended and were waited for; a running broker is none of them.
     clients: float
     machine: float
+    # What the host gave to other machines.
+    steal: float
 
     def since(self, earlier):
         """A report's common fields for what was used since `earlier`."""
@@ -31,6 +33,7 @@ class Usage:
             "broker_cpu_seconds": broker,
             "client_cpu_seconds": clients,
             "foreign_cpu_seconds": max(0.0, self.machine - earlier.machine - broker - clients),
+            "steal_seconds": self.steal - earlier.steal,
         }
 
 
@@ -38,8 +41,8 @@ def now(pid):
     """The usage of the process `pid`, of ended children and of the machine."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     clients = children.ru_utime + children.ru_stime
-    machine = busy_seconds(Path("/proc/stat").read_text())
-    return Usage(time.monotonic(), time.clock_gettime(cpu_clock(pid)), clients, machine)
+    machine, steal = machine_seconds(Path("/proc/stat").read_text())
+    return Usage(time.monotonic(), time.clock_gettime(cpu_clock(pid)), clients, machine, steal)
 
 
 def cpu_clock(pid):
@@ -47,7 +50,7 @@ def cpu_clock(pid):
     return ~pid << 3 | 2
 
 
-def busy_seconds(stat):
-    """Of the first line of /proc/stat: user, nice, system, idle, iowait, irq, softirq."""
-    user, nice, system, _idle, _iowait, irq, softirq = map(int, stat.split("\n", 1)[0].split()[1:8])
-    return (user + nice + system + irq + softirq) / TICKS
+def machine_seconds(stat):
+    """Work, and time that was stolen, of the first line of /proc/stat: user, nice, system, idle, iowait, irq, softirq, steal."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(int, stat.split("\n", 1)[0].split()[1:9])
+    return (user + nice + system + irq + softirq) / TICKS, steal / TICKS

@@ -98,7 +98,7 @@ pub(crate) struct Produce {
     pub(crate) target: Target,
     #[command(flatten)]
     pub(crate) phases: Phases,
-    /// Bytes of a request's batch before compression.
+    /// Bytes of a batch before compression.
     #[arg(long, default_value_t = 65_536)]
     pub(crate) size: usize,
     /// Connections, spread over the partitions.
@@ -114,6 +114,10 @@ pub(crate) struct Produce {
     /// Partitions of the topic.
     #[arg(long, default_value_t = 1)]
     pub(crate) partitions: i32,
+    /// Batches of a request, each for another partition of the topic, as a producer sends what is ready for
+    /// one broker.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) batches: usize,
     /// Send each connection's requests to one partition after the other, as a producer of records with keys has
     /// them; else a connection stays with a partition.
     #[arg(long)]

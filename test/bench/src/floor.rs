@@ -1,8 +1,8 @@
 //! The floor: the least that a broker can do for these loads, to see what the machine itself costs.
 //!
 //! ```text
-//! produce   recv → CRC-32C → base offset in place → pwritev of all that one read brought for a partition,
-//!           to a recycled file → 64-byte answers; or to new files, of which the oldest goes
+//! produce   recv → CRC-32C → base offset in place → pwritev of all that one read brought for a partition, of
+//!           one request or several, to a recycled file → 64-byte answers; or to new files, of which the oldest goes
 //! fetch     up to 64 KiB what was read, in one write; more by header + sendfile; at the end of the log it
 //!           waits for the next append
 //! durable   one fdatasync for all that came in one round of epoll, and then the answers
@@ -20,6 +20,7 @@ mod fetch_frame;
 mod log;
 mod new_files;
 mod output;
+mod produce;
 mod produce_frame;
 mod ring;
 mod topics;
@@ -27,7 +28,6 @@ mod topics;
 use std::{
     mem,
     net::{TcpListener, TcpStream},
-    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -60,7 +60,6 @@ use connections::Connections;
 use fetch::Fetch;
 use fetch_frame::FetchAsked;
 use output::Spare;
-use produce_frame::ProduceFrame;
 use topics::Topics;
 
 /// No connection has this number.
@@ -266,19 +265,10 @@ fn handle(
     connection: &mut Connection,
     frame: std::ops::Range<usize>,
 ) -> Result<Option<Fetch>> {
-    let (buffer, output) = connection.buffers();
-    if let Some(produce) = ProduceFrame::parse(&buffer[frame.clone()]) {
-        let partition = topics.at(topics.place(produce.topic, produce.index)?)?;
-        let (correlation_id, records) = (produce.correlation_id, produce.records);
-        let part = frame.start + records.start..frame.start + records.end;
-        let base_offset = partition.log.append(buffer, part)?;
-        let size = partition.ack.size();
-        partition.ack.put(output.room(size), correlation_id, base_offset);
-        output.put(size);
-        let ring = Rc::clone(partition.log.ring());
-        topics.put_into(&ring, buffer)?;
+    if produce::serve(topics, connection, frame.clone())? {
         return Ok(None);
     }
+    let (buffer, output) = connection.buffers();
     // It may ask for what is before it.
     topics.write(buffer)?;
     if let Some(asked) = FetchAsked::parse(&buffer[frame.clone()]) {

@@ -4,7 +4,9 @@
 //! a broker must be asked for. All requests have correlation id 0: answers come in order, and each
 //! connection carries requests of one kind.
 
-use anyhow::{Result, bail};
+use std::ops::Range;
+
+use anyhow::{Error, Result, bail};
 use bytes::Bytes;
 use dohle_base::{ErrorCode, Offset, PartitionId, Str};
 use dohle_protocol::{
@@ -26,6 +28,9 @@ pub(crate) const FETCH_VERSION: i16 = 12;
 /// A number that stands in no frame by chance: encoded in a field, it shows where the field lies.
 const MARK: Offset = Offset(0x0123_4567_89ab_cdef);
 
+/// Bytes of the longest number of 32 bits.
+const VARINT_SIZE_MAX: usize = 5;
+
 /// A partition by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Partition {
@@ -40,15 +45,35 @@ pub(crate) fn request<M: Request>(version: i16, request: &M) -> Result<Bytes> {
     Ok(w.into_bytes())
 }
 
+/// Some partitions of a topic, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Partitions {
+    pub(crate) topic: String,
+    pub(crate) indexes: Range<i32>,
+}
+
+impl Partitions {
+    fn one(partition: &Partition) -> Self {
+        let Partition { topic, index } = partition;
+        Self { topic: topic.clone(), indexes: *index..*index + 1 }
+    }
+}
+
 /// A Produce request with one batch.
 pub(crate) fn produce(partition: &Partition, acks: i16, batch: Bytes) -> Result<Bytes> {
-    let data = PartitionProduceData {
-        index: PartitionId(partition.index),
-        records: Some(RecordSet::Bytes(batch)),
+    produce_together(&Partitions::one(partition), acks, batch)
+}
+
+/// A Produce request with the batch for each of some partitions, as a producer sends what is ready
+/// for one broker: the topic once, a batch for a partition.
+pub(crate) fn produce_together(to: &Partitions, acks: i16, batch: Bytes) -> Result<Bytes> {
+    let data = |index| PartitionProduceData {
+        index: PartitionId(index),
+        records: Some(RecordSet::Bytes(batch.clone())),
     };
     let topic = TopicProduceData {
-        name: Str::from(&partition.topic),
-        partition_data: [data].into(),
+        name: Str::from(&to.topic),
+        partition_data: to.indexes.clone().map(data).collect(),
         ..TopicProduceData::default()
     };
     let body = ProduceRequest {
@@ -60,59 +85,82 @@ pub(crate) fn produce(partition: &Partition, acks: i16, batch: Bytes) -> Result<
     request(PRODUCE_VERSION, &body)
 }
 
-/// The answer to a Produce request of one partition without an error: always of the same size.
+/// The answer to a Produce request without an error: always of the same size.
 ///
 /// ```text
-/// … error code (2) │ base offset (8) │ …
+/// head: … how many partitions + 1 (varint)
+/// part, for each of them: index (4) │ error code (2) │ base offset (8) │ …
+/// tail
 /// ```
 #[derive(Clone, Debug)]
 pub(crate) struct Ack {
     frame: Vec<u8>,
+    /// Of the first partition.
     base_offset_at: usize,
+    part_size: usize,
+    count: usize,
 }
 
 impl Ack {
     pub(crate) fn of(partition: &Partition) -> Result<Self> {
-        let response = PartitionProduceResponse {
-            index: PartitionId(partition.index),
+        Self::together(&Partitions::one(partition))
+    }
+
+    pub(crate) fn together(partitions: &Partitions) -> Result<Self> {
+        let Partitions { topic, indexes } = partitions;
+        let sized = |count| Ok::<_, Error>(Self::encoded(topic, 0..count)?.len());
+        let part_size = sized(2)? - sized(1)?;
+        let frame = Self::encoded(topic, indexes.clone())?;
+        let base_offset_at = position_of(&frame, MARK);
+        Ok(Self { frame, base_offset_at, part_size, count: indexes.len() })
+    }
+
+    fn encoded(topic: &str, indexes: Range<i32>) -> Result<Vec<u8>> {
+        let response = |index| PartitionProduceResponse {
+            index: PartitionId(index),
             base_offset: MARK,
             log_start_offset: Offset(0),
             ..PartitionProduceResponse::default()
         };
         let topic = TopicProduceResponse {
-            name: Str::from(&partition.topic),
-            partition_responses: [response].into(),
+            name: Str::from(topic),
+            partition_responses: indexes.map(response).collect(),
             ..TopicProduceResponse::default()
         };
         let body = ProduceResponse { responses: [topic].into(), ..ProduceResponse::default() };
         let mut w = Writer::new();
         encode_response(&mut w, ProduceRequest::KEY, PRODUCE_VERSION, 0, &body)?;
-        let frame = w.into_bytes().to_vec();
-        Ok(Self { base_offset_at: position_of(&frame, MARK), frame })
+        Ok(w.into_bytes().to_vec())
     }
 
-    /// The base offset that an answer (without its 4-byte size) assigns.
+    /// The base offset that an answer (without its 4-byte size) assigns; of several partitions that of the
+    /// first in it.
     ///
     /// # Errors
-    /// An answer that is not an acknowledgement, with what it says.
+    /// An answer that does not acknowledge all partitions, with what it says.
     pub(crate) fn base_offset(&self, answer: &[u8]) -> Result<Offset> {
         let at = self.base_offset_at - 4;
-        if answer.len() + 4 == self.frame.len() && answer.get(at - 2..at) == Some(&[0, 0]) {
+        let mut parts = (0..self.count).map(|part| at + part * self.part_size);
+        if answer.len() + 4 == self.frame.len()
+            && parts.all(|at| answer.get(at - 2..at) == Some(&[0, 0]))
+        {
             let field = answer.get(at..).and_then(<[u8]>::first_chunk);
             return Ok(Offset(i64::from_be_bytes(*field.expect("as long as the frame"))));
         }
         // Tags and throttling make an answer longer; it is looked at as a whole.
         let frame = Bytes::copy_from_slice(answer);
         let (_, response) = decode_response::<ProduceRequest>(frame, PRODUCE_VERSION)?;
-        let partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
-        match partitions.last() {
-            Some(partition) if partition.error_code == ErrorCode::NONE => Ok(partition.base_offset),
-            Some(partition) => bail!(
+        let partitions = || response.responses.iter().flat_map(|topic| &topic.partition_responses);
+        if let Some(refused) = partitions().find(|part| part.error_code != ErrorCode::NONE) {
+            bail!(
                 "produce refused: {} {}",
-                partition.error_code,
-                partition.error_message.as_deref().unwrap_or_default()
-            ),
-            None => bail!("a produce answer without partitions"),
+                refused.error_code,
+                refused.error_message.as_deref().unwrap_or_default()
+            );
+        }
+        match partitions().next() {
+            Some(first) if partitions().count() == self.count => Ok(first.base_offset),
+            _ => bail!("a produce answer of {} partitions", partitions().count()),
         }
     }
 
@@ -121,12 +169,59 @@ impl Ack {
         self.frame.len()
     }
 
-    /// Writes the answer to a request of `correlation_id`; `out` is as long as the answer.
+    /// Writes the answer to a request of `correlation_id` for the one partition; `out` is as long as the answer.
     pub(crate) fn put(&self, out: &mut [u8], correlation_id: [u8; 4], base_offset: Offset) {
         out.copy_from_slice(&self.frame);
         out[4..8].copy_from_slice(&correlation_id);
         out[self.base_offset_at..][..8].copy_from_slice(&base_offset.0.to_be_bytes());
     }
+
+    /// Where in the frame the one partition's part is.
+    fn part(&self) -> Range<usize> {
+        let start = self.base_offset_at - 6;
+        start..start + self.part_size
+    }
+
+    /// Writes what is before the parts of an answer for `count` partitions into `out`, which must be
+    /// [`Self::head_size_max`] long; gives its size.
+    pub(crate) fn put_head(&self, out: &mut [u8], correlation_id: [u8; 4], count: u32) -> usize {
+        let count_at = self.part().start - 1; // Of one partition it is one byte.
+        out[..count_at].copy_from_slice(&self.frame[..count_at]);
+        out[4..8].copy_from_slice(&correlation_id);
+        let size = put_varint(out, count_at, count + 1);
+        let all = size - 4 + count as usize * self.part_size + self.tail().len();
+        out[..4].copy_from_slice(&(all as u32).to_be_bytes());
+        size
+    }
+
+    pub(crate) fn head_size_max(&self) -> usize {
+        self.part().start - 1 + VARINT_SIZE_MAX
+    }
+
+    /// Writes this partition's part of an answer; `out` is as long as it.
+    pub(crate) fn put_part(&self, out: &mut [u8], base_offset: Offset) {
+        out.copy_from_slice(&self.frame[self.part()]);
+        out[6..14].copy_from_slice(&base_offset.0.to_be_bytes());
+    }
+
+    pub(crate) fn part_size(&self) -> usize {
+        self.part_size
+    }
+
+    /// What follows the parts.
+    pub(crate) fn tail(&self) -> &[u8] {
+        &self.frame[self.part().end..]
+    }
+}
+
+/// Writes a number behind what is at `at`; gives the position behind it.
+fn put_varint(out: &mut [u8], mut at: usize, mut number: u32) -> usize {
+    while number >= 0x80 {
+        out[at] = number as u8 | 0x80;
+        (number, at) = (number >> 7, at + 1);
+    }
+    out[at] = number as u8;
+    at + 1
 }
 
 /// The answer to a Fetch request of one partition, around its records.
@@ -192,20 +287,14 @@ impl FetchAnswer {
         {
             out[at + index * 8..][..8].copy_from_slice(&offset.0.to_be_bytes());
         }
-        let mut left = fields.records_size + 1;
-        while left >= 0x80 {
-            out[size] = left as u8 | 0x80;
-            (left, size) = (left >> 7, size + 1);
-        }
-        out[size] = left as u8;
-        size += 1;
+        size = put_varint(out, size, fields.records_size + 1);
         let all = size - 4 + fields.records_size as usize + self.behind.len();
         out[..4].copy_from_slice(&(all as u32).to_be_bytes());
         size
     }
 
     pub(crate) fn head_size_max(&self) -> usize {
-        self.head.len() + 5
+        self.head.len() + VARINT_SIZE_MAX
     }
 
     /// What follows the records.

@@ -2,7 +2,7 @@
 //!
 //! A frame is encoded once and lies in memory as often as requests may be in flight, so that what
 //! several answers allow to be sent goes out in one call. With `--keyed` the frames of all partitions
-//! lie there once, one behind the other.
+//! lie there once, one behind the other. With `--batches` a frame is for several partitions.
 
 use std::{
     collections::VecDeque,
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::{
     cli,
     control::Created,
-    frames::{self, Ack, Partition},
+    frames::{self, Ack, Partition, Partitions},
     inbox::{Arrived, Inbox},
     latency::Latencies,
     meter::{Measured, Meter},
@@ -46,7 +46,7 @@ pub(crate) fn run(args: &cli::Produce) -> Result<Value> {
         control.delete_topic(&target.topic)?;
     }
     let mut report = measured.report();
-    report["wire_bytes"] = json!(measured.requests * batch.len() as u64);
+    report["wire_bytes"] = json!(measured.requests * (batch.len() * args.batches) as u64);
     report["latency_micros"] = load.latencies.report();
     Ok(report)
 }
@@ -58,7 +58,8 @@ pub(crate) fn fill(
     batch: &Bytes,
     count: u64,
 ) -> Result<()> {
-    let lane = Lane { burst: Burst::new(partition, -1, batch, 5)?, ack: Ack::of(partition)? };
+    let frame = frames::produce(partition, -1, batch.clone())?;
+    let lane = Lane { burst: Burst::of(&frame, 5), ack: Ack::of(partition)? };
     let phases = cli::Phases {
         warm_up_seconds: Duration::ZERO,
         warm_up_requests: 0,
@@ -78,20 +79,15 @@ struct Burst {
 }
 
 impl Burst {
-    fn new(partition: &Partition, acks: i16, batch: &Bytes, count: usize) -> Result<Self> {
-        let frame = frames::produce(partition, acks, batch.clone())?;
-        Ok(Self { bytes: frame.repeat(count), frame_size: frame.len(), period: frame.len() })
+    fn of(frame: &Bytes, count: usize) -> Self {
+        Self { bytes: frame.repeat(count), frame_size: frame.len(), period: frame.len() }
     }
 
-    /// To each partition of a topic in turn.
-    fn keyed(topic: &str, partitions: i32, acks: i16, batch: &Bytes) -> Result<Self> {
-        let mut bytes = Vec::new();
-        for index in 0..partitions {
-            let partition = Partition { topic: topic.to_owned(), index };
-            bytes.extend(frames::produce(&partition, acks, batch.clone())?);
-        }
-        let (frame_size, period) = (bytes.len() / usize::try_from(partitions)?, bytes.len());
-        Ok(Self { bytes, frame_size, period })
+    /// One after the other.
+    fn in_turn(frames: &[Bytes]) -> Self {
+        let bytes = frames.concat();
+        let (frame_size, period) = (bytes.len() / frames.len(), bytes.len());
+        Self { bytes, frame_size, period }
     }
 
     /// Where the `number`th of `count` connections begins: they do not follow each other from partition to partition.
@@ -101,7 +97,7 @@ impl Burst {
     }
 }
 
-/// What is sent to one partition, or to all in turn, and how each of them answers.
+/// What is sent to one partition or to some together, or to all in turn, and how each of them answers.
 struct Lane {
     burst: Burst,
     ack: Ack,
@@ -159,23 +155,31 @@ struct Load {
 
 impl Load {
     fn connect(args: &cli::Produce, batch: &Bytes) -> Result<Self> {
-        if args.partitions < 1 || args.connections == 0 || args.in_flight == 0 {
+        let together = i32::try_from(args.batches)?;
+        if args.partitions < 1 || args.connections == 0 || args.in_flight == 0 || together == 0 {
             bail!("there is nothing to be done by none");
         }
-        let topic = &args.target.topic;
-        let keyed = || {
-            let burst = Burst::keyed(topic, args.partitions, args.acks, batch)?;
-            let first = Partition { topic: topic.clone(), index: 0 };
-            Ok::<_, anyhow::Error>(vec![Lane { burst, ack: Ack::of(&first)? }])
+        if args.partitions % together != 0 {
+            bail!("{} partitions are not in groups of {together}", args.partitions);
+        }
+        let group = |index| {
+            let indexes = index * together..(index + 1) * together;
+            Partitions { topic: args.target.topic.clone(), indexes }
         };
-        let lane = |index| {
-            let partition = Partition { topic: topic.clone(), index };
-            let burst = Burst::new(&partition, args.acks, batch, args.in_flight)?;
-            Ok(Lane { burst, ack: Ack::of(&partition)? })
+        let groups: Vec<_> = (0..args.partitions / together).map(group).collect();
+        let frame = |to| frames::produce_together(to, args.acks, batch.clone());
+        let lanes = if args.keyed {
+            let frames: Vec<_> = groups.iter().map(frame).collect::<Result<_>>()?;
+            vec![Lane { burst: Burst::in_turn(&frames), ack: Ack::together(&groups[0])? }]
+        } else {
+            let lane = |to| {
+                let burst = Burst::of(&frame(to)?, args.in_flight);
+                Ok(Lane { burst, ack: Ack::together(to)? })
+            };
+            groups.iter().map(lane).collect::<Result<_>>()?
         };
-        let sticky = || (0..args.partitions).map(lane).collect::<Result<_>>();
-        let lanes = if args.keyed { keyed()? } else { sticky()? };
-        Self::over(args.target.bootstrap, lanes, args.connections, args.in_flight, args.size)
+        let size = args.size * args.batches;
+        Self::over(args.target.bootstrap, lanes, args.connections, args.in_flight, size)
     }
 
     fn over(

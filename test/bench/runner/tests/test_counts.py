@@ -1,8 +1,10 @@
 """Goal: the gate fails where it must, and only there; and what the tools print is read as they mean it."""
 
+import os
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from .. import callgrind, counts, gate, syscalls
 from ..systems import Failure
@@ -78,6 +80,17 @@ class Judged(unittest.TestCase):
 
     def test_what_was_left_out_is_not_judged(self):
         self.assertEqual(gate.judge({}, {ALLOCATIONS: 4.0}, left_out={ALLOCATIONS: "why"}), [])
+
+
+class LeftOut(unittest.TestCase):
+    def test_where_nobody_reads_of_it_it_fails(self):
+        with mock.patch.dict(os.environ, {"CI": "true"}):
+            with self.assertRaisesRegex(Failure, "too small"):
+                counts.refuse_in_ci({ALLOCATIONS: "too small"})
+            counts.refuse_in_ci({})
+        with mock.patch.dict(os.environ):
+            os.environ.pop("CI", None)
+            counts.refuse_in_ci({ALLOCATIONS: "too small"})
 
 
 class Blessed(unittest.TestCase):

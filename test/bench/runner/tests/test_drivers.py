@@ -68,8 +68,13 @@ class CpuTime(unittest.TestCase):
         self.assertAlmostEqual(spent["broker_cpu_seconds"], mine, delta=0.02)
 
     def test_idle_waiting_and_stolen_time_are_no_work(self):
-        stat = f"cpu  {usage.TICKS} 200 300 9999 9999 {usage.TICKS} 500 9999 9999 0\ncpu0 1 1 1 1 1 1 1\n"
-        self.assertAlmostEqual(usage.busy_seconds(stat), 2 + 1_000 / usage.TICKS)
+        stat = f"cpu  {usage.TICKS} 200 300 9999 9999 {usage.TICKS} 500 {3 * usage.TICKS} 9999 0\ncpu0 1 1 1 1 1 1 1 1\n"
+        self.assertEqual(usage.machine_seconds(stat), (2 + 1_000 / usage.TICKS, 3))
+
+    def test_what_was_used_since_tells_of_others_and_of_the_host(self):
+        before, after = usage.Usage(10, 1, 2, 5, 0.5), usage.Usage(14, 2, 4, 9, 0.75)
+        used = {"seconds": 4, "broker_cpu_seconds": 1, "client_cpu_seconds": 2, "foreign_cpu_seconds": 1, "steal_seconds": 0.25}
+        self.assertEqual(after.since(before), used)
 
 
 if __name__ == "__main__":

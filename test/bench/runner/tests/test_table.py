@@ -42,6 +42,8 @@ class Marks(unittest.TestCase):
     def test_a_ratio_without_a_quiet_round_is_marked(self):
         self.assertEqual(table.ratio(Pairs([2.0, 3.0, 2.5])), "**2.50** (2.00–3.00)")
         self.assertEqual(table.ratio(Pairs([2.0], doubted=True)), "**2.00**†")
+        self.assertEqual(table.ratio(Pairs([2.0], rejected=2)), "**2.00** (1 of 3 rounds)")
+        self.assertEqual(table.ratio(Pairs([2.0, 3.0], rejected=1)), "**2.50** (2.00–3.00; 2 of 3 rounds)")
         self.assertEqual(table.ratio(Pairs([])), "–")
 
     def test_what_is_left_out_is_told(self):
@@ -49,7 +51,7 @@ class Marks(unittest.TestCase):
         quiet = lambda value: {"value": value, "seconds": 2, "foreign_cpu_seconds": 0.1}
         busy = lambda value: {"value": value, "seconds": 2, "foreign_cpu_seconds": 0.3}
         found = results([row], {"dohle": [quiet(1), quiet(1)], "kafka": [busy(9), quiet(2)]})
-        self.assertIn("| **2.00** |", table.rows(found)[-1])
+        self.assertIn("| **2.00** (1 of 2 rounds) |", table.rows(found)[-1])
         self.assertIn("Of 2 ratios of a round 1 are left out", "\n".join(table.remarks(found)))
         found = results([row], {"dohle": [quiet(1)], "kafka": [busy(9)]})
         self.assertIn("| **9.00**† |", table.rows(found)[-1])

@@ -10,6 +10,11 @@ impl<'a> At<'a> {
         Self { frame, position: 0 }
     }
 
+    /// Goes on where somebody stopped.
+    pub(super) fn resume(frame: &'a [u8], position: usize) -> Self {
+        Self { frame, position }
+    }
+
     /// How much is read.
     pub(super) fn position(&self) -> usize {
         self.position

@@ -145,6 +145,11 @@ impl Ring {
         Ok(position)
     }
 
+    /// Whether it was given something that is still to be written.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Writes the parts of `buffer` that it was given.
     pub(super) fn write(&mut self, buffer: &[u8]) -> Result<()> {
         let mut position = self.place(self.waiting_at);

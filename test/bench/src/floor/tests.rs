@@ -4,35 +4,53 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    sync::Arc,
     thread,
     time::Duration,
 };
 
 use clap::Parser;
+use dohle_protocol::api::{
+    create_topics_request::{CreatableTopic, CreateTopicsRequest},
+    produce_request::ProduceRequest,
+};
 use dohle_records::{BatchView, Codec};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::{
     cli, e2e, fetch, first_ack,
-    frames::{self, Ack, Partition},
+    frames::{self, Ack, Partition, Partitions},
     idle, produce, records, sweep, wake,
 };
 
-/// Starts a floor; returns where it listens.
-fn floor() -> String {
-    floor_in(false).0
+/// A floor on a thread that never ends: its files go with this hand on them, or they would stay for good.
+struct Running {
+    bootstrap: String,
+    _dir: TempDir,
 }
 
-/// Also where its files are, which go when the last hand on the folder goes.
-fn floor_in(new_files: bool) -> (String, Arc<TempDir>) {
+impl std::ops::Deref for Running {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.bootstrap
+    }
+}
+
+/// Starts a floor.
+fn floor() -> Running {
+    let (bootstrap, dir) = floor_in(false);
+    Running { bootstrap, _dir: dir }
+}
+
+/// Where it listens, and where its files are.
+fn floor_in(new_files: bool) -> (String, TempDir) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let bootstrap = listener.local_addr().unwrap().to_string();
-    let dir = Arc::new(tempfile::tempdir().unwrap());
-    let path = Arc::clone(&dir);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_owned();
     thread::spawn(move || {
-        let topics = super::Topics::in_dir(path.path(), new_files).unwrap();
+        let topics = super::Topics::in_dir(&path, new_files).unwrap();
         super::serve(&listener, topics).unwrap();
     });
     run(&["first-ack", "--create", "--bootstrap", &bootstrap, "--topic", "first"]);
@@ -83,6 +101,74 @@ fn produce_counts_requests_and_raw_bytes() {
 }
 
 #[test]
+fn a_request_has_a_batch_for_each_of_its_partitions() {
+    for new_files in [false, true] {
+        let (bootstrap, _dir) = floor_in(new_files);
+        let keyed = |more: &[&str]| {
+            let load =
+                ["produce", "--bootstrap", &bootstrap, "--size", "1024", "--partitions", "32"];
+            let phases = ["--batches", "16", "--warm-up-requests", "0", "--requests", "60"];
+            run(&[&load[..], &phases, more].concat())
+        };
+        for report in [keyed(&[]), keyed(&["--keyed"])] {
+            let requests = report["requests"].as_u64().unwrap();
+            assert!((60..80).contains(&requests), "{requests}");
+            assert_eq!(report["raw_bytes"].as_u64().unwrap(), requests * 16 * 1_024);
+            let wire = report["wire_bytes"].as_u64().unwrap();
+            assert!((requests * 16 * 1_022..=requests * 16 * 1_024).contains(&wire), "{wire}");
+        }
+    }
+}
+
+#[test]
+fn each_partition_of_a_request_counts_its_own_offsets() {
+    let bootstrap = floor();
+    let batch = records::batch(1_024, Codec::None);
+    let mut control = crate::control::Control::connect(bootstrap.parse().unwrap()).unwrap();
+    let topic = "several".to_owned();
+    let new = crate::control::NewTopic { name: &topic, partitions: 4, config: &[] };
+    control.create_topic(&new).unwrap();
+    let frame = |indexes| {
+        let to = Partitions { topic: topic.clone(), indexes };
+        frames::produce_together(&to, -1, batch.clone()).unwrap()
+    };
+    // They come in one read.
+    control.send(&[frame(0..4), frame(1..3), frame(0..4)].concat()).unwrap();
+    for expected in [&[0, 0, 0, 0][..], &[1, 1], &[1, 2, 2, 1]] {
+        let answer = control.receive().unwrap();
+        let answer =
+            frames::answer::<ProduceRequest>(answer, frames::PRODUCE_VERSION).unwrap().responses;
+        let offsets = answer[0].partition_responses.iter().map(|part| part.base_offset.0);
+        assert!(offsets.eq(expected.iter().copied()), "{answer:?}");
+    }
+}
+
+#[test]
+fn what_a_read_brings_for_a_partition_is_written_at_once_whatever_lies_between() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut topics = super::Topics::in_dir(dir.path(), true).unwrap();
+    let topic = CreatableTopic { name: "t".into(), num_partitions: 3, ..Default::default() };
+    let request = CreateTopicsRequest { topics: vec![topic], ..Default::default() };
+    topics.create(&request).unwrap();
+    let batch = records::batch(1_024, Codec::None);
+    let mut buffer = batch.repeat(6);
+    let sizes = || {
+        let files = std::fs::read_dir(dir.path()).unwrap();
+        files.map(|file| file.unwrap().metadata().unwrap().len()).collect::<Vec<_>>()
+    };
+    let number = topics.number("t").unwrap();
+    for at in 0..6 {
+        let part = at * batch.len()..(at + 1) * batch.len();
+        topics.append(number, at as i32 % 3, &mut buffer, part).unwrap();
+    }
+    assert_eq!(sizes(), [0; 3]);
+    topics.write(&buffer).unwrap();
+    assert_eq!(sizes(), [2 * batch.len() as u64; 3]);
+    topics.write(&buffer).unwrap();
+    assert_eq!(sizes(), [2 * batch.len() as u64; 3]);
+}
+
+#[test]
 fn a_topic_keeps_as_much_as_it_says_and_its_pages_are_there_from_the_start() {
     let (bootstrap, dir) = floor_in(false);
     let produce = |more: &[&str]| {
@@ -119,7 +205,8 @@ fn new_files_are_as_long_as_the_topic_says() {
 fn connections_whose_requests_come_in_pieces_are_not_mixed_up() {
     let bootstrap = floor();
     let partition = Partition { topic: "first".to_owned(), index: 0 };
-    let (ack, connect) = (Ack::of(&partition).unwrap(), || TcpStream::connect(&bootstrap).unwrap());
+    let (ack, connect) =
+        (Ack::of(&partition).unwrap(), || TcpStream::connect(&*bootstrap).unwrap());
     let mut clients = [connect(), connect(), connect()];
     let mut offset = 1; // Behind the one of first-ack.
     for size in [1_024, 65_536, 700_000] {

@@ -9,12 +9,13 @@ use std::{
     collections::BTreeMap,
     fs::{File, OpenOptions},
     mem,
+    ops::Range,
     path::{Path, PathBuf},
     rc::Rc,
 };
 
 use anyhow::{Context, Result, bail};
-use dohle_base::{ErrorCode, Str};
+use dohle_base::{ErrorCode, Offset, Str};
 use dohle_protocol::api::{
     create_topics_request::{CreatableTopic, CreateTopicsRequest},
     create_topics_response::{CreatableTopicResult, CreateTopicsResponse},
@@ -44,8 +45,8 @@ pub(super) struct Topics {
     new_files: bool,
     /// Of the durable topics, once there is one.
     durable: Option<Rc<RefCell<Ring>>>,
-    /// What was given something that is still to be written.
-    unwritten: Option<Rc<RefCell<Ring>>>,
+    /// What was given something that is still to be written, each once.
+    unwritten: Vec<Rc<RefCell<Ring>>>,
 }
 
 pub(super) struct Partition {
@@ -92,8 +93,14 @@ impl Topics {
         std::fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
         let (dir, numbers, topics) = (dir.to_owned(), BTreeMap::new(), Vec::new());
         let (spare, files_made) = (Vec::new(), 0);
-        let (durable, unwritten) = (None, None);
+        let (durable, unwritten) = (None, Vec::new());
         Ok(Self { dir, numbers, topics, spare, files_made, new_files, durable, unwritten })
+    }
+
+    /// # Errors
+    /// A topic that is not there.
+    pub(super) fn number(&self, topic: &str) -> Result<usize> {
+        self.numbers.get(topic).copied().with_context(|| format!("no topic {topic}"))
     }
 
     /// # Errors
@@ -174,19 +181,35 @@ impl Topics {
         }
     }
 
-    /// A part of `buffer` was put into a ring. What another one was given is written.
-    pub(super) fn put_into(&mut self, ring: &Rc<RefCell<Ring>>, buffer: &[u8]) -> Result<()> {
-        if self.unwritten.as_ref().is_some_and(|other| Rc::ptr_eq(other, ring)) {
-            return Ok(());
+    /// Takes in a batch that is a part of `buffer`; where, and its base offset. It is written by [`Self::write`]
+    /// together with all that comes for the same partition meanwhile.
+    ///
+    /// # Errors
+    /// A partition that is not there, bytes that are not one batch, or a disk that fails.
+    pub(super) fn append(
+        &mut self,
+        topic: usize,
+        index: i32,
+        buffer: &mut [u8],
+        part: Range<usize>,
+    ) -> Result<(&mut Partition, Offset)> {
+        let Self { topics, unwritten, .. } = self;
+        let partitions = topics.get_mut(topic).context("the topic is gone")?;
+        let partition = usize::try_from(index).ok().and_then(|index| partitions.get_mut(index));
+        let partition = partition.with_context(|| format!("no partition {index}"))?;
+        let waited = partition.log.ring().borrow().is_waiting();
+        let appended = partition.log.append(buffer, part);
+        let ring = partition.log.ring();
+        if !waited && ring.borrow().is_waiting() {
+            unwritten.push(Rc::clone(ring));
         }
-        self.write(buffer)?;
-        self.unwritten = Some(Rc::clone(ring));
-        Ok(())
+        Ok((partition, appended?))
     }
 
-    /// Writes what was put into a ring.
+    /// Writes what was put into rings; into all of them, also if one fails.
     pub(super) fn write(&mut self, buffer: &[u8]) -> Result<()> {
-        self.unwritten.take().map_or(Ok(()), |ring| ring.borrow_mut().write(buffer))
+        let write = |ring: Rc<RefCell<Ring>>| ring.borrow_mut().write(buffer);
+        self.unwritten.drain(..).map(write).fold(Ok(()), Result::and)
     }
 
     /// Whether something of a durable topic is not synced.

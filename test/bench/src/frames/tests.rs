@@ -14,7 +14,7 @@ use dohle_protocol::{
 
 use super::{
     Ack, FETCH_VERSION, FetchAnswer, FetchFields, FetchFrame, FetchLimits, Fetched,
-    PRODUCE_VERSION, Partition,
+    PRODUCE_VERSION, Partition, Partitions,
 };
 
 fn partition() -> Partition {
@@ -51,6 +51,50 @@ fn an_error_is_no_ack() {
 
     let none = ProduceResponse::default();
     assert!(ack.base_offset(&encoded(&none)).is_err());
+}
+
+/// The answer to a request for so many partitions, put together of their parts as the floor does it.
+fn acked_together(count: u32) -> Vec<u8> {
+    let ack = |index| Ack::of(&Partition { topic: "orders".to_owned(), index }).unwrap();
+    let mut out = vec![7; ack(0).head_size_max()];
+    let size = ack(0).put_head(&mut out, 42_i32.to_be_bytes(), count);
+    out.truncate(size);
+    for index in 0..count as i32 {
+        let mut part = vec![7; ack(index).part_size()];
+        ack(index).put_part(&mut part, Offset(1_000 + i64::from(index)));
+        out.extend(part);
+    }
+    [&out[..], ack(0).tail()].concat()
+}
+
+#[test]
+fn an_ack_of_several_partitions_is_one_if_it_is_of_all_without_an_error() {
+    for count in [2, 16, 126, 127, 128, 300] {
+        let out = acked_together(count);
+        assert_eq!(out[..4], (out.len() as u32 - 4).to_be_bytes());
+        let frame = Bytes::from(out).slice(4..);
+        let (correlation_id, response) =
+            decode_response::<ProduceRequest>(frame.clone(), PRODUCE_VERSION).unwrap();
+        assert_eq!(correlation_id, 42);
+        let parts = &response.responses[0].partition_responses;
+        assert_eq!(parts.len(), count as usize);
+        let each = parts.iter().map(|part| (i64::from(part.index.0), part.base_offset.0));
+        assert!(each.eq((0..i64::from(count)).map(|index| (index, 1_000 + index))));
+
+        let partitions = Partitions { topic: "orders".to_owned(), indexes: 0..count as i32 };
+        let ack = Ack::together(&partitions).unwrap();
+        assert_eq!(ack.size(), frame.len() + 4);
+        assert_eq!(ack.base_offset(&frame).unwrap(), Offset(1_000));
+        for message in [None, Some("no".into())] {
+            let mut refused = response.clone();
+            let last = refused.responses[0].partition_responses.last_mut().unwrap();
+            (last.error_code, last.error_message) = (ErrorCode::CORRUPT_MESSAGE, message);
+            assert!(ack.base_offset(&encoded(&refused)).is_err(), "the last of {count}");
+        }
+        let mut fewer = response;
+        fewer.responses[0].partition_responses.pop();
+        assert!(ack.base_offset(&encoded(&fewer)).is_err(), "one of {count} is missing");
+    }
 }
 
 #[test]

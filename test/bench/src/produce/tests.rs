@@ -14,7 +14,7 @@ const SIZE: usize = 100;
 fn lane() -> Lane {
     let partition = Partition { topic: "t".to_owned(), index: 0 };
     let batch = records::batch(SIZE, dohle_records::Codec::None);
-    let burst = Burst::new(&partition, -1, &batch, 2).unwrap();
+    let burst = Burst::of(&frames::produce(&partition, -1, batch).unwrap(), 2);
     Lane { burst, ack: Ack::of(&partition).unwrap() }
 }
 
@@ -68,7 +68,7 @@ fn keyed_requests_go_to_one_partition_after_the_other_from_each_connections_own_
         .map(|index| Partition { topic: "t".to_owned(), index })
         .map(|partition| frames::produce(&partition, -1, batch.clone()).unwrap())
         .collect();
-    let lane = Lane { burst: Burst::keyed("t", 3, -1, &batch).unwrap(), ack: ack.clone() };
+    let lane = Lane { burst: Burst::in_turn(&frames), ack: ack.clone() };
     let phases = cli::Phases {
         warm_up_seconds: Duration::ZERO,
         warm_up_requests: 0,

@@ -3,26 +3,34 @@
 
 use dohle_records::Codec;
 
-use super::ProduceFrame;
+use super::{Part, ProduceFrame};
 use crate::{
-    frames::{self, FetchFrame, FetchLimits, Partition},
+    frames::{self, FetchFrame, FetchLimits, Partition, Partitions},
     records,
 };
 
+/// All of a request; `None` if it is broken anywhere.
+fn parts(frame: &[u8]) -> Option<Vec<(String, Part)>> {
+    let ProduceFrame { topic, mut parts, .. } = ProduceFrame::parse(frame)?;
+    (0..parts.count).map(|_| Some((topic.to_owned(), parts.next(frame)?))).collect()
+}
+
 #[test]
 fn the_parts_are_where_the_codec_put_them() {
-    let partition = Partition { topic: "orders".to_owned(), index: 12 };
-    for size in [100, 300, 70_000] {
+    let topic = "orders".to_owned();
+    for (size, indexes) in [(100, 12..13), (300, 0..16), (70_000, 3..6), (100, 0..200)] {
         let batch = records::batch(size, Codec::None);
-        let frame = frames::produce(&partition, -1, batch.clone()).unwrap().slice(4..);
-        let parsed = ProduceFrame::parse(&frame).expect("a frame of the generator");
-        assert_eq!((parsed.topic, parsed.index), ("orders", 12));
-        assert_eq!(frame[parsed.records.clone()], batch[..]);
+        let to = Partitions { topic: topic.clone(), indexes: indexes.clone() };
+        let frame = frames::produce_together(&to, -1, batch.clone()).unwrap().slice(4..);
+        let parsed = parts(&frame).expect("a frame of the generator");
+        assert!(parsed.iter().all(|(name, _)| *name == topic));
+        assert!(parsed.iter().all(|(_, part)| frame[part.records.clone()] == batch[..]));
+        assert!(parsed.iter().map(|(_, part)| part.index).eq(indexes));
         for end in (0..frame.len().min(500)).chain([frame.len() - 1]) {
-            assert_eq!(ProduceFrame::parse(&frame[..end]), None);
+            assert_eq!(parts(&frame[..end]), None);
         }
         let longer = [&frame[..], &[0]].concat();
-        assert_eq!(ProduceFrame::parse(&longer), None, "something behind it");
+        assert_eq!(parts(&longer), None, "something behind it");
     }
 }
 
