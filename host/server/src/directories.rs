@@ -53,7 +53,7 @@ pub enum DirectoriesError {
         metadata: PathBuf,
     },
     /// No directory names the cluster.
-    #[error("{}: field cluster.id is missing, expected the id of the cluster", list(paths))]
+    #[error("{}: field cluster.id is missing, expected the id of the cluster", files(paths))]
     NoCluster {
         /// The directories.
         paths: Vec<PathBuf>,
@@ -63,8 +63,9 @@ pub enum DirectoriesError {
     Io(#[from] IoError),
 }
 
-fn list(paths: &[PathBuf]) -> String {
-    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+fn files(dirs: &[PathBuf]) -> String {
+    let names = dirs.iter().map(|dir| dir.join(MetaProperties::FILE).display().to_string());
+    names.collect::<Vec<_>>().join(", ")
 }
 
 /// What the directories say.
