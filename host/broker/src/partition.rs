@@ -63,6 +63,8 @@ pub enum State {
     Offline,
     /// Another broker leads, or the partition was deleted.
     NotLed,
+    /// It was deleted, or its log was closed for the stop.
+    Gone,
 }
 
 impl Partition {
@@ -76,7 +78,7 @@ impl Partition {
     ) -> Arc<Self> {
         let oldest_producer = match &state {
             State::Led(leader) => oldest_producer(leader.log()),
-            State::Offline | State::NotLed => i64::MAX,
+            State::Offline | State::NotLed | State::Gone => i64::MAX,
         };
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
@@ -235,6 +237,11 @@ impl Partition {
         &self,
         act: impl FnOnce(&mut Leader<NodeDisk>) -> R,
     ) -> Result<R, ErrorCode> {
+    /// Whether nobody needs anything of it here any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(&*self.state(), State::Gone)
+    }
+
         let (result, has_files) = self.with_led(act)?;
         if has_files {
             self.note_open_files();
@@ -263,7 +270,7 @@ impl Partition {
                 Ok((result, log.has_open_files()))
             }
             State::Offline => Err(ErrorCode::KAFKA_STORAGE_ERROR),
-            State::NotLed => Err(ErrorCode::NOT_LEADER_OR_FOLLOWER),
+            State::NotLed | State::Gone => Err(ErrorCode::NOT_LEADER_OR_FOLLOWER),
         }
     }
 

@@ -352,7 +352,7 @@ impl Publisher {
         if topic.name == CONSUMER_OFFSETS {
             self.broker.coordinator.resigned(index);
         }
-        let state = std::mem::replace(&mut *partition.state(), State::NotLed);
+        let state = std::mem::replace(&mut *partition.state(), State::Gone);
         if let State::Led(leader) = state
             && let Err(error) = leader.into_log().abandon()
         {
