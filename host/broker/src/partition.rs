@@ -209,6 +209,16 @@ impl Partition {
             && let State::Led(mut leader) = std::mem::replace(&mut *state, State::Offline)
         {
             leader.interrupt();
+        goes
+    }
+
+    /// Its log was opened anew, or could not be: it was not led before.
+    pub(crate) fn reopened(&self, opened: State) {
+        let mut state = self.state();
+        if let State::Led(leader) = &opened {
+            self.oldest_producer.store(oldest_producer(leader.log()), Ordering::Relaxed);
+        }
+        *state = opened;
         }
     }
 
