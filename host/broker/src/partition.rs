@@ -61,7 +61,7 @@ pub enum State {
     Led(Box<Leader<NodeDisk>>),
     /// The log could not be opened, or its directory has failed; the reason was logged.
     Offline,
-    /// Another broker leads, or the partition was deleted.
+    /// Nobody leads, or another broker. What the write-ahead log has of it, its log may lack.
     NotLed,
     /// It was deleted, or its log was closed for the stop.
     Gone,
@@ -201,14 +201,14 @@ impl Partition {
         }
     }
 
-    /// The same, unless its appends go another way to the disk by now.
-    pub(crate) fn take_offline_from(&self, way: &WriteAhead) {
+    /// The same, unless its appends go another way to the disk by now; says whether they do not.
+    pub(crate) fn take_offline_from(&self, way: &WriteAhead) -> bool {
         let mut state = self.state();
         // A move changes it under the lock of the state.
-        if self.goes(way)
-            && let State::Led(mut leader) = std::mem::replace(&mut *state, State::Offline)
-        {
+        let goes = self.goes(way);
+        if goes && let State::Led(mut leader) = std::mem::replace(&mut *state, State::Offline) {
             leader.interrupt();
+        }
         goes
     }
 
@@ -219,7 +219,6 @@ impl Partition {
             self.oldest_producer.store(oldest_producer(leader.log()), Ordering::Relaxed);
         }
         *state = opened;
-        }
     }
 
     /// Something in it may not be durable: it is to be flushed soon.
@@ -238,6 +237,11 @@ impl Partition {
         matches!(&*self.state(), State::Led(_))
     }
 
+    /// Whether nobody needs anything of it here any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(&*self.state(), State::Gone)
+    }
+
     /// Lets `act` work with the leader, if this node leads.
     ///
     /// # Errors
@@ -247,11 +251,6 @@ impl Partition {
         &self,
         act: impl FnOnce(&mut Leader<NodeDisk>) -> R,
     ) -> Result<R, ErrorCode> {
-    /// Whether nobody needs anything of it here any more.
-    pub(crate) fn is_gone(&self) -> bool {
-        matches!(&*self.state(), State::Gone)
-    }
-
         let (result, has_files) = self.with_led(act)?;
         if has_files {
             self.note_open_files();

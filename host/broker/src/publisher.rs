@@ -454,8 +454,12 @@ impl Publisher {
         let news: Vec<_> = dirs.filter(|dir| self.failed.insert(dir.id)).cloned().collect();
         for dir in &news {
             let partitions = self.broker.partitions.all();
-            let here = partitions.iter().filter(|partition| partition.directory() == dir.id);
-            here.for_each(|partition| self.take_offline(partition));
+            // At this moment one may leave it, or come: which of the two, tells the lock of its state.
+            for partition in partitions.iter().filter(|partition| self.may_lie_in(dir, partition)) {
+                if partition.take_offline_from(dir.write_ahead()) {
+                    self.resign(partition);
+                }
+            }
             warn!(dir = %dir.path.display(), "out of service until the next start");
         }
         let metadata = self.broker.config.metadata_log.dir.as_str();
@@ -465,6 +469,13 @@ impl Publisher {
             self.broker.fatal.tell("all log directories have failed");
         }
         news.into_iter().map(|dir| dir.id).collect()
+    }
+
+    fn may_lie_in(&self, dir: &LogDir, partition: &Partition) -> bool {
+        let (topic, index) = partition.key();
+        // That first: it is forgotten once the partition lies there.
+        let target = self.broker.moves.of(topic, index).map(|(target, _)| target);
+        target == Some(dir.id) || partition.directory() == dir.id
     }
 
     /// In which directories partitions were put that the metadata does not know to be there.

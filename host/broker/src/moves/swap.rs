@@ -107,6 +107,10 @@ pub(super) fn swap(
         {
             return Ok(Some(copy));
         }
+        // If it fails from here on, who takes its partitions out of service waits for the lock.
+        if target.has_failed() {
+            return Err(MoveError::TargetFailed);
+        }
         put_in_place(leader, copy, moving, log_start)?;
         source.write_ahead().forget(partition);
         partition.move_to(Arc::clone(target));
