@@ -305,9 +305,8 @@ impl Publisher {
         unled
     }
 
-    /// Whoever waits at the partition is told.
-    fn take_offline(&self, partition: &Partition) {
-        partition.take_offline();
+    /// A partition is out of service: nobody coordinates its groups.
+    fn resign(&self, partition: &Partition) {
         if partition.topic() == CONSUMER_OFFSETS {
             self.broker.coordinator.resigned(partition.index());
         }
@@ -383,9 +382,10 @@ impl Publisher {
         let lies_in = |dir: &&Arc<LogDir>| dir.id == shown.id || dir.withholds(&topic.name, index);
         let dirs: Vec<_> = self.broker.log_dirs.iter().filter(lies_in).cloned().collect();
         for dir in &dirs {
-            dir.write_ahead().let_frames_go(partition.key());
-            // A flush that has begun writes to its files by name: they may be another topic's next.
+            // A flush that has begun writes to its files by name: they may be another topic's next. And it may
+            // keep frames for it.
             drop(dir.write_ahead().alone());
+            dir.write_ahead().let_frames_go(partition.key());
             self.clear_away(dir, &topic.name, index);
         }
         // Where a move was going its recovery point may be noted already.
