@@ -93,6 +93,13 @@ pub(super) fn swap(
     // Before it is there: of frames of a former stay in that directory a start would otherwise take what was
     // cleaned since for what was lost.
     let own = (partition.topic().clone(), partition.index());
+    // Last, for the new directory may take its time, and the old one's partitions would wait for it. It is not
+    // waited for with the checkpoints held, for the same reason.
+    let Some(alone) = source.write_ahead().try_alone() else {
+        drop((quiet, uncleaned));
+        drop(source.write_ahead().alone());
+        return Ok(Some(copy));
+    };
     target.note_recovery_point(own, copy.log.recovery_point()).map_err(MoveError::TargetIo)?;
     let now = broker.clock.wall();
     {
@@ -115,9 +122,16 @@ pub(super) fn swap(
         source.write_ahead().forget(partition);
         partition.move_to(Arc::clone(target));
     }
-    drop((quiet, alone, uncleaned));
+    drop((quiet, alone));
     // The recovery point goes into the checkpoint of the new directory.
     partition.unflushed();
+    // Not before: who deletes the partition waits for that, and a topic of its name may be made again, in the old
+    // directory.
+    drop(uncleaned);
+    if let Err(error) = source.write_checkpoints(&broker.partitions.all()) {
+        warn!("checkpoints not written: {error}");
+        source.judge(&error);
+    }
     clear(broker, &source, partition, now);
     Ok(None)
 }
@@ -165,10 +179,6 @@ fn clear(broker: &Broker, old: &Arc<LogDir>, partition: &Partition, now: Timesta
             warn!(%partition, "its old files stay until the next start: {error}");
             old.judge(&error);
         }
-    }
-    if let Err(error) = old.write_checkpoints(&broker.partitions.all()) {
-        warn!("checkpoints not written: {error}");
-        old.judge(&error);
     }
 }
 
