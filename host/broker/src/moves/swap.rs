@@ -79,7 +79,6 @@ pub(super) fn swap(
     // Nobody cleans or flushes the old log while the new one takes its place, and no checkpoint of the new
     // directory forgets where the log starts.
     let uncleaned = partition.cleaning();
-    let alone = source.write_ahead().alone();
     let quiet = target.hold_checkpoints();
     let log_start = partition
         .with_leader(|leader| leader.log().log_start_offset())
@@ -93,6 +92,7 @@ pub(super) fn swap(
     // Before it is there: of frames of a former stay in that directory a start would otherwise take what was
     // cleaned since for what was lost.
     let own = (partition.topic().clone(), partition.index());
+    target.note_recovery_point(own, copy.log.recovery_point()).map_err(MoveError::TargetIo)?;
     // Last, for the new directory may take its time, and the old one's partitions would wait for it. It is not
     // waited for with the checkpoints held, for the same reason.
     let Some(alone) = source.write_ahead().try_alone() else {
@@ -100,7 +100,6 @@ pub(super) fn swap(
         drop(source.write_ahead().alone());
         return Ok(Some(copy));
     };
-    target.note_recovery_point(own, copy.log.recovery_point()).map_err(MoveError::TargetIo)?;
     let now = broker.clock.wall();
     {
         let mut state = partition.state();
@@ -108,15 +107,15 @@ pub(super) fn swap(
             drop(state);
             return Err(MoveError::NotServed(ErrorCode::NOT_LEADER_OR_FOLLOWER));
         };
+        // If it fails from here on, who takes its partitions out of service waits for the lock.
+        if target.has_failed() {
+            return Err(MoveError::TargetFailed);
+        }
         if moving.is_cancelled()
             || leader.log().log_start_offset() != log_start
             || !copy.take_rest(leader, now)?
         {
             return Ok(Some(copy));
-        }
-        // If it fails from here on, who takes its partitions out of service waits for the lock.
-        if target.has_failed() {
-            return Err(MoveError::TargetFailed);
         }
         put_in_place(leader, copy, moving, log_start)?;
         source.write_ahead().forget(partition);
@@ -125,6 +124,7 @@ pub(super) fn swap(
     drop((quiet, alone));
     // The recovery point goes into the checkpoint of the new directory.
     partition.unflushed();
+    clear(broker, &source, partition, now);
     // Not before: who deletes the partition waits for that, and a topic of its name may be made again, in the old
     // directory.
     drop(uncleaned);
@@ -132,7 +132,6 @@ pub(super) fn swap(
         warn!("checkpoints not written: {error}");
         source.judge(&error);
     }
-    clear(broker, &source, partition, now);
     Ok(None)
 }
 
