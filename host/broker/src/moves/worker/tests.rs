@@ -1,6 +1,8 @@
 //! Whose turn it is among moves, and what becomes of those that cannot go on.
 
+mod end;
 mod starts;
+mod stop;
 mod take_back;
 
 use std::{fs, thread};
