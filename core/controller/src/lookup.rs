@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dohle_base::{BrokerId, ErrorCode, PartitionId, Str, Uuid};
 use dohle_config::Value;
-use dohle_metadata::{Broker, ConfigResource, MetadataVersion, Partition, Topic};
+use dohle_metadata::{Broker, ConfigResource, MetadataVersion, Topic};
 
 use crate::Controller;
 
@@ -35,9 +35,8 @@ impl Controller {
         self.broker(id).is_some_and(|broker| broker.is_active())
     }
 
-    /// Whether the directory of a broker's replica can be served.
-    pub(crate) fn is_directory_online(&self, partition: &Partition, id: BrokerId) -> bool {
-        let Some(directory) = partition.directory(id) else { return false };
+    /// Whether what lies in a broker's directory can be served.
+    pub(crate) fn is_directory_online(&self, id: BrokerId, directory: Uuid) -> bool {
         self.broker(id).is_some_and(|broker| broker.has_online_directory(directory))
     }
 

@@ -219,6 +219,12 @@ impl Broker {
         Uuid::random(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Nobody gets one meanwhile.
+    #[cfg(test)]
+    pub(crate) fn hold_random(&self) -> std::sync::MutexGuard<'_, Rng> {
+        self.rng.lock().unwrap()
+    }
+
     /// A partition by the name of its topic, if this node leads it or could.
     ///
     /// # Errors

@@ -30,6 +30,8 @@ mod copy;
 #[cfg(test)]
 mod stepwise;
 mod swap;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 use std::{
@@ -48,10 +50,14 @@ use dohle_base::{Offset, PartitionId, Str, TopicId, Uuid};
 use dohle_log::{DirRole, PartitionDir};
 use tracing::{info, warn};
 
-use crate::{Broker, log_dirs::LogDir, partition::Partition};
+use crate::{Broker, log_dirs::LogDir, partition::Partition, topic_names};
 use worker::Worker;
 
 type Key = (TopicId, PartitionId);
+
+/// Of how many partitions that are not there yet is noted where clients want them: a client may name any, and
+/// never make them. Source: as many as one request of a reassignment has at most, some MiB of names.
+const PREFERRED_MAX: usize = 10_000;
 
 /// A partition on its way.
 #[derive(Debug)]
@@ -207,9 +213,16 @@ impl Moves {
         self.tell(|state| state.cancel(&(topic, index)));
     }
 
-    /// A new partition is to be made in this directory.
+    /// A new partition is to be made in this directory. It is not noted of one that never can be, nor of more
+    /// than [`PREFERRED_MAX`]: those go where the fewest are.
     pub(crate) fn prefer(&self, topic: Str, index: PartitionId, directory: Uuid) {
-        self.tell(|state| state.preferred.insert((topic, index), directory));
+        if index.0 < 0 || !topic_names::is_valid(&topic) {
+            return;
+        }
+        let (mut state, key) = (self.shared.state(), (topic, index));
+        if state.preferred.len() < PREFERRED_MAX || state.preferred.contains_key(&key) {
+            state.preferred.insert(key, directory);
+        }
     }
 
     pub(crate) fn preferred(&self, topic: &Str, index: PartitionId) -> Option<Uuid> {

@@ -61,8 +61,10 @@ pub enum State {
     Led(Box<Leader<NodeDisk>>),
     /// The log could not be opened, or its directory has failed; the reason was logged.
     Offline,
-    /// Another broker leads, or the partition was deleted.
+    /// Nobody leads, or another broker. What the write-ahead log has of it, its log may lack.
     NotLed,
+    /// It was deleted, or its log was closed for the stop.
+    Gone,
 }
 
 impl Partition {
@@ -76,7 +78,7 @@ impl Partition {
     ) -> Arc<Self> {
         let oldest_producer = match &state {
             State::Led(leader) => oldest_producer(leader.log()),
-            State::Offline | State::NotLed => i64::MAX,
+            State::Offline | State::NotLed | State::Gone => i64::MAX,
         };
         Arc::new_cyclic(|me| Self {
             me: Weak::clone(me),
@@ -199,15 +201,24 @@ impl Partition {
         }
     }
 
-    /// The same, unless its appends go another way to the disk by now.
-    pub(crate) fn take_offline_from(&self, way: &WriteAhead) {
+    /// The same, unless its appends go another way to the disk by now; says whether they do not.
+    pub(crate) fn take_offline_from(&self, way: &WriteAhead) -> bool {
         let mut state = self.state();
         // A move changes it under the lock of the state.
-        if self.goes(way)
-            && let State::Led(mut leader) = std::mem::replace(&mut *state, State::Offline)
-        {
+        let goes = self.goes(way);
+        if goes && let State::Led(mut leader) = std::mem::replace(&mut *state, State::Offline) {
             leader.interrupt();
         }
+        goes
+    }
+
+    /// Its log was opened anew, or could not be: it was not led before.
+    pub(crate) fn reopened(&self, opened: State) {
+        let mut state = self.state();
+        if let State::Led(leader) = &opened {
+            self.oldest_producer.store(oldest_producer(leader.log()), Ordering::Relaxed);
+        }
+        *state = opened;
     }
 
     /// Something in it may not be durable: it is to be flushed soon.
@@ -224,6 +235,11 @@ impl Partition {
     /// Whether this node leads it.
     pub fn is_led(&self) -> bool {
         matches!(&*self.state(), State::Led(_))
+    }
+
+    /// Whether nobody needs anything of it here any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(&*self.state(), State::Gone)
     }
 
     /// Lets `act` work with the leader, if this node leads.
@@ -263,7 +279,7 @@ impl Partition {
                 Ok((result, log.has_open_files()))
             }
             State::Offline => Err(ErrorCode::KAFKA_STORAGE_ERROR),
-            State::NotLed => Err(ErrorCode::NOT_LEADER_OR_FOLLOWER),
+            State::NotLed | State::Gone => Err(ErrorCode::NOT_LEADER_OR_FOLLOWER),
         }
     }
 

@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use dohle_base::{PartitionId, Rng, Str, Timestamp, TopicId, Uuid};
+use dohle_base::{ErrorCode, PartitionId, Rng, Str, Timestamp, TopicId, Uuid};
 use dohle_config::{Resource, TopicConfig};
 use dohle_log::{LogConfig, PartitionDir, partition_metadata};
 use dohle_metadata::{ConfigResource, MetadataDelta, MetadataImage, Topic, TopicDelta};
@@ -106,9 +106,9 @@ impl Publisher {
             self.forget_others();
             self.resume(copies, &new);
         }
-        for topic in &delta.changed {
-            self.change(&new, topic);
-        }
+        let unled = delta.changed.iter().flat_map(|topic| self.change(&new, topic));
+        let unled = unled.collect();
+        self.open(unled, &new, false);
         self.configure(&delta, &new);
         let deleted: Vec<_> =
             delta.deleted.iter().map(|topic| (topic.name.clone(), topic.id)).collect();
@@ -123,7 +123,8 @@ impl Publisher {
     }
 
     /// Opens and leads partitions that this node has replicas of, several at a time: to make one durable,
-    /// or to read what a crash has left, is to wait for the disk.
+    /// or to read what a crash has left, is to wait for the disk. One that is here and not led is opened where it
+    /// lies.
     fn open(&mut self, wanted: Vec<(Arc<Topic>, PartitionId)>, new: &Published, is_first: bool) {
         if wanted.is_empty() {
             return;
@@ -152,12 +153,17 @@ impl Publisher {
             config = Some(of_topic);
             let cleaner = self.broker.cleaner.clone();
             let is_new = !is_first && !self.absent.contains(&(topic.id, index));
-            let place = placement.place(&self.broker, &topic, index, &partition, is_new);
+            let unled = self.broker.partitions.get(topic.id, index);
+            let place = match &unled {
+                Some(unled) => Place::In(unled.log_dir()),
+                None => placement.place(&self.broker, &topic, index, &partition, is_new),
+            };
             let key = (topic.id, index);
             let opening = |dir| Opening {
                 topic,
                 index,
                 partition,
+                unled,
                 dir,
                 config: log_config,
                 rule,
@@ -172,7 +178,7 @@ impl Publisher {
         let (node_id, now) = (self.broker.node_id, self.broker.clock.now().wall);
         // Making directories at other times is to wait for the disk; what a start reads it reads, as the
         // operator says.
-        let opened = match is_first {
+        let opened = match self.uncoordinated.is_some() {
             true => opening::open_by_directory(tasks, self.broker.threads_per_dir(), node_id, now),
             false => opening::open_all(tasks, OPENERS_MAX, node_id, now),
         };
@@ -266,30 +272,41 @@ impl Publisher {
         }
     }
 
-    fn change(&mut self, new: &Published, delta: &TopicDelta) {
+    /// Says which partitions are led here from now on and have no log open: nobody led them at the start, for the
+    /// metadata took them for lost with a directory, and has been told since where they lie.
+    fn change(&mut self, new: &Published, delta: &TopicDelta) -> Vec<(Arc<Topic>, PartitionId)> {
         let topic = &delta.topic;
         let (there, added): (Vec<_>, Vec<_>) = delta
             .partitions
             .iter()
             .partition(|partition| self.broker.partitions.get(topic.id, partition.id).is_some());
         self.open(added.iter().map(|added| (Arc::clone(topic), added.id)).collect(), new, false);
+        let mut unled = Vec::new();
         for change in there {
             let Some(partition) = self.broker.partitions.get(topic.id, change.id) else { continue };
             if change.after.leader != self.broker.node_id {
                 continue; // With one replica nobody else can lead: this one is on its way back.
             }
             let epoch = change.after.leader_epoch;
-            let led = partition.with_leader(|leader| leader.begin_epoch(epoch));
-            if let Ok(Err(error)) = led {
-                error!(%partition, "leader epoch {epoch} not noted: {error}");
-                self.take_offline(&partition);
+            match partition.with_leader(|leader| leader.begin_epoch(epoch)) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    error!(%partition, "leader epoch {epoch} not noted: {error}");
+                    partition.take_offline();
+                    self.resign(&partition);
+                }
+                Err(ErrorCode::NOT_LEADER_OR_FOLLOWER) => {
+                    unled.push((Arc::clone(topic), change.id));
+                }
+                // Why it was not opened is no better now.
+                Err(_) => {}
             }
         }
+        unled
     }
 
-    /// Whoever waits at the partition is told.
-    fn take_offline(&self, partition: &Partition) {
-        partition.take_offline();
+    /// A partition is out of service: nobody coordinates its groups.
+    fn resign(&self, partition: &Partition) {
         if partition.topic() == CONSUMER_OFFSETS {
             self.broker.coordinator.resigned(partition.index());
         }
@@ -352,7 +369,7 @@ impl Publisher {
         if topic.name == CONSUMER_OFFSETS {
             self.broker.coordinator.resigned(index);
         }
-        let state = std::mem::replace(&mut *partition.state(), State::NotLed);
+        let state = std::mem::replace(&mut *partition.state(), State::Gone);
         if let State::Led(leader) = state
             && let Err(error) = leader.into_log().abandon()
         {
@@ -365,9 +382,10 @@ impl Publisher {
         let lies_in = |dir: &&Arc<LogDir>| dir.id == shown.id || dir.withholds(&topic.name, index);
         let dirs: Vec<_> = self.broker.log_dirs.iter().filter(lies_in).cloned().collect();
         for dir in &dirs {
-            dir.write_ahead().let_frames_go(partition.key());
-            // A flush that has begun writes to its files by name: they may be another topic's next.
+            // A flush that has begun writes to its files by name: they may be another topic's next. And it may
+            // keep frames for it.
             drop(dir.write_ahead().alone());
+            dir.write_ahead().let_frames_go(partition.key());
             self.clear_away(dir, &topic.name, index);
         }
         // Where a move was going its recovery point may be noted already.
@@ -436,8 +454,12 @@ impl Publisher {
         let news: Vec<_> = dirs.filter(|dir| self.failed.insert(dir.id)).cloned().collect();
         for dir in &news {
             let partitions = self.broker.partitions.all();
-            let here = partitions.iter().filter(|partition| partition.directory() == dir.id);
-            here.for_each(|partition| self.take_offline(partition));
+            // At this moment one may leave it, or come: which of the two, tells the lock of its state.
+            for partition in partitions.iter().filter(|partition| self.may_lie_in(dir, partition)) {
+                if partition.take_offline_from(dir.write_ahead()) {
+                    self.resign(partition);
+                }
+            }
             warn!(dir = %dir.path.display(), "out of service until the next start");
         }
         let metadata = self.broker.config.metadata_log.dir.as_str();
@@ -447,6 +469,13 @@ impl Publisher {
             self.broker.fatal.tell("all log directories have failed");
         }
         news.into_iter().map(|dir| dir.id).collect()
+    }
+
+    fn may_lie_in(&self, dir: &LogDir, partition: &Partition) -> bool {
+        let (topic, index) = partition.key();
+        // That first: it is forgotten once the partition lies there.
+        let target = self.broker.moves.of(topic, index).map(|(target, _)| target);
+        target == Some(dir.id) || partition.directory() == dir.id
     }
 
     /// In which directories partitions were put that the metadata does not know to be there.

@@ -12,7 +12,7 @@ use std::{
 use dohle_base::ErrorCode;
 
 use crate::{
-    process::{Dev, PATIENCE, Site, serve},
+    process::{CLUSTER, Dev, PATIENCE, Site, serve},
     wire::{fetch, move_to, moving, produce},
 };
 
@@ -40,6 +40,33 @@ fn move_and_wait(site: &Site, node: &Dev, dir: &str, topic: &str) {
 fn copy(from: &Path, to: &Path) {
     let status = Command::new("cp").arg("-a").arg(from).arg(to).status();
     assert!(status.expect("there is a cp").success());
+}
+
+#[test]
+fn what_is_found_in_a_directory_that_the_metadata_does_not_know_is_served_after_one_start() {
+    let site = Site::formatted("");
+    let node = serve(&site);
+    make_in(&site, &node, "b", "t");
+    assert_eq!(produce(&node.address, "t", b"one"), ErrorCode::NONE);
+    node.stop("KILL");
+    // Another disk with what the old one had.
+    fs::remove_file(site.path("b/meta.properties")).unwrap();
+    site.format(CLUSTER, &["--standalone", "--ignore-formatted"]).well();
+    let node = serve(&site);
+    assert_eq!(produce(&node.address, "t", b"two"), ErrorCode::NONE);
+    node.stop("KILL");
+    let node = serve(&site);
+    assert_eq!(produce(&node.address, "t", b"three"), ErrorCode::NONE);
+    node.stop("TERM");
+    // Put into the other one by hand, and its own is needed no more.
+    fs::rename(site.path("b/t-0"), site.path("a/t-0")).unwrap();
+    let settings = fs::read_to_string(&site.file).unwrap();
+    let without = settings.replace(&format!(",{}", site.shown("b")), "");
+    assert_ne!(without, settings);
+    fs::write(&site.file, without).unwrap();
+    let node = serve(&site);
+    assert_eq!(produce(&node.address, "t", b"four"), ErrorCode::NONE);
+    assert_eq!(read_all(&node, "t"), "one\ntwo\nthree\nfour\n");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! A broker tells in which of its directories its replicas lie (AssignReplicasToDirs, KIP-858).
 //!
-//! A replica in a directory that is lost leaves the ISR. Source: interop C.5.
+//! A replica in a directory that is lost leaves the ISR. Where nobody led because of the directory that a
+//! replica was thought to be in, it leads now if it can: Kafka waits for an election, which comes with the next
+//! start of the broker. Source: interop C.5.
 
 use dohle_base::{BrokerId, ErrorCode, PartitionId, Uuid};
 use dohle_metadata::{Broker, MetadataRecord, Topic};
@@ -81,12 +83,10 @@ impl Controller {
         if !partition.replicas.contains(&broker.id) {
             return Err(ErrorCode::NOT_LEADER_OR_FOLLOWER);
         }
-        let is_lost = !broker.has_online_directory(directory);
-        let acceptable =
-            |candidate: BrokerId| !(is_lost && candidate == broker.id) && self.is_active(candidate);
+        let acceptable = |candidate: BrokerId| self.is_active(candidate);
         let mut change =
             Change::new(self, topic, index, partition, &acceptable).directory(broker.id, directory);
-        if is_lost {
+        if !broker.has_online_directory(directory) {
             change = change.without(broker.id);
         }
         Ok(change.record().map(MetadataRecord::from))

@@ -155,8 +155,12 @@ impl<'a> Change<'a> {
     }
 
     fn elect(&mut self, record: &mut PartitionChangeRecord) {
-        let acceptable =
-            |id| (self.acceptable)(id) && self.controller.is_directory_online(self.partition, id);
+        // Where a broker tells that it has its replica now: it may have been lost where it was before.
+        let is_online = |id: BrokerId| {
+            let directory = self.told_directory(id).or_else(|| self.partition.directory(id));
+            directory.is_some_and(|directory| self.controller.is_directory_online(id, directory))
+        };
+        let acceptable = |id| (self.acceptable)(id) && is_online(id);
         let candidates = Candidates {
             partition: self.partition,
             replicas: &self.replicas,
@@ -180,6 +184,10 @@ impl<'a> Change<'a> {
                 record.leader_recovery_state = LeaderRecovery::Recovering.code();
             }
         }
+    }
+
+    fn told_directory(&self, id: BrokerId) -> Option<Uuid> {
+        self.directory.filter(|(told, _)| *told == id).map(|(_, directory)| directory)
     }
 
     /// A replica that is no longer one must learn of it.
@@ -234,8 +242,7 @@ impl<'a> Change<'a> {
         let partition = self.partition;
         if self.controller.version().has_directories() {
             let directory = |id: &BrokerId| {
-                let told = self.directory.filter(|(told, _)| told == id);
-                let known = told.map(|told| told.1).or_else(|| partition.directory(*id));
+                let known = self.told_directory(*id).or_else(|| partition.directory(*id));
                 known.unwrap_or_else(|| self.controller.default_directory(*id))
             };
             let directories: Vec<Uuid> = self.replicas.iter().map(directory).collect();

@@ -9,7 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dohle_base::ErrorCode;
 use dohle_log::{FlushPlan, Flushed, IoError, LogError};
 use dohle_replication::Leader;
 use tracing::{error, info, warn};
@@ -187,10 +186,10 @@ fn begin(
             error!(%partition, "not flushed: {error}");
             way.keep_frames(partition.key(), partition);
         }
-        // Offline with something that is not flushed: the next start needs its frames.
-        Err(ErrorCode::KAFKA_STORAGE_ERROR) => way.keep_frames(partition.key(), partition),
-        // Deleted.
-        Err(_) => {}
+        // A deletion says so before it waits for the flush and lets its frames go.
+        Err(_) if partition.is_gone() => {}
+        // Offline or not led, with something that is not flushed: whoever opens it next needs its frames.
+        Err(_) => way.keep_frames(partition.key(), partition),
     }
     Ok(None)
 }

@@ -35,7 +35,7 @@ use std::{
     fmt::Display,
     io::IoSlice,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError, Weak,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -324,6 +324,15 @@ impl WriteAhead {
     /// Waits until nobody else flushes.
     pub(crate) fn alone(&self) -> MutexGuard<'_, ()> {
         self.flushing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, if nobody flushes at this moment.
+    pub(crate) fn try_alone(&self) -> Option<MutexGuard<'_, ()>> {
+        match self.flushing.try_lock() {
+            Ok(alone) => Some(alone),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     fn begin_flush(&self) -> Unflushed {

@@ -285,6 +285,8 @@ impl Rounds {
         let touched = touched.into_iter().chain(self.taken.touched.drain(..));
         partitions.extend(touched.map(|(partition, _)| partition));
         partitions.append(&mut self.taken.unframed);
-        partitions.iter().for_each(|partition| partition.take_offline_from(way));
+        for partition in &partitions {
+            partition.take_offline_from(way);
+        }
     }
 }

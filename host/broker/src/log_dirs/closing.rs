@@ -130,7 +130,7 @@ struct Closed {
 
 fn close_log(partition: &Partition) -> Result<Option<Closed>, dohle_log::LogError> {
     let mut state = partition.state();
-    let leader = match std::mem::replace(&mut *state, State::NotLed) {
+    let leader = match std::mem::replace(&mut *state, State::Gone) {
         State::Led(leader) => leader,
         other => {
             *state = other;

@@ -20,6 +20,10 @@ use crate::disk::NodeDisk;
 /// How many bytes are copied at once, and at most under the partition's lock.
 pub(super) const CHUNK_SIZE: usize = 1 << 20;
 
+/// The heads of so many bytes are read before is asked whether to go on. Source: batches of a record each, and
+/// then some 100 000 reads.
+const HEADS_SIZE: usize = 16 << 20;
+
 /// Why a move ends.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum MoveError {
@@ -52,6 +56,9 @@ pub(super) enum MoveError {
         /// The same of the partition.
         partition: Range<Offset>,
     },
+    /// It is not wanted any more, or not before the next start.
+    #[error("the node stops, or it is not wanted any more")]
+    Stopped,
     /// The directory of the copy is out of service.
     #[error("its new directory is out of service")]
     TargetFailed,
@@ -61,13 +68,13 @@ impl MoveError {
     /// Whether the copy is of no use any more. One whose partition is out of service is, after the next
     /// start.
     pub(super) fn is_final(&self) -> bool {
-        !matches!(self, Self::NotServed(_) | Self::Source(_) | Self::SourceIo(_))
+        !matches!(self, Self::NotServed(_) | Self::Source(_) | Self::SourceIo(_) | Self::Stopped)
     }
 
     /// Whose disk it is that failed, if one has.
     pub(super) fn tell(&self, moving: &Move) {
         match self {
-            Self::NotServed(_) => {}
+            Self::NotServed(_) | Self::Stopped => {}
             Self::Source(ReadError::Log(error)) => moving.partition.log_dir().judge_log(error),
             Self::Source(ReadError::OutOfRange { .. }) => {}
             Self::SourceIo(error) => moving.partition.log_dir().judge(error),
@@ -88,7 +95,17 @@ pub(super) struct Copy {
 impl Copy {
     /// Opens the copy, or makes it, and cuts off what the partition does not have. Nobody cleans the
     /// partition from now on.
-    pub(super) fn begin(moving: &Move, now: Timestamp) -> Result<Self, MoveError> {
+    ///
+    /// # Errors
+    /// `Stopped` if it shall not go on: there is more to do then, and the copy is as it was.
+    pub(super) fn begin(
+        moving: &Move,
+        now: Timestamp,
+        goes_on: &dyn Fn() -> bool,
+    ) -> Result<Self, MoveError> {
+        if !goes_on() {
+            return Err(MoveError::Stopped);
+        }
         let ask = |leader: &mut Leader<NodeDisk>| {
             let log = leader.log();
             let is_cleaned = log.config().compacted || log.cleaned_to() > Offset::ZERO;
@@ -106,8 +123,8 @@ impl Copy {
         // Where the partition starts may not have been written down before a crash: then it has records
         // again that the copy never got.
         let begins_late = copy.log.log_start_offset() > log_start;
-        if begins_late || copy.log.size() > 0 && has_gap_before(moving, copy.log.log_end_offset())?
-        {
+        let end = copy.log.log_end_offset();
+        if begins_late || copy.log.size() > 0 && has_gap_before(moving, end, goes_on)? {
             drop(copy);
             make_empty(moving.target.disk(), &moving.path).map_err(MoveError::TargetIo)?;
             copy = Self::open(moving, log_start, config, now)?;
@@ -249,12 +266,19 @@ fn says_whose(moving: &Move) -> Result<bool, MoveError> {
 
 /// Whether the partition lacks records before `end`: what the copy has of them may have been deleted.
 /// Reads the heads of its batches, without its lock.
-fn has_gap_before(moving: &Move, end: Offset) -> Result<bool, MoveError> {
+fn has_gap_before(
+    moving: &Move,
+    end: Offset,
+    goes_on: &dyn Fn() -> bool,
+) -> Result<bool, MoveError> {
     let mut expected = Offset::ZERO;
     loop {
+        if !goes_on() {
+            return Err(MoveError::Stopped);
+        }
         let next = |leader: &mut Leader<NodeDisk>| {
             let from = leader.log().log_start_offset().max(expected);
-            let range = ReadRange { from, up_to: end, size_max: usize::MAX, at_least_one: true };
+            let range = ReadRange { from, up_to: end, size_max: HEADS_SIZE, at_least_one: true };
             let slice = if from < end { leader.log_mut().read(range)? } else { None };
             Ok::<_, ReadError>((from, slice))
         };

@@ -79,7 +79,6 @@ pub(super) fn swap(
     // Nobody cleans or flushes the old log while the new one takes its place, and no checkpoint of the new
     // directory forgets where the log starts.
     let uncleaned = partition.cleaning();
-    let alone = source.write_ahead().alone();
     let quiet = target.hold_checkpoints();
     let log_start = partition
         .with_leader(|leader| leader.log().log_start_offset())
@@ -94,6 +93,13 @@ pub(super) fn swap(
     // cleaned since for what was lost.
     let own = (partition.topic().clone(), partition.index());
     target.note_recovery_point(own, copy.log.recovery_point()).map_err(MoveError::TargetIo)?;
+    // Last, for the new directory may take its time, and the old one's partitions would wait for it. It is not
+    // waited for with the checkpoints held, for the same reason.
+    let Some(alone) = source.write_ahead().try_alone() else {
+        drop((quiet, uncleaned));
+        drop(source.write_ahead().alone());
+        return Ok(Some(copy));
+    };
     let now = broker.clock.wall();
     {
         let mut state = partition.state();
@@ -101,6 +107,10 @@ pub(super) fn swap(
             drop(state);
             return Err(MoveError::NotServed(ErrorCode::NOT_LEADER_OR_FOLLOWER));
         };
+        // If it fails from here on, who takes its partitions out of service waits for the lock.
+        if target.has_failed() {
+            return Err(MoveError::TargetFailed);
+        }
         if moving.is_cancelled()
             || leader.log().log_start_offset() != log_start
             || !copy.take_rest(leader, now)?
@@ -111,10 +121,17 @@ pub(super) fn swap(
         source.write_ahead().forget(partition);
         partition.move_to(Arc::clone(target));
     }
-    drop((quiet, alone, uncleaned));
+    drop((quiet, alone));
     // The recovery point goes into the checkpoint of the new directory.
     partition.unflushed();
     clear(broker, &source, partition, now);
+    // Not before: who deletes the partition waits for that, and a topic of its name may be made again, in the old
+    // directory.
+    drop(uncleaned);
+    if let Err(error) = source.write_checkpoints(&broker.partitions.all()) {
+        warn!("checkpoints not written: {error}");
+        source.judge(&error);
+    }
     Ok(None)
 }
 
@@ -161,10 +178,6 @@ fn clear(broker: &Broker, old: &Arc<LogDir>, partition: &Partition, now: Timesta
             warn!(%partition, "its old files stay until the next start: {error}");
             old.judge(&error);
         }
-    }
-    if let Err(error) = old.write_checkpoints(&broker.partitions.all()) {
-        warn!("checkpoints not written: {error}");
-        old.judge(&error);
     }
 }
 

@@ -113,8 +113,13 @@ impl Worker {
             }
             let ready = self.waiting.extract_if(.., |_, moving| moving.begin()).next();
             let (moving, copy) = match ready {
-                Some((_, moving)) => match Copy::begin(&moving, self.broker.clock.wall()) {
+                Some((_, moving)) => match self.begin(&moving) {
                     Ok(copy) => (moving, copy),
+                    // It is looked at first whether it is not wanted any more, or nothing is.
+                    Err(MoveError::Stopped) => {
+                        self.waiting.insert(moving.number, moving);
+                        return Some(Duration::ZERO);
+                    }
                     Err(error) => {
                         self.end(&moving, &error);
                         continue;
@@ -129,6 +134,11 @@ impl Worker {
             wait = Some(Duration::ZERO);
         }
         wait
+    }
+
+    fn begin(&self, moving: &Move) -> Result<Copy, MoveError> {
+        let goes_on = || !self.shared.state().stop && !moving.is_cancelled();
+        Copy::begin(moving, self.broker.clock.wall(), &goes_on)
     }
 
     fn next_refused(&mut self) -> Option<(Arc<Move>, Copy)> {

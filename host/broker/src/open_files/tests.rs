@@ -27,7 +27,7 @@ fn write(partitions: &[Arc<Partition>], end: Offset) {
 fn has_files(partition: &Arc<Partition>) -> bool {
     match &*partition.state() {
         State::Led(leader) => leader.log().has_open_files(),
-        State::Offline | State::NotLed => false,
+        State::Offline | State::NotLed | State::Gone => false,
     }
 }
 

@@ -90,6 +90,8 @@ pub(super) struct Opening {
     pub(super) topic: Arc<Topic>,
     pub(super) index: PartitionId,
     pub(super) partition: Arc<dohle_metadata::Partition>,
+    /// The one that is here already, if nobody led it when it was opened.
+    pub(super) unled: Option<Arc<Partition>>,
     pub(super) dir: Arc<LogDir>,
     pub(super) config: Arc<LogConfig>,
     pub(super) rule: CommitRule,
@@ -134,9 +136,15 @@ impl Opening {
             (State::Offline, false, false)
         });
         let path = self.path();
-        let Self { topic, index, dir, rule, cleaner, .. } = self;
+        let Self { topic, index, dir, rule, cleaner, unled, .. } = self;
         let is_redone = dir.redo(topic.id, index, |_| ()).is_some();
-        let partition = Partition::new(&topic, index, dir, state, cleaner);
+        let partition = match unled {
+            Some(unled) => {
+                unled.reopened(state);
+                unled
+            }
+            None => Partition::new(&topic, index, dir, state, cleaner),
+        };
         // There may be more with open files than there are handles.
         let _ = partition.with_leader(|leader| {
             if lacks_sync {

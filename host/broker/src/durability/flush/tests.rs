@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dohle_base::Offset;
+use dohle_base::{ErrorCode, Offset};
 use dohle_log::{
     checkpoint::{self, OffsetKind},
     disk::Operation,
@@ -200,7 +200,7 @@ fn a_shortage_of_handles_in_a_flush_loses_nothing() {
 
 /// As a deletion does it that does not wait for the flush.
 fn delete(node: &Node, partition: &Partition) {
-    *partition.state() = State::NotLed;
+    *partition.state() = State::Gone;
     fs::remove_dir_all(path_of(node, partition)).unwrap();
 }
 
@@ -294,4 +294,21 @@ fn a_flush_one_by_one_that_ends_in_the_middle_goes_on_one_by_one() {
     makes_up_for_it(&node);
     assert!(!node.inbox.is_due());
     assert!(fs::metadata(index(10)).unwrap().len() > 0);
+}
+
+/// As at a start that has taken them in and then found that nobody leads.
+#[test]
+fn frames_of_a_partition_that_nobody_leads_stay_until_it_is_gone() {
+    let node = written(2);
+    let (partition, way) = (&node.partitions[0], node.dir.write_ahead());
+    *partition.state() = State::NotLed;
+    node.dir.flush(&node.partitions);
+    settle(&node);
+    assert_eq!((dirty_count(&node), framed_count(&node), way.keeps_frames()), (0, 2, true));
+    *partition.state() = State::Gone;
+    way.let_frames_go(partition.key());
+    partition.unflushed();
+    node.dir.flush(&node.partitions);
+    settle(&node);
+    assert_eq!((dirty_count(&node), framed_count(&node), way.keeps_frames()), (0, 0, false));
 }

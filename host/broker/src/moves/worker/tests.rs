@@ -1,6 +1,8 @@
 //! Whose turn it is among moves, and what becomes of those that cannot go on.
 
+mod end;
 mod starts;
+mod stop;
 mod take_back;
 
 use std::{fs, thread};
@@ -500,7 +502,7 @@ fn copies_of_a_partition_that_is_being_deleted_go_whether_begun_or_not() {
     for partition in &kit.partitions {
         let (topic, index) = partition.key();
         kit.broker.partitions.remove(topic, index);
-        *partition.state() = State::NotLed;
+        *partition.state() = State::Gone;
     }
     // The copy that was begun ends, and the other one is begun; then that ends.
     turn_until(&mut worker, || {

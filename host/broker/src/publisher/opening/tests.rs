@@ -77,6 +77,7 @@ fn opening(node: &Kit, rule: CommitRule) -> Opening {
         partition: topic.partitions[&index].clone(),
         topic,
         index,
+        unled: None,
         dir: Arc::clone(&node.broker.log_dirs[0]),
         config: Arc::new(LogConfig::default()),
         rule,

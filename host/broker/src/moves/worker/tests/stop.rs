@@ -1,0 +1,43 @@
+//! A stop, or who takes a move back, does not wait until a copy that a start has found is read.
+
+use std::sync::atomic::AtomicUsize;
+
+use super::*;
+
+/// A move that goes on with all of a partition, and the partition.
+fn found() -> (Kit, Worker) {
+    let (mut kit, worker) = site("", 1, &LogConfig::default());
+    control(&mut kit, |_| true);
+    let (partition, dirs) = (&kit.partitions[0], &kit.broker.log_dirs);
+    write(partition);
+    kit.flush();
+    let path = dirs[1].path.join("t-0.x-future");
+    fs::create_dir(&path).unwrap();
+    for entry in fs::read_dir(dirs[0].path.join("t-0")).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), path.join(entry.file_name())).unwrap();
+    }
+    kit.broker.moves.resume(partition, &dirs[1], path);
+    (kit, worker)
+}
+
+#[test]
+fn no_copy_is_opened_any_more_once_the_node_stops() {
+    let (kit, mut worker) = found();
+    let new = worker.shared.take_new();
+    kit.broker.moves.stop();
+    worker.turn(new);
+    assert_eq!((worker.copies.len(), worker.waiting.len()), (0, 1));
+    worker.run();
+    assert_eq!(copies(&kit).len(), 1, "the next start goes on with it");
+}
+
+#[test]
+fn what_was_copied_is_not_looked_through_any_more_once_it_is_not_wanted() {
+    let (kit, worker) = found();
+    let moving = worker.shared.take_new().pop().unwrap();
+    let asked = AtomicUsize::new(0);
+    let begun = Copy::begin(&moving, Timestamp(0), &|| asked.fetch_add(1, Ordering::AcqRel) == 0);
+    assert!(matches!(begun, Err(MoveError::Stopped)));
+    assert_eq!((asked.load(Ordering::Acquire), copies(&kit).len()), (2, 1));
+}
