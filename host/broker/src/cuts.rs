@@ -12,11 +12,13 @@ mod script;
 mod site;
 mod told;
 
-use dohle_log::sim::cuts::{Fault, at_each_call};
+use dohle_log::sim::cuts::{Fault, Run, at_each_call, once_at_each_call};
 
-use script::{Op::*, Script};
+use script::{Handles, Op::*, Script};
 
 const SEEDS: [u64; 4] = [0, 1, 2, 3];
+/// For long scripts, of which each call has one.
+const MANY_SEEDS: [u64; 7] = [0, 1, 2, 3, 4, 5, 6];
 
 /// Records come, are flushed, and processes end this way and that.
 const RECORDS: &[script::Op] = &[
@@ -128,6 +130,10 @@ const LONG_NAMED: &[script::Op] = &[
 const REMADE_EARLY: &[script::Op] =
     &[Create("t"), Append("t", 2), Remake("t"), Append("t", 1), Remake("t"), Append("t", 1)];
 
+/// So many topics that they are flushed, closed and made durable at a start with their volume, not one by one.
+const MANY: &[script::Op] =
+    &[CreateMany, AppendMany(1), Flush, AppendMany(1), Restart, AppendMany(1), Kill, AppendMany(1)];
+
 /// Each call of a script, with this fault.
 fn bears(ops: &[script::Op], fault: Fault) {
     bears_with(ops, fault, &SEEDS);
@@ -137,7 +143,16 @@ fn bears(ops: &[script::Op], fault: Fault) {
 fn bears_with(ops: &[script::Op], fault: Fault, seeds: &[u64]) {
     let calls = at_each_call(&Script::new(ops), fault, seeds);
     let calls = calls.unwrap_or_else(|broken| panic!("{broken}"));
-    assert!(calls > 50, "it does hardly anything: {calls} calls");
+    let calls_min = if fault == Fault::ReadError { 5 } else { 50 };
+    assert!(calls > calls_min, "it does hardly anything: {calls} calls");
+}
+
+/// Where volumes are synced, each call once, with what one seed keeps: of the many partitions each does the same.
+fn bears_with_volumes(script: &Script, fault: Fault) {
+    let whole = script.disk();
+    script.run(&whole, &mut <Script as Run>::Told::default()).unwrap();
+    assert!(whole.syncs_of_volumes() >= 4, "volumes are not synced");
+    once_at_each_call(script, fault, &MANY_SEEDS).unwrap_or_else(|broken| panic!("{broken}"));
 }
 
 #[test]
@@ -203,4 +218,36 @@ fn what_was_told_before_a_disk_failed_is_there_after_it() {
 #[test]
 fn moves_survive_a_disk_that_fails() {
     bears(MOVED, Fault::ChangeError);
+}
+
+#[test]
+fn a_read_that_fails_loses_nothing() {
+    [RECORDS, REMADE, DELETED, COMPACTED, MOVED]
+        .into_iter()
+        .for_each(|ops| bears(ops, Fault::ReadError));
+}
+
+/// At a flush, at a clean stop, and at the start behind a crash.
+#[test]
+fn many_partitions_survive_power_cuts() {
+    bears_with_volumes(&Script::new(MANY), Fault::PowerCut);
+}
+
+#[test]
+fn many_partitions_survive_a_disk_that_fails() {
+    bears_with_volumes(&Script::new(MANY), Fault::ChangeError);
+}
+
+#[test]
+fn many_partitions_survive_a_disk_that_is_full_for_a_moment() {
+    bears_with_volumes(&Script::new(MANY), Fault::ChangeFull);
+}
+
+/// Of a file that was closed before it was flushed only its volume can tell that it is on the disk.
+#[test]
+fn logs_that_are_closed_unflushed_survive_all_of_that() {
+    let script = Script { handles: Handles::Few, ..Script::new(RECORDS) };
+    [Fault::PowerCut, Fault::ChangeError, Fault::ChangeFull, Fault::ReadError]
+        .into_iter()
+        .for_each(|fault| bears_with_volumes(&script, fault));
 }

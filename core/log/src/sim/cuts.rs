@@ -60,6 +60,10 @@ pub enum Fault {
     ReadError,
 }
 
+/// Of so many calls `once_at_each_call` takes one to cut the start behind it. Not a divisor of how often anything is
+/// done there, so that no kind of call is left out.
+const ONE_IN: u64 = 3;
+
 /// Something that is done on a disk, and what must be true of the disk afterwards.
 pub trait Run {
     /// What the run has been told is so.
@@ -123,22 +127,63 @@ impl std::error::Error for Broken {}
 /// # Panics
 /// If the run fails without a fault, or does not notice that the power is off.
 pub fn at_each_call<R: Run>(run: &R, fault: Fault, seeds: &[u64]) -> Result<u64, Broken> {
+    at_each_call_with(run, fault, |call| Drawn {
+        seeds,
+        // Once for each call is enough to find what there is, in half the time.
+        again: Some((call % seeds.len() as u64) as usize),
+    })
+}
+
+/// The same for long runs in which each call has many of its like: once for each call, with the seeds in turn; and
+/// behind one in [`ONE_IN`] of them the start is cut, too.
+///
+/// # Errors
+/// The first that the run does not bear.
+///
+/// # Panics
+/// As `at_each_call`.
+pub fn once_at_each_call<R: Run>(run: &R, fault: Fault, seeds: &[u64]) -> Result<u64, Broken> {
+    at_each_call_with(run, fault, |call| {
+        let turn = (call % seeds.len() as u64) as usize;
+        Drawn { seeds: &seeds[turn..=turn], again: call.is_multiple_of(ONE_IN).then_some(0) }
+    })
+}
+
+/// What is drawn for a call.
+struct Drawn<'a> {
+    seeds: &'a [u64],
+    /// With which of them the power is cut once more, in the middle of the start.
+    again: Option<usize>,
+}
+
+fn at_each_call_with<'a, R: Run>(
+    run: &R,
+    fault: Fault,
+    draw: impl Fn(u64) -> Drawn<'a>,
+) -> Result<u64, Broken> {
     let whole = run.disk();
     let before = calls(&whole, fault);
     run.run(&whole, &mut R::Told::default()).expect("a run without a fault");
     let count = calls(&whole, fault) - before;
     // Without power from the start nothing happens: what is left must do all the same.
     let first = u64::from(fault != Fault::PowerCut);
+    let mut was_spared = false;
     for call in first..=count {
         let (disk, mut told) = (run.disk(), R::Told::default());
         disk.set_faults(fault.at(before + call));
         let done = run.run(&disk, &mut told);
         let is_cut = fault == Fault::PowerCut && call < count;
         assert!(!(is_cut && done.is_ok()), "a run goes on without power after call {call}");
+        // A call that needs no room succeeds, and so the run is the same each time.
+        let is_spared = fault == Fault::ChangeFull && disk.last_fault().is_none();
+        if is_spared && std::mem::replace(&mut was_spared, true) {
+            continue;
+        }
         let failed = disk.last_fault().or_else(|| disk.last_call());
         let what = failed.map_or(String::new(), |(operation, path)| {
             format!(" ({operation} {})", path.display())
         });
+        let Drawn { seeds, again } = draw(call);
         for (index, &seed) in seeds.iter().enumerate() {
             let broken = |again, complaint| {
                 let what = what.clone();
@@ -147,8 +192,7 @@ pub fn at_each_call<R: Run>(run: &R, fault: Fault, seeds: &[u64]) -> Result<u64,
             let left = disk.fork();
             left.restart(seed);
             run.check(&left, &told).map_err(|complaint| broken(None, complaint))?;
-            // Once for each call is enough to find what there is, in half the time.
-            if index as u64 == call % seeds.len() as u64 {
+            if again == Some(index) {
                 let (again, twice) = cut_again(run, (&left, &told), seed.wrapping_add(call));
                 run.check(&twice, &told).map_err(|complaint| broken(Some(again), complaint))?;
             }

@@ -95,12 +95,17 @@ struct State {
     reads: u64,
     bytes_read: u64,
     syncs_of_names: u64,
+    syncs_of_volumes: u64,
     /// The last call that was counted, and on what.
     last_call: Option<(Operation, PathBuf)>,
     last_fault: Option<(Operation, PathBuf)>,
     faults: Faults,
     /// Syncs of paths that end so do nothing.
     ignored: Vec<String>,
+    /// The first sync of a volume that does nothing, and which of those behind it, if any.
+    ignored_volume_syncs: Option<(u64, u64)>,
+    /// Syncs of paths that end so are made again if they fail.
+    repeated: Vec<String>,
     /// The time of what is written, if the disk knows.
     now: Option<Timestamp>,
     modified: BTreeMap<u64, Timestamp>,
@@ -134,14 +139,21 @@ impl SimDisk {
     /// # Errors
     /// After any the disk is dead.
     pub fn sync_all(&self, path: &Path) -> Result<(), IoError> {
+        self.again(&volume(path), || self.sync_all_once(path))
+    }
+
+    fn sync_all_once(&self, path: &Path) -> Result<(), IoError> {
         let state = &mut *self.state();
         let changed = state.change(Operation::Sync, path);
+        state.syncs_of_volumes += 1;
+        let is_ignored = state.ignores(&volume(path)) || state.ignores_volume_sync();
         let top = state.names.dir(path);
         let top =
             top.ok_or_else(|| IoError::of_kind(Operation::Sync, path, ErrorKind::NotFound))?;
         let (dirs, files) = state.names.under(top);
         let files = state.files.iter_mut().filter(|(inode, _)| files.contains(inode));
         match &changed {
+            Ok(()) if is_ignored => {}
             Ok(()) => {
                 files.for_each(|(_, content)| content.sync());
                 dirs.into_iter().for_each(|dir| state.names.sync(dir));
@@ -195,9 +207,26 @@ impl SimDisk {
     }
 
     /// From now on syncs of files and directories whose paths end so do nothing, which nobody is told: the fault
-    /// that tests of power cuts must find.
+    /// that tests of power cuts must find. A volume's path ends with `/*`.
     pub fn ignore_syncs_of(&self, ending: &str) {
         self.state().ignored.push(ending.to_owned());
+    }
+
+    /// From now on syncs of files and volumes whose paths end so are made again if they fail, and believed then:
+    /// another fault that tests must find.
+    pub fn repeat_failed_syncs_of(&self, ending: &str) {
+        self.state().repeated.push(ending.to_owned());
+    }
+
+    /// The same of the sync of a volume that has the number `first`, counted from the start of the disk, and of
+    /// each `step`th behind it.
+    pub fn ignore_volume_syncs(&self, first: u64, step: u64) {
+        self.state().ignored_volume_syncs = Some((first, step));
+    }
+
+    /// How often a volume was synced.
+    pub fn syncs_of_volumes(&self) -> u64 {
+        self.state().syncs_of_volumes
     }
 
     /// A disk of its own with all that this one has, what was not synced included.
@@ -249,6 +278,14 @@ impl SimDisk {
         {
             content.flip(bit);
         }
+    }
+
+    /// Syncs, and does so again if that fails and is to be repeated.
+    fn again(&self, path: &Path, sync: impl Fn() -> Result<(), IoError>) -> Result<(), IoError> {
+        sync().or_else(|error| {
+            let is_repeated = error.errno.is_some() && ends_as_one(path, &self.state().repeated);
+            if is_repeated { sync() } else { Err(error) }
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -321,8 +358,14 @@ impl State {
     }
 
     fn ignores(&self, path: &Path) -> bool {
-        let path = path.to_string_lossy();
-        self.ignored.iter().any(|ending| path.ends_with(ending.as_str()))
+        ends_as_one(path, &self.ignored)
+    }
+
+    fn ignores_volume_sync(&self) -> bool {
+        self.ignored_volume_syncs.is_some_and(|(first, step)| {
+            let behind = self.syncs_of_volumes.checked_sub(first);
+            behind.is_some_and(|behind| behind % step == 0)
+        })
     }
 
     fn powered(&self, operation: Operation, path: &Path) -> Result<(), IoError> {
@@ -533,6 +576,23 @@ impl DiskFile for SimFile {
     }
 
     fn sync(&self) -> Result<(), IoError> {
+        self.disk.again(&self.path, || self.sync_once())
+    }
+
+    fn drop_cache(&self) -> Result<(), IoError> {
+        self.content(Operation::DropCache, |state, inode| {
+            state.file(inode).drop_cache();
+            Ok(())
+        })
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl SimFile {
+    fn sync_once(&self) -> Result<(), IoError> {
         self.content(Operation::Sync, |state, inode| {
             let changed = state.change(Operation::Sync, &self.path);
             match &changed {
@@ -551,17 +611,16 @@ impl DiskFile for SimFile {
             }
         })
     }
+}
 
-    fn drop_cache(&self) -> Result<(), IoError> {
-        self.content(Operation::DropCache, |state, inode| {
-            state.file(inode).drop_cache();
-            Ok(())
-        })
-    }
+/// What the sync of a volume that is mounted at `path` goes by among paths: all that is under it.
+fn volume(path: &Path) -> PathBuf {
+    path.join("*")
+}
 
-    fn path(&self) -> &Path {
-        &self.path
-    }
+fn ends_as_one(path: &Path, endings: &[String]) -> bool {
+    let path = path.to_string_lossy();
+    endings.iter().any(|ending| path.ends_with(ending.as_str()))
 }
 
 /// Whether the system may have to find room for a change.

@@ -313,6 +313,45 @@ fn a_sync_of_the_volume_keeps_all_and_a_failed_one_loses_it() {
 }
 
 #[test]
+fn planted_faults_of_syncs_are_as_they_say() {
+    let volume = Path::new("/d");
+    let kept_with = |plant: &dyn Fn(&SimDisk)| {
+        let disk = disk_with(b"kept");
+        plant(&disk);
+        let kept = [8, 12, 16].map(|size| {
+            append(&disk, b" new", size - 4);
+            disk.sync_all(volume).unwrap();
+            let cut = disk.fork();
+            cut.restart(0);
+            cut.peek(Path::new(FILE)).unwrap().len()
+        });
+        (kept, disk.syncs_of_volumes())
+    };
+    assert_eq!(kept_with(&|_| {}), ([8, 12, 16], 3));
+    assert_eq!(kept_with(&|disk| disk.ignore_syncs_of("/d/*")), ([4, 4, 4], 3));
+    assert_eq!(kept_with(&|disk| disk.ignore_syncs_of("/d")), ([8, 12, 16], 3));
+    assert_eq!(kept_with(&|disk| disk.ignore_volume_syncs(1, 2)), ([4, 12, 12], 3));
+    assert_eq!(kept_with(&|disk| disk.ignore_volume_syncs(2, 2)), ([8, 8, 16], 3));
+    for (ending, of_file, of_volume) in
+        [("/f", true, false), ("/*", false, true), ("x", false, false)]
+    {
+        let disk = disk_with(b"kept");
+        disk.repeat_failed_syncs_of(ending);
+        append(&disk, b" lost", 4);
+        let fail = || {
+            disk.set_faults(Faults { io_error_at: Some(disk.changes() + 1), ..Faults::default() })
+        };
+        fail();
+        let file = disk.open(Path::new(FILE), OpenMode::Write).unwrap();
+        assert_eq!(file.sync().is_ok(), of_file);
+        fail();
+        assert_eq!(disk.sync_all(volume).is_ok(), of_volume);
+        disk.restart(1);
+        assert_eq!(disk.peek(Path::new(FILE)).unwrap(), b"kept", "it is as lost as before");
+    }
+}
+
+#[test]
 fn names_are_as_long_as_file_systems_take_them() {
     let (disk, named) = (SimDisk::new(), |size| Path::new("/").join("x".repeat(size)));
     disk.create_dir(&named(255)).unwrap();

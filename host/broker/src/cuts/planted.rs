@@ -1,19 +1,22 @@
 //! Each fault that is planted in the node, or between it and its disk, makes a script go red.
 
-use dohle_log::sim::cuts::{Fault, at_each_call};
+use dohle_log::sim::cuts::{Fault, at_each_call, once_at_each_call};
 
 use super::{
-    DELETED, MOVED, RECORDS, REMADE, SEEDS,
-    script::{Op, Planted, Script},
+    COMPACTED, DELETED, MANY, MANY_SEEDS, MOVED, RECORDS, REMADE, SEEDS,
+    script::{Handles, Op, Planted, Script},
 };
 
 fn is_found(ops: &[Op], planted: Planted) -> bool {
-    let fault = match planted {
-        Planted::FailTogether => Fault::ChangeError,
+    at_each_call(&Script { planted, ..Script::new(ops) }, fault_for(planted), &SEEDS).is_err()
+}
+
+/// What shows a fault that is planted.
+fn fault_for(planted: Planted) -> Fault {
+    match planted {
+        Planted::FailTogether | Planted::SyncAgain(_) => Fault::ChangeError,
         _ => Fault::PowerCut,
-    };
-    let script = Script { planted, ..Script::new(ops) };
-    at_each_call(&script, fault, &SEEDS).is_err()
+    }
 }
 
 #[test]
@@ -27,7 +30,27 @@ fn planted_faults_are_found() {
         (Planted::CleanStopStays, RECORDS),
         (Planted::NoSyncOf("/b"), MOVED),
         (Planted::FailTogether, MOVED),
+        (Planted::SyncAgain("dohle.wal"), COMPACTED),
     ] {
         assert!(is_found(ops, planted), "{planted:?}");
+    }
+}
+
+/// Volumes are synced in pairs: before files are put in place, and behind that. The first of them alone is not
+/// missed here: until the second one the write-ahead log has what it should have made durable.
+#[test]
+fn planted_faults_of_volumes_are_found() {
+    let (all, second) = ((1, 1), (2, 2));
+    let skipped = |(first, step)| Planted::NoVolumeSync { first, step };
+    for (planted, ops, handles) in [
+        (skipped(all), MANY, Handles::Enough),
+        (skipped(second), MANY, Handles::Enough),
+        (skipped(all), RECORDS, Handles::Few),
+        (skipped(second), RECORDS, Handles::Few),
+        (Planted::SyncAgain("/*"), RECORDS, Handles::Few),
+    ] {
+        let script = Script { planted, handles, ..Script::new(ops) };
+        let swept = once_at_each_call(&script, fault_for(planted), &MANY_SEEDS);
+        assert!(swept.is_err(), "{planted:?}, {handles:?}");
     }
 }

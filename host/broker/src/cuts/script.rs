@@ -1,17 +1,27 @@
 //! Scripts of what happens to a node's log directories, and who plays them.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use dohle_base::{Offset, Uuid};
 use dohle_log::{
-    Origin,
+    Disk, Origin, checkpoint,
     disk::Operation,
     sim::{SimDisk, cuts::Run},
 };
 use dohle_records::{BatchBuilder, BatchSpec, NewRecord};
 
-use super::site::{Shared, Site, formatted, lock};
+use super::{
+    site::{DIRS, Shared, Site, formatted, lock},
+    told::Record,
+};
 use crate::partition::Partition;
+
+pub(super) use super::site::Handles;
+
+/// The many topics, of a partition each: so many are flushed with their volume.
+pub(super) const MANY: [&str; 16] = [
+    "00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "12", "13", "14", "15",
+];
 
 /// Something that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,8 +34,12 @@ pub(super) enum Op {
     Delete(&'static str),
     /// Deleted and made again, before the node hears of either.
     Remake(&'static str),
+    /// As many topics as are flushed together.
+    CreateMany,
     /// So many records are sent, a batch each, and then acknowledged.
     Append(&'static str, usize),
+    /// The same to each of the many, at once.
+    AppendMany(usize),
     /// Records before this offset are deleted.
     DeleteRecords(&'static str, i64),
     Flush,
@@ -49,6 +63,10 @@ pub(super) enum Planted {
     Nothing,
     /// Syncs of paths that end so do nothing.
     NoSyncOf(&'static str),
+    /// The sync of a volume that has this number does nothing, nor does each so manieth behind it.
+    NoVolumeSync { first: u64, step: u64 },
+    /// Syncs of paths that end so are made again if they fail, and believed.
+    SyncAgain(&'static str),
     /// Records are acknowledged before they are durable.
     AckEarly,
     /// The same of their deletion.
@@ -64,11 +82,12 @@ pub(super) enum Planted {
 pub(super) struct Script {
     pub(super) ops: Vec<Op>,
     pub(super) planted: Planted,
+    pub(super) handles: Handles,
 }
 
 impl Script {
     pub(super) fn new(ops: &[Op]) -> Self {
-        Self { ops: ops.to_vec(), planted: Planted::Nothing }
+        Self { ops: ops.to_vec(), ..Self::default() }
     }
 }
 
@@ -77,15 +96,18 @@ impl Run for Script {
 
     fn disk(&self) -> SimDisk {
         let disk = formatted();
-        if let Planted::NoSyncOf(ending) = self.planted {
-            disk.ignore_syncs_of(ending);
+        match self.planted {
+            Planted::NoSyncOf(ending) => disk.ignore_syncs_of(ending),
+            Planted::SyncAgain(ending) => disk.repeat_failed_syncs_of(ending),
+            Planted::NoVolumeSync { first, step } => disk.ignore_volume_syncs(first, step),
+            _ => {}
         }
         disk
     }
 
     fn run(&self, disk: &SimDisk, told: &mut Shared) -> Result<(), String> {
-        let mut player =
-            Player { disk, planted: self.planted, site: Some(Site::start(disk, told)?) };
+        let site = Some(Site::start(disk, told, self.handles)?);
+        let mut player = Player { disk, planted: self.planted, handles: self.handles, site };
         for op in &self.ops {
             player.play(*op)?;
             if disk.is_off() {
@@ -97,30 +119,27 @@ impl Run for Script {
     }
 
     fn restart(&self, disk: &SimDisk, told: &Shared) {
-        drop(Site::start(disk, &copy(told)));
+        drop(Site::start(disk, &copy(told), self.handles));
     }
 
     /// A start refuses nothing, and serves what was told; so does the next one, and what is new with it.
     fn check(&self, disk: &SimDisk, told: &Shared) -> Result<(), String> {
         let disk = disk.fork();
+        check_for_kafka(&disk)?;
         let told = copy(told);
         if let Some(complaint) = &lock(&told).complaint {
             return Err(complaint.clone());
         }
-        let mut site = Site::start(&disk, &told)?;
+        let mut site = Site::start(&disk, &told, self.handles)?;
         site.check()?;
-        let ids = lock(&told).ids();
-        for id in ids {
-            let partition = site.partition(id).expect("checked");
-            if append(&mut site, &partition, 1, Planted::Nothing) == 0 {
-                return Err(format!("{partition} takes no record"));
-            }
-        }
+        let ids = lock(&told).ids().into_iter();
+        let partitions: Vec<_> = ids.map(|id| site.partition(id).expect("checked")).collect();
+        append(&mut site, &partitions, 1, Planted::Nothing)?;
         site.broker.moves.step(&Arc::clone(&site.broker));
         site.broker.retention.step_removals(&Arc::clone(&site.broker));
         site.check().map_err(|complaint| format!("in use, {complaint}"))?;
         site.stop();
-        let site = Site::start(&disk, &told)?;
+        let site = Site::start(&disk, &told, self.handles)?;
         site.check().map_err(|complaint| format!("after a clean stop, {complaint}"))
     }
 }
@@ -134,6 +153,7 @@ fn copy(told: &Shared) -> Shared {
 struct Player<'a> {
     disk: &'a SimDisk,
     planted: Planted,
+    handles: Handles,
     /// None only between two processes.
     site: Option<Site>,
 }
@@ -155,18 +175,16 @@ impl Player<'_> {
                 ];
                 Self::change(site, |told| told.create(name, &configs));
             }
+            Op::CreateMany => Self::change(site, |told| {
+                MANY.iter().for_each(|name| told.create(name, &[]));
+            }),
             Op::Delete(name) => Self::change(site, |told| told.delete(name)),
             Op::Remake(name) => Self::change(site, |told| {
                 told.delete(name);
                 told.create(name, &[]);
             }),
-            Op::Append(name, count) => {
-                let partition = find(site, name)?;
-                let acknowledged = append(site, &partition, count, self.planted);
-                if is_undisturbed(self.disk) && acknowledged < count {
-                    return Err(format!("{acknowledged} of {count} records are acknowledged"));
-                }
-            }
+            Op::Append(name, count) => self.append(&[name], count)?,
+            Op::AppendMany(count) => self.append(&MANY, count)?,
             Op::DeleteRecords(name, to) => {
                 let partition = find(site, name)?;
                 delete_records(site, &partition, Offset(to), self.planted);
@@ -199,11 +217,20 @@ impl Player<'_> {
             }
             Op::Restart | Op::Kill => return self.start_again(op == Op::Restart),
         }
+        let site = self.site.as_mut().expect("one runs between operations");
         site.step();
         if self.planted == Planted::FailTogether && site.broker.has_failed_dirs() {
             site.broker.partitions.all().iter().for_each(|partition| partition.take_offline());
         }
         Ok(())
+    }
+
+    fn append(&mut self, names: &[&str], count: usize) -> Result<(), String> {
+        let site = self.site.as_mut().expect("one runs between operations");
+        let partitions = names.iter().map(|name| find(site, name));
+        let partitions = partitions.collect::<Result<Vec<_>, _>>()?;
+        let appended = append(site, &partitions, count, self.planted);
+        if is_undisturbed(self.disk) { appended } else { Ok(()) }
     }
 
     /// Where a directory has failed, what lies in the other one is served as if nothing had been.
@@ -237,14 +264,29 @@ impl Player<'_> {
         if self.disk.is_off() {
             return Err("the power is off".to_owned());
         }
-        let clean_stop = std::path::Path::new("/a").join(dohle_log::clean_stop::FILE_NAME);
+        let clean_stop = Path::new("/a").join(dohle_log::clean_stop::FILE_NAME);
         let left = self.disk.peek(&clean_stop);
-        self.site = Some(Site::start(self.disk, &told)?);
+        self.site = Some(Site::start(self.disk, &told, self.handles)?);
         if let Some(left) = left.filter(|_| self.planted == Planted::CleanStopStays) {
             self.disk.plant(&clean_stop, &left);
         }
         Ok(())
     }
+}
+
+/// Kafka does not start with a file of epochs that it cannot read, where a node of this kind makes do.
+fn check_for_kafka(disk: &SimDisk) -> Result<(), String> {
+    for dir in DIRS.map(Path::new) {
+        for entry in disk.list(dir).map_err(|error| error.to_string())? {
+            let of = dir.join(entry.name);
+            let file = of.join(checkpoint::LEADER_EPOCH_FILE);
+            checkpoint::read_epochs(disk, &of).map_err(|error| error.to_string())?;
+            if disk.peek(&file).is_some_and(|bytes| bytes.contains(&0)) {
+                return Err(format!("{} has zeros where nothing was written", file.display()));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether nothing has gone wrong yet: then all is done that is asked for.
@@ -257,8 +299,38 @@ fn find(site: &Site, name: &str) -> Result<Arc<Partition>, String> {
     site.partition(id).ok_or_else(|| format!("{name} is not there"))
 }
 
-/// Sends records, and notes which are acknowledged; says how many.
-fn append(site: &mut Site, partition: &Arc<Partition>, count: usize, planted: Planted) -> usize {
+/// Sends so many records to each partition, and notes which are acknowledged.
+///
+/// # Errors
+/// Not all of them are.
+fn append(
+    site: &mut Site,
+    partitions: &[Arc<Partition>],
+    count: usize,
+    planted: Planted,
+) -> Result<(), String> {
+    let sent = partitions.iter().map(|partition| send(site, partition, count));
+    let mut sent: Vec<_> = sent.collect();
+    if planted != Planted::AckEarly {
+        site.step();
+        for (partition, sent) in partitions.iter().zip(&mut sent) {
+            let committed = partition.high_watermark();
+            sent.retain(|(at, _)| *at < committed);
+        }
+    }
+    let (mut told, mut all) = (lock(&site.told), Ok(()));
+    for (partition, sent) in partitions.iter().zip(sent) {
+        if sent.len() < count {
+            all = Err(format!("{} of {count} records of {partition} are acknowledged", sent.len()));
+        }
+        let topic = told.topic(partition.topic_id());
+        sent.into_iter().for_each(|(at, record)| topic.acked(at, record));
+    }
+    all
+}
+
+/// Sends records, a batch each; says which are in the log.
+fn send(site: &Site, partition: &Arc<Partition>, count: usize) -> Vec<(Offset, Record)> {
     let id = partition.topic_id();
     let mut sent = Vec::new();
     for _ in 0..count {
@@ -284,15 +356,7 @@ fn append(site: &mut Site, partition: &Arc<Partition>, count: usize, planted: Pl
             Err(_) => {}
         }
     }
-    if planted != Planted::AckEarly {
-        site.step();
-        let committed = partition.high_watermark();
-        sent.retain(|(at, _)| *at < committed);
-    }
-    let mut told = lock(&site.told);
-    let acknowledged = sent.len();
-    sent.into_iter().for_each(|(at, record)| told.topic(id).acked(at, record));
-    acknowledged
+    sent
 }
 
 /// As a client's request does it: the answer comes once the start is noted.

@@ -30,6 +30,25 @@ const CONFIG: &str = "process.roles=broker,controller\nnode.id=1\nlog.dirs=/a,/b
 /// What was told, by everyone who shares it: the controller answers from a thread of its own.
 pub(super) type Shared = Arc<Mutex<Told>>;
 
+/// How many files the node may have open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Handles {
+    /// More than it needs.
+    #[default]
+    Enough,
+    /// So few that each log is closed as soon as nobody is at it, flushed or not.
+    Few,
+}
+
+impl Handles {
+    fn files(self) -> OpenFiles {
+        match self {
+            Self::Enough => OpenFiles::within(1_000, 100, 2),
+            Self::Few => OpenFiles::none_to_spare(),
+        }
+    }
+}
+
 /// A node.
 pub(super) struct Site {
     pub(super) broker: Arc<Broker>,
@@ -57,8 +76,8 @@ impl Site {
     ///
     /// # Errors
     /// A log directory cannot be used.
-    pub(super) fn start(disk: &SimDisk, told: &Shared) -> Result<Self, String> {
-        let (alarm, files) = (Alarm::default(), Arc::new(OpenFiles::within(1_000, 100, 2)));
+    pub(super) fn start(disk: &SimDisk, told: &Shared, handles: Handles) -> Result<Self, String> {
+        let (alarm, files) = (Alarm::default(), Arc::new(handles.files()));
         let (mut log_dirs, mut inboxes) = (Vec::new(), Vec::new());
         for (dir, id) in DIRS.into_iter().zip(7..) {
             let (upkeep, inbox) = Upkeep::new();

@@ -4,7 +4,7 @@
 //! Method: a node over a simulated disk makes topics, writes snapshots and shortens its log, cut at
 //! each of its disk calls in turn (`dohle_log::sim::cuts`).
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, ops::Range};
 
 use dohle_base::{BrokerId, Rng, Uuid};
 use dohle_controller::{
@@ -15,7 +15,7 @@ use dohle_log::sim::{
     cuts::{Fault, Run, at_each_call},
 };
 use dohle_metadata::{
-    MetaProperties,
+    MetaProperties, MetadataVersion,
     format::{self, Levels, LevelsRequest, Quorum},
     supported_features,
 };
@@ -85,12 +85,22 @@ pub(in crate::controller) fn load(
     settings: &Settings,
     second: u64,
 ) -> Result<(Node, MetadataFiles<SimDisk>), FilesError> {
+    load_among(VoterSet::default(), disk, settings, second)
+}
+
+/// The same, where the settings say who votes.
+fn load_among(
+    static_voters: VoterSet,
+    disk: &SimDisk,
+    settings: &Settings,
+    second: u64,
+) -> Result<(Node, MetadataFiles<SimDisk>), FilesError> {
     let mut files = MetadataFiles::open(settings, disk.clone(), at(second).wall)?;
     let config = NodeConfig {
         raft: dohle_raft::Config {
             own: ReplicaKey::new(BrokerId(1), directory(disk)),
             endpoints: vec![endpoint()],
-            static_voters: VoterSet::default(),
+            static_voters,
         },
         settings: dohle_controller::Settings {
             node_id: BrokerId(1),
@@ -366,7 +376,7 @@ fn a_power_cut_after_any_call_loses_nothing() {
 
 #[test]
 fn nor_does_an_error_at_any_call() {
-    for fault in [Fault::ChangeError, Fault::ReadError] {
+    for fault in [Fault::ChangeError, Fault::ChangeFull, Fault::ReadError] {
         at_each_call(&Shortening, fault, &[2]).unwrap_or_else(|broken| panic!("{broken}"));
     }
 }
@@ -528,4 +538,88 @@ fn a_log_that_was_lost_behind_a_snapshot_begins_at_its_end() {
     assert_eq!((ends(&disk)[0], bases(&disk)[0]), (newest, newest));
     again.create("goes-on").unwrap();
     check_for_kafka(&disk).unwrap();
+}
+
+/// A directory as Kafka 4.0 to 4.3 leave it without voters in the log: the first records lie beside the log.
+fn formatted_by_kafka(release: MetadataVersion) -> (SimDisk, Vec<u8>) {
+    let asked = LevelsRequest { release: Some(release), ..LevelsRequest::default() };
+    let request = format::Request {
+        cluster_id: CLUSTER.into(),
+        node_id: BrokerId(1),
+        quorum: Quorum::Static,
+        levels: Levels::choose(&asked).unwrap(),
+        scram: Vec::new(),
+        now: at(0).wall,
+    };
+    let (disk, mut first) = (SimDisk::new(), Vec::new());
+    for file in format::directory(&request, true, &mut Rng::from_seed(3)).unwrap() {
+        match file.path.ends_with(".checkpoint") {
+            true => first = file.content.to_vec(),
+            false => disk.plant(&Path::new("/m").join(file.path), &file.content),
+        }
+    }
+    (disk, first)
+}
+
+/// With which levels a node begins that finds such first records.
+fn begins_with(disk: &SimDisk, first: &[u8]) -> Result<Vec<(String, i16)>, FilesError> {
+    let disk = disk.fork();
+    disk.plant(&Path::new("/m").join(OLD_BOOTSTRAP), first);
+    let voters = VoterSet::from_static("1@127.0.0.1:33101", "CONTROLLER").unwrap();
+    let (node, files) = load_among(voters, &disk, &settings(), 1)?;
+    let mut running = Running { node, files, second: 1 };
+    running.carry_out()?;
+    let features = &running.node.published().image.features;
+    Ok(features.iter().map(|(name, level)| (name.to_owned(), level)).collect())
+}
+
+#[test]
+fn damage_in_kafkas_first_records_is_told_with_its_place_and_never_taken_for_others() {
+    let release = MetadataVersion(25);
+    let (disk, first) = formatted_by_kafka(release);
+    let levels = begins_with(&disk, &first).unwrap();
+    assert_eq!(levels, [("metadata.version".to_owned(), release.0)]);
+    assert_ne!(release, MetadataVersion::LATEST, "what a node begins with that finds nothing");
+    let mut batches = Vec::new();
+    while let Some(rest) = first.get(batches.last().map_or(0, |batch: &Range<usize>| batch.end)..)
+        && !rest.is_empty()
+    {
+        let start = first.len() - rest.len();
+        batches.push(start..start + BatchView::parse(rest).unwrap().size());
+    }
+    assert_eq!(batches.len(), 3, "header, records, footer");
+    let is_told = |left: &[u8], position: usize, what: &str| {
+        let error = begins_with(&disk, left).expect_err(what).to_string();
+        let place = format!("/m/{OLD_BOOTSTRAP}: checkpoint {OLD_BOOTSTRAP}: at {position}: ");
+        assert!(error.starts_with(&place), "{what}: {error}");
+        let why = &error[place.len()..];
+        // What should be there, or what cannot be: a codec or a count.
+        let words =
+            ["expected ", " needs ", " says ", " does not exist", " with last offset delta "];
+        assert!(words.iter().any(|word| why.contains(word)), "{what}: {error}");
+    };
+    for batch in &batches {
+        for at in batch.clone() {
+            is_told(&first[..at], batch.start, &format!("cut at {at}"));
+            // No checksum covers them, and they say nothing of the records.
+            let (offset, epoch) =
+                (batch.start..batch.start + 8, batch.start + 12..batch.start + 16);
+            let is_free = offset.contains(&at) || epoch.contains(&at);
+            for mask in [1, 2, 4, 0x80, 0xff] {
+                let mut damaged = first.clone();
+                damaged[at] ^= mask;
+                match begins_with(&disk, &damaged) {
+                    Ok(found) => {
+                        assert!(is_free && found == levels, "{mask:#x} at {at}: {found:?}")
+                    }
+                    // An offset that none can be.
+                    Err(error) if is_free => {
+                        let place = format!("{OLD_BOOTSTRAP}: at {}: base offset -", batch.start);
+                        assert!(error.to_string().contains(&place), "{mask:#x} at {at}: {error}");
+                    }
+                    Err(_) => is_told(&damaged, batch.start, &format!("{mask:#x} at {at}")),
+                }
+            }
+        }
+    }
 }
