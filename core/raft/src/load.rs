@@ -56,7 +56,7 @@ pub enum LoadError {
         got: Offset,
     },
     /// A batch bears an older epoch than the one before it.
-    #[error("metadata log, offset {offset}: epoch {epoch} after epoch {last}")]
+    #[error("metadata log, offset {offset}: epoch {epoch}, expected {last} or more")]
     EpochDecreases {
         /// The batch's first offset.
         offset: Offset,
@@ -66,7 +66,7 @@ pub enum LoadError {
         last: LeaderEpoch,
     },
     /// The log begins above 0 and no snapshot tells what came before.
-    #[error("metadata log begins at {log_start} and there is no snapshot up to there")]
+    #[error("metadata log begins at {log_start}, expected a snapshot up to there")]
     NoSnapshot {
         /// Where it begins.
         log_start: Offset,
@@ -76,7 +76,7 @@ pub enum LoadError {
     NoVoters,
     /// This replica is not among the voters.
     #[error(
-        "directory.id is {}, with which node {id} is no voter: observers are not supported yet", directory_id.unwrap_or(Uuid::ZERO)
+        "directory.id is {}, expected that of a voter: with it node {id} is none, and observers are not supported yet", directory_id.unwrap_or(Uuid::ZERO)
     )]
     NotAVoter {
         /// The node.

@@ -51,13 +51,15 @@ pub enum BatchError {
         computed: u32,
     },
     /// A codec number that has no meaning in this format.
-    #[error("codec {id} does not exist here")]
+    #[error("codec {id}, expected one from 0 to 4")]
     UnknownCodec {
         /// The number, 5 to 7; of old messages 4, too.
         id: u8,
     },
     /// The offsets are negative or leave the range of an offset.
-    #[error("base offset {base_offset} with last offset delta {last_offset_delta}")]
+    #[error(
+        "base offset {base_offset} with last offset delta {last_offset_delta}, expected both from 0, and a sum below 2^63"
+    )]
     BadOffsets {
         /// The base offset.
         base_offset: i64,
@@ -65,7 +67,9 @@ pub enum BatchError {
         last_offset_delta: i32,
     },
     /// The record count does not fit the offsets or the size.
-    #[error("{count} records in a batch with last offset delta {last_offset_delta}")]
+    #[error(
+        "{count} records, expected as many as last offset delta {last_offset_delta} has room for"
+    )]
     BadCount {
         /// The record count.
         count: i32,
@@ -84,7 +88,7 @@ pub enum BatchError {
         base_sequence: i32,
     },
     /// The compressed bytes are not what the codec makes.
-    #[error("the {codec} stream is broken")]
+    #[error("the {codec} stream is broken, expected a whole one")]
     BadCompression {
         /// The codec.
         codec: Codec,
@@ -104,7 +108,7 @@ pub enum BatchError {
         fault: RecordFault,
     },
     /// There are bytes behind the last record.
-    #[error("{count} bytes behind the last record")]
+    #[error("{count} bytes behind the last record, expected none")]
     TrailingBytes {
         /// How many.
         count: usize,

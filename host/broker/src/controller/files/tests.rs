@@ -520,7 +520,7 @@ fn a_log_that_begins_behind_every_snapshot_is_not_opened_and_not_tidied() {
         disk.remove(&Path::new(DIR).join(name.unwrap())).unwrap();
     }
     let error = Running::start(&disk, &settings(), 90_000).map(|_| ()).unwrap_err();
-    assert!(error.to_string().contains("there is no snapshot up to there"), "{error}");
+    assert!(error.to_string().contains("expected a snapshot up to there"), "{error}");
     assert_eq!(ends(&disk), [0], "what is left is left for whoever repairs it");
 }
 
@@ -593,10 +593,7 @@ fn damage_in_kafkas_first_records_is_told_with_its_place_and_never_taken_for_oth
         let place = format!("/m/{OLD_BOOTSTRAP}: checkpoint {OLD_BOOTSTRAP}: at {position}: ");
         assert!(error.starts_with(&place), "{what}: {error}");
         let why = &error[place.len()..];
-        // What should be there, or what cannot be: a codec or a count.
-        let words =
-            ["expected ", " needs ", " says ", " does not exist", " with last offset delta "];
-        assert!(words.iter().any(|word| why.contains(word)), "{what}: {error}");
+        assert!(why.contains("expected "), "{what}: {error}");
     };
     for batch in &batches {
         for at in batch.clone() {
