@@ -299,6 +299,12 @@ pub enum ProducerError {
         /// Who.
         producer_id: ProducerId,
     },
+    /// The batch would begin a transaction that no coordinator is known to end: `INVALID_TXN_STATE`.
+    #[error("producer {producer_id} has no open transaction, and nobody has verified one")]
+    UnverifiedTransaction {
+        /// Who.
+        producer_id: ProducerId,
+    },
     /// A marker of a coordinator that has been replaced: `TRANSACTION_COORDINATOR_FENCED`.
     #[error(
         "marker of coordinator epoch {epoch} for producer {producer_id}, {current} has written"

@@ -103,7 +103,7 @@ pub(crate) fn prepare<'a>(
     origin: Origin,
     now: Timestamp,
 ) -> Result<Prepared<'a>, AppendError> {
-    if origin == Origin::Client {
+    if origin.is_client() {
         check_produce_batch(batch.bytes())?;
     } else {
         batch.check_crc()?;
@@ -114,7 +114,7 @@ pub(crate) fn prepare<'a>(
     }
     check_size(config, batch.size())?;
     let attributes = batch.attributes();
-    if origin == Origin::Client && attributes.timestamp_type() == TimestampType::LogAppend {
+    if origin.is_client() && attributes.timestamp_type() == TimestampType::LogAppend {
         check_client_stamp(config, batch)?;
     }
     let plain = !attributes.is_control();
@@ -125,9 +125,9 @@ pub(crate) fn prepare<'a>(
         }
         _ => None,
     };
-    let bounds_age = origin == Origin::Client && config.timestamp_type == TimestampType::Create;
+    let bounds_age = origin.is_client() && config.timestamp_type == TimestampType::Create;
     let bounds_past = bounds_age && config.timestamp_before_ms_max < i64::MAX;
-    let checks = origin == Origin::Client && config.checks_records;
+    let checks = origin.is_client() && config.checks_records;
     let is_doubtful = bounds_age && has_doubtful_times(config, batch, now);
     let limit = config.decompressed_bytes_max;
     let payload = rebuilt.map(|_| batch.decompress(limit)).transpose()?;

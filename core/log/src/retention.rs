@@ -19,12 +19,7 @@
 
 use dohle_base::{Offset, Timestamp};
 
-use crate::{
-    disk::{Disk, DiskFile},
-    error::LogError,
-    log::Log,
-    names_sync::NamesPlan,
-};
+use crate::{disk::Disk, error::LogError, log::Log, names_sync::NamesPlan};
 
 /// A segment that was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,11 +164,6 @@ impl<D: Disk> Log<D> {
         if newest.timestamp > Timestamp::NONE {
             return Ok(newest.timestamp);
         }
-        let is_open = first.open_file().is_some();
-        let changed = first.file(&self.dir)?.modified()?;
-        if !is_open {
-            first.release();
-        }
-        Ok(changed.unwrap_or(first.opened_at))
+        Ok(first.changed_at(&self.dir)?)
     }
 }

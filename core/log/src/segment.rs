@@ -195,6 +195,12 @@ impl Indexes {
         self.saved.times = self.saved.times.min(sizes.times);
     }
 
+    /// Drops all entries of times.
+    fn forget_times(&mut self) {
+        self.times.truncate(Offset(i64::MIN));
+        self.saved.times = 0;
+    }
+
     /// How many entries may be added to both before the segment is rolled.
     pub(crate) fn entries_left(&self) -> usize {
         self.offsets.entries_left().min(self.times.entries_left())
@@ -366,17 +372,46 @@ impl<F: DiskFile> Segment<F> {
         let mut indexes = Indexes::read(dir, self.base, config)?;
         indexes.truncate(end);
         let Some(entry) = indexes.offsets.last() else { return Ok(None) };
+        // What the times tell of later batches comes again with them.
+        indexes.truncate(entry.offset.next());
         // The batch of the last entry is read again: its entry stays, the bytes behind it count.
-        let (newest, base, size) = (indexes.times.last(), self.base, self.size);
+        let (base, size) = (self.base, self.size);
         let led = HeadScan::new(self.file(dir)?, entry.position, size).next().ok().flatten();
         let Some(head) = led.filter(|head| base <= head.base && head.last == entry.offset) else {
             return Ok(None);
         };
         self.indexes = Some(indexes);
-        self.newest = Some(newest);
+        self.newest = Some(self.newest_before(dir, &head)?);
         self.first_timestamp = None;
         self.size = entry.position;
         Ok(Some(head))
+    }
+
+    /// The greatest timestamp of the batches before the last one with an entry. The index of times may be
+    /// older than the other one, for each is saved by itself, or have entries of batches that were cut: what
+    /// it tells last counts if a batch confirms it, and those behind are asked, which are few where times
+    /// ascend. Where the last one has just that time they would be all those of that time, and are not asked.
+    fn newest_before<D: Disk<File = F>>(
+        &mut self,
+        dir: &Dir<D>,
+        last: &Head,
+    ) -> Result<IndexedTime, LogError> {
+        let none = IndexedTime::none(self.base);
+        let told = self.indexes.as_ref().map_or(none, |indexes| indexes.times.last());
+        let confirmed = unless_damaged(self.confirm(dir, told))?.flatten();
+        if (confirmed.is_some() || told == none) && told.timestamp == last.max_timestamp {
+            return Ok(told);
+        }
+        let start = confirmed.map_or(0, |head| head.position);
+        let known = if confirmed.is_some() { told } else { none };
+        if let Some(indexes) = self.indexes.as_mut().filter(|_| confirmed.is_none()) {
+            indexes.forget_times();
+        }
+        let size = std::mem::replace(&mut self.size, last.position);
+        let newest = self.newest_behind(dir, start, known);
+        self.size = size;
+        // Whoever reads what is damaged there is told.
+        Ok(unless_damaged(newest)?.unwrap_or(known))
     }
 
     /// What belongs into the index files, with the entry that closes the time index. They are in
@@ -537,6 +572,14 @@ impl<F: DiskFile> Segment<F> {
         // Behind the last entry there may be greater timestamps than it tells.
         self.newest = Some(self.newest_behind(dir, start, known)?);
         Ok(())
+    }
+}
+
+/// `None` for what could not be read because batches are damaged.
+fn unless_damaged<T>(read: Result<T, LogError>) -> Result<Option<T>, LogError> {
+    match read {
+        Err(LogError::Corrupt(_)) => Ok(None),
+        read => read.map(Some),
     }
 }
 

@@ -102,7 +102,7 @@ impl<F: DiskFile> Segment<F> {
     }
 
     /// The batch that an entry tells of, if it has its time.
-    fn confirm<D: Disk<File = F>>(
+    pub(crate) fn confirm<D: Disk<File = F>>(
         &mut self,
         dir: &Dir<D>,
         entry: IndexedTime,
@@ -129,6 +129,19 @@ impl<F: DiskFile> Segment<F> {
             }
         }
         Ok(newest)
+    }
+
+    /// When the file was last changed, from which the age of a segment counts whose records have no time.
+    pub(crate) fn changed_at<D: Disk<File = F>>(
+        &mut self,
+        dir: &Dir<D>,
+    ) -> Result<Timestamp, IoError> {
+        let is_open = self.open_file().is_some();
+        let changed = self.file(dir)?.modified()?;
+        if !is_open {
+            self.release();
+        }
+        Ok(changed.unwrap_or(self.opened_at))
     }
 
     /// The greatest timestamp of the first batch, from which the segment's age counts.

@@ -58,7 +58,9 @@ fn producer_error(error: ProducerError) -> ErrorCode {
     match error {
         ProducerError::StaleEpoch { .. } => ErrorCode::INVALID_PRODUCER_EPOCH,
         ProducerError::OutOfSequence { .. } => ErrorCode::OUT_OF_ORDER_SEQUENCE_NUMBER,
-        ProducerError::NotInTransaction { .. } => ErrorCode::INVALID_TXN_STATE,
+        ProducerError::NotInTransaction { .. } | ProducerError::UnverifiedTransaction { .. } => {
+            ErrorCode::INVALID_TXN_STATE
+        }
         ProducerError::StaleCoordinator { .. } => ErrorCode::TRANSACTION_COORDINATOR_FENCED,
     }
 }

@@ -18,6 +18,7 @@ pub type Results = SmallVec<[Result<Appended, AppendError>; 1]>;
 /// Appends under way.
 struct Each<'l, 'a, D: Disk, W> {
     log: &'l mut Log<D>,
+    origin: Origin,
     epoch: LeaderEpoch,
     now: Timestamp,
     written: W,
@@ -40,10 +41,23 @@ impl<D: Disk> Log<D> {
         now: Timestamp,
         written: impl FnMut(Offset, &[IoSlice<'_>]),
     ) -> Results {
+        self.append_each_of(batches, Origin::Client, leader_epoch, now, written)
+    }
+
+    /// The same for clients of one origin.
+    pub(super) fn append_each_of<'a>(
+        &mut self,
+        batches: impl ExactSizeIterator<Item = &'a [u8]>,
+        origin: Origin,
+        leader_epoch: LeaderEpoch,
+        now: Timestamp,
+        written: impl FnMut(Offset, &[IoSlice<'_>]),
+    ) -> Results {
         let count = batches.len();
         let failure = self.check_leads(leader_epoch).err();
         let mut each = Each {
             log: self,
+            origin,
             epoch: leader_epoch,
             now,
             written,
@@ -82,14 +96,18 @@ impl<'a, D: Disk, W: FnMut(Offset, &[IoSlice<'_>])> Each<'_, 'a, D, W> {
         if link == Link::Unclear {
             self.end_run()?;
         }
-        if link != Link::Next
-            && let Some(known) = self.log.check_producer(&batch, Origin::Client)?
-        {
-            // Of damaged bytes the producer's fields mean nothing either.
-            batch.check_crc()?;
-            return Ok(Some(known));
+        if link != Link::Next {
+            match self.log.check_producer(&batch, self.origin) {
+                Ok(None) => {}
+                Ok(Some(known)) => {
+                    // Of damaged bytes the producer's fields mean nothing either.
+                    batch.check_crc()?;
+                    return Ok(Some(known));
+                }
+                Err(error) => return Err(self.first_error(&batch, error)),
+            }
         }
-        let mut ready = prepare(&self.log.config, &batch, Origin::Client, self.now)?;
+        let mut ready = prepare(&self.log.config, &batch, self.origin, self.now)?;
         self.run.place(&mut ready, self.log.log_end, self.epoch);
         let coming = Coming::of(&ready);
         if !self.log.fits_behind(&self.run, &coming, self.now) {
@@ -100,6 +118,17 @@ impl<'a, D: Disk, W: FnMut(Offset, &[IoSlice<'_>])> Each<'_, 'a, D, W> {
         }
         self.run.push(ready);
         Ok(None)
+    }
+
+    /// What a client is told whose batch its producer may not append: of the batch itself first, for if
+    /// that is wrong, so may be whose it is. Source: Kafka 4.4.
+    fn first_error(&self, batch: &BatchView<'a>, refusal: AppendError) -> AppendError {
+        if !matches!(refusal, AppendError::Producer(_)) {
+            return refusal;
+        }
+        let ready = prepare(&self.log.config, batch, self.origin, self.now);
+        let checked = ready.and_then(|ready| self.log.check_fits_segment(ready.size()));
+        checked.err().unwrap_or(refusal)
     }
 
     /// Writes what is in the run.

@@ -21,6 +21,9 @@ use crate::{
 pub enum Origin {
     /// A client: exactly one batch, and nothing is taken on trust.
     Client,
+    /// A client whose transaction coordinator knows that this partition takes part: its batch may be the
+    /// first one of the transaction.
+    Verified,
     /// A coordinator on this node: no sequence numbers.
     Coordinator,
     /// A transaction coordinator: markers, of this version of the transaction protocol.
@@ -30,6 +33,13 @@ pub enum Origin {
     },
     /// The raft leader of this log: batches are as it wants them, whatever the topic's settings.
     Raft,
+}
+
+impl Origin {
+    /// Whether a client made the batch.
+    pub(crate) fn is_client(self) -> bool {
+        matches!(self, Self::Client | Self::Verified)
+    }
 }
 
 impl<D: Disk> Log<D> {
@@ -63,9 +73,9 @@ impl<D: Disk> Log<D> {
         now: Timestamp,
         mut written: impl FnMut(Offset, &[IoSlice<'_>]),
     ) -> Result<Appended, AppendError> {
-        if origin == Origin::Client {
+        if origin.is_client() {
             let one = [batches].into_iter();
-            let result = self.append_each(one, leader_epoch, now, written).pop();
+            let result = self.append_each_of(one, origin, leader_epoch, now, written).pop();
             return result.expect("one result for one batch");
         }
         self.check_leads(leader_epoch)?;
@@ -107,11 +117,14 @@ impl<D: Disk> Log<D> {
             producer,
             last_sequence: batch.last_sequence(),
             transactional: batch.attributes().is_transactional(),
+            verified: origin == Origin::Verified,
         };
         match origin {
-            Origin::Client => {
+            Origin::Client | Origin::Verified => {
                 let mut standing = self.producers.judge_client(&check)?;
                 if standing == Standing::Unclear {
+                    // Of damaged bytes the fields that ask for it mean nothing.
+                    batch.check_crc()?;
                     self.recall(&check)?;
                     standing = self.producers.judge_client(&check)?;
                 }
@@ -132,16 +145,22 @@ impl<D: Disk> Log<D> {
         Ok(None)
     }
 
+    /// Whether so many bytes fit a segment at all.
+    pub(super) fn check_fits_segment(&self, size: usize) -> Result<(), AppendError> {
+        let size_max = self.config.segment_bytes_max as usize;
+        match size <= size_max {
+            true => Ok(()),
+            false => Err(AppendError::LargerThanSegment { size, size_max }),
+        }
+    }
+
     /// Rolls if what comes needs it.
     pub(super) fn make_room_for(
         &mut self,
         coming: &Coming,
         now: Timestamp,
     ) -> Result<(), AppendError> {
-        let size_max = self.config.segment_bytes_max as usize;
-        if coming.size > size_max {
-            return Err(AppendError::LargerThanSegment { size: coming.size, size_max });
-        }
+        self.check_fits_segment(coming.size)?;
         if self.should_roll(coming, now)? {
             self.roll_to(coming.base, now)?;
         }

@@ -200,18 +200,21 @@ impl<D: Disk> Log<D> {
     }
 
     /// The newest timestamp of a sealed segment and that of its first batch. A segment without
-    /// timestamps is as old as it has been known here.
+    /// timestamps is as old as its file, where that matters.
     fn times_of(&mut self, index: usize) -> Result<(Timestamp, Timestamp), LogError> {
         let Some(segment) = self.segments.get_mut(index) else {
             return Ok((Timestamp::NONE, Timestamp::NONE));
         };
         let is_open = segment.open_file().is_some();
-        let newest = segment.newest(&self.dir)?.timestamp;
+        let mut newest = segment.newest(&self.dir)?.timestamp;
         let first = segment.first_timestamp(&self.dir)?;
+        if newest == Timestamp::NONE && self.config.compaction_lag_ms_min > 0 {
+            newest = segment.changed_at(&self.dir)?;
+        }
         if !is_open {
             segment.release();
         }
-        Ok((if newest == Timestamp::NONE { segment.opened_at } else { newest }, first))
+        Ok((newest, first))
     }
 
     fn bytes_of(&self, which: impl Fn(Offset) -> bool) -> u64 {

@@ -12,6 +12,8 @@ pub(crate) struct Batch {
     pub(crate) producer: Producer,
     pub(crate) last_sequence: i32,
     pub(crate) transactional: bool,
+    /// Whether it may begin a transaction.
+    pub(crate) verified: bool,
 }
 
 /// How a client's batch stands to those of its producer.
@@ -51,6 +53,9 @@ impl Producers {
     pub(crate) fn check_client(&self, batch: &Batch) -> Result<(), ProducerError> {
         self.check_coordinator(batch)?;
         let producer = batch.producer;
+        if batch.transactional && !batch.verified && !self.in_transaction(producer) {
+            return Err(ProducerError::UnverifiedTransaction { producer_id: producer.id });
+        }
         // Of a producer that is not known, any sequence may be the next: retention may have taken
         // what came before.
         let Some(state) = self.state(producer.id) else { return Ok(()) };

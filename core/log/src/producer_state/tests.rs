@@ -18,6 +18,7 @@ fn check_of(epoch: i16, base_sequence: i32, count: i32) -> Batch {
         producer: producer(epoch, base_sequence),
         last_sequence: sequence_after(base_sequence, count - 1),
         transactional: false,
+        verified: false,
     }
 }
 
@@ -131,7 +132,9 @@ fn read_back(
 
 fn standing(producers: &Producers, id: i64, epoch: i16, sequence: i32) -> Option<Standing> {
     let (producer, last_sequence) = (by(id, epoch, sequence), sequence);
-    producers.judge_client(&Batch { producer, last_sequence, transactional: false }).ok()
+    producers
+        .judge_client(&Batch { producer, last_sequence, transactional: false, verified: false })
+        .ok()
 }
 
 fn sequences(producers: &Producers, id: i64) -> Vec<i32> {
@@ -218,6 +221,25 @@ fn in_a_transaction_only_its_records_are_taken() {
     assert_eq!(producers.check_client(&check_of(0, 2, 1)), Err(error));
     let batch = Batch { transactional: true, ..check_of(0, 2, 1) };
     assert_eq!(producers.check_client(&batch), Ok(()));
+}
+
+#[test]
+fn a_transaction_that_nobody_has_verified_is_not_begun() {
+    let mut producers = Producers::default();
+    let first = Batch { transactional: true, ..check_of(1, 0, 2) };
+    let unverified = Err(ProducerError::UnverifiedTransaction { producer_id: ID });
+    assert_eq!(producers.check_client(&first), unverified);
+    assert_eq!(producers.check_client(&Batch { verified: true, ..first }), Ok(()));
+    apply_txn(&mut producers, 0, producer(1, 0), 2, true);
+    let next = |epoch, sequence| Batch { transactional: true, ..check_of(epoch, sequence, 1) };
+    assert_eq!(producers.check_client(&next(1, 2)), Ok(()), "it goes on");
+    assert_eq!(producers.check_client(&next(2, 0)), unverified, "another incarnation's");
+    let stale = producers.check_client(&next(0, 0)).unwrap_err();
+    assert!(matches!(stale, ProducerError::StaleEpoch { .. }), "that counts more");
+    end_txn(&mut producers, 2, 1);
+    assert_eq!(producers.check_client(&next(1, 2)), unverified, "it has ended");
+    // One that is stored is answered, whatever became of its transaction.
+    assert!(matches!(producers.judge_client(&first), Ok(Standing::Repeats(_))));
 }
 
 #[test]

@@ -216,6 +216,36 @@ fn a_batch_sent_again_is_answered_and_not_stored_again() {
     assert_eq!(error, AppendError::Producer(out));
 }
 
+/// A client is told what is wrong with its batch before anything that fields tell which may be wrong, too.
+#[test]
+fn what_is_wrong_with_a_batch_counts_more_than_whose_it_is() {
+    let config = LogConfig {
+        compacted: true,
+        message_bytes_max: 500,
+        segment_bytes_max: 300,
+        ..LogConfig::default()
+    };
+    let (_disk, mut log) = empty(config);
+    records(1).by(9, 3, 0).append(&mut log).unwrap();
+    let next = records(1).by(9, 3, 1).bytes();
+    // Its epoch and its first sequence number.
+    for at in 51..57 {
+        let mut broken = next.to_vec();
+        broken[at] ^= 1;
+        let error = log.append_as_leader(&broken, EPOCH, Origin::Client, NOW).unwrap_err();
+        assert!(matches!(error, AppendError::Batch(BatchError::BadCrc { .. })), "{at}: {error}");
+    }
+    // A gap, and an epoch that has passed.
+    for gap in [records(1).by(9, 3, 7), records(1).by(9, 2, 0)] {
+        let mut error = |spec: Spec| spec.append(&mut log).unwrap_err();
+        assert!(matches!(error(gap.clone().keyless()), AppendError::NoKey { .. }));
+        assert!(matches!(error(gap.clone().sized(600)), AppendError::TooLarge { .. }));
+        assert!(matches!(error(gap.clone().sized(300)), AppendError::LargerThanSegment { .. }));
+        assert!(matches!(error(gap), AppendError::Producer(_)));
+    }
+    log.append_as_leader(&next, EPOCH, Origin::Client, NOW).unwrap();
+}
+
 #[test]
 fn transactions_hold_the_last_stable_offset_and_leave_their_aborts() {
     let (disk, mut log) = empty(small());

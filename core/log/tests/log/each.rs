@@ -5,7 +5,8 @@ use std::path::Path;
 use bytes::Bytes;
 use dohle_base::{Offset, Timestamp};
 use dohle_log::{
-    AppendError, Appended, CompressionPolicy, Disk, DiskFile, Log, LogConfig, OpenLog, Results,
+    AppendError, Appended, CompressionPolicy, Disk, DiskFile, Log, LogConfig, OpenLog,
+    ProducerError, Results,
     disk::OpenMode,
     sim::{Faults, SimDisk},
 };
@@ -54,22 +55,27 @@ fn what_follows_each_other_is_one_write() {
         records(1).by(7, 0, 0).bytes(),
         records(3).by(8, 2, 5).bytes(),
         records(4).by(7, 0, 1).bytes(),
-        records(1).by(7, 0, 5).in_transaction().bytes(),
     ];
     let before = disk.changes();
-    let results = append_each(&mut log, &batches[..4]);
+    let results = append_each(&mut log, &batches);
     assert_eq!(disk.changes() - before, 1);
     let places: Vec<_> =
         results.iter().flatten().map(|a| (a.base_offset.0, a.last_offset.0)).collect();
     assert_eq!(places, [(1, 2), (3, 3), (4, 6), (7, 10)]);
     assert_eq!(read_values(&mut log).len(), 11);
-    // A transaction is begun by what the log knows of its producer.
-    let results = append_each(
-        &mut log,
-        &[records(1).by(7, 0, 5).bytes(), records(1).by(7, 0, 6).in_transaction().bytes()],
-    );
-    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    // Whether it may be in a transaction says what the log knows of its producer.
+    let of_transaction = |sequence| records(1).by(7, 0, sequence).in_transaction();
+    let results =
+        append_each(&mut log, &[records(1).by(7, 0, 5).bytes(), of_transaction(6).bytes()]);
+    let unverified = ProducerError::UnverifiedTransaction { producer_id: 7.into() };
+    assert!(results[0].is_ok(), "{results:?}");
+    assert_eq!(results[1], Err(unverified.into()));
+    of_transaction(6).append(&mut log).unwrap();
     assert!(log.in_transaction(7.into(), 0.into()));
+    let before = disk.changes();
+    let results = append_each(&mut log, &[of_transaction(7).bytes(), of_transaction(8).bytes()]);
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    assert_eq!(disk.changes() - before, 1);
 }
 
 /// Numbers without a pattern.
@@ -151,7 +157,7 @@ fn all_is_as_if_they_had_been_appended_one_by_one() {
             ..limits
         },
     ];
-    let (mut runs, mut refused, mut known, mut recalled) = (0, 0, 0, 0);
+    let (mut runs, mut refused, mut known, mut recalled, mut begun) = (0, 0, 0, 0, 0);
     for (seed, config) in (0..900).map(|seed| (seed, &configs[seed as usize % configs.len()])) {
         let mut dice = Dice(seed);
         // One of them is about to begin anew.
@@ -164,6 +170,13 @@ fn all_is_as_if_they_had_been_appended_one_by_one() {
                 let clean = dice.roll(2) == 0;
                 alone = reopen(&alone_disk, alone, config, clean);
                 log = reopen(&disk, log, config, clean);
+            }
+            let (epoch, sequence, _) = &mut next[2];
+            if !log.in_transaction(2.into(), (*epoch).into()) {
+                (*epoch, *sequence) = (*epoch + 1, 1);
+                let first = records(1).by(2, *epoch, 0).in_transaction();
+                begun += u64::from(first.append(&mut log).is_ok());
+                let _ = first.append(&mut alone);
             }
             let count = 1 + dice.roll(12) as usize;
             let batches: Vec<_> = (0..count).map(|_| sent(&mut dice, &mut next, &before)).collect();
@@ -186,7 +199,7 @@ fn all_is_as_if_they_had_been_appended_one_by_one() {
         assert_eq!(files(&disk, log), files(&alone_disk, alone), "seed {seed}");
     }
     assert!(runs > 1_000 && refused > 1_000 && known > 300, "{runs} {refused} {known}");
-    assert!(recalled > 100, "{recalled}");
+    assert!(recalled > 100 && begun > 1_000, "{recalled} {begun}");
 }
 
 #[test]

@@ -129,13 +129,19 @@ impl Spec {
 
     /// Appends it in a leader epoch.
     pub(crate) fn append_in(&self, log: &mut Log<SimDisk>, epoch: i32) {
-        log.append_as_leader(&self.bytes(), LeaderEpoch(epoch), Origin::Client, NOW).unwrap();
+        let origin = client(self.transactional);
+        log.append_as_leader(&self.bytes(), LeaderEpoch(epoch), origin, NOW).unwrap();
     }
 
     /// Appends it as a client's.
     pub(crate) fn append(&self, log: &mut Log<SimDisk>) -> Result<Appended, AppendError> {
-        log.append_as_leader(&self.bytes(), EPOCH, Origin::Client, NOW)
+        log.append_as_leader(&self.bytes(), EPOCH, client(self.transactional), NOW)
     }
+}
+
+/// A client with whose transactions, if it has some, all is well.
+pub(crate) fn client(transactional: bool) -> Origin {
+    if transactional { Origin::Verified } else { Origin::Client }
 }
 
 pub(crate) fn producer(id: i64, epoch: i16, base_sequence: i32) -> Producer {

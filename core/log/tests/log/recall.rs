@@ -10,6 +10,7 @@ use dohle_log::{
     AppendError, Appended, Log, LogConfig, LogError, OpenLog, ProducerError,
     sim::{Faults, SimDisk},
 };
+use dohle_records::BatchError;
 
 use crate::kit::*;
 
@@ -151,6 +152,22 @@ fn a_producer_that_rested_is_found_where_its_last_batch_lies() {
     let before = disk.reads();
     assert_known(&mut log, &sent);
     assert!(disk.reads() - before < 5, "{}", disk.reads() - before);
+}
+
+/// Its sequence numbers may be what is damaged.
+#[test]
+fn for_a_damaged_batch_nothing_is_read_back() {
+    let (disk, mut log) = empty(LogConfig::default());
+    let sent = send(&mut log, 5, 0..5, 200);
+    let mut log = stop_cleanly(&disk, log, &LogConfig::default());
+    let mut broken = sent[2].0.to_vec();
+    *broken.last_mut().unwrap() ^= 1;
+    let before = disk.reads();
+    let refused = append(&mut log, &broken.into());
+    assert!(matches!(refused, Err(AppendError::Batch(BatchError::BadCrc { .. }))), "{refused:?}");
+    assert_eq!(disk.reads(), before);
+    assert_known(&mut log, &sent);
+    assert!(disk.reads() > before, "they were not known");
 }
 
 /// Whom a leader that stopped has not answered asks the next one.

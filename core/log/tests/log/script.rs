@@ -122,7 +122,7 @@ impl<D: Disk> Player<'_, D> {
             Op::Transact(count) => {
                 let next = self.next_sequence(2);
                 let batch = self.values(count).by(2, 0, next).in_transaction();
-                self.append(&batch.bytes(), Origin::Client)
+                self.append(&batch.bytes(), Origin::Verified)
             }
             Op::End { committed } => {
                 let open = self.log().producer(ProducerId(2));

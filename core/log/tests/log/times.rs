@@ -203,3 +203,76 @@ fn a_search_needs_no_log_and_knows_when_it_is_void() {
     log.truncate_to(Offset(COUNT), NOW).unwrap();
     assert!(!log.is_current(&late) && !log.is_current(&newest));
 }
+
+/// With the records that lie before, enough that a flush saves the indexes.
+fn append_much(log: &mut Log<SimDisk>, minute: i64) {
+    records(1).at(at(minute).0).sized(1 << 20).append(log).unwrap();
+}
+
+/// The log after a kill, where all before `recovery_point` is known to be durable.
+fn killed(disk: &SimDisk, log: Log<SimDisk>, recovery_point: Offset) -> Log<SimDisk> {
+    drop(log);
+    disk.kill();
+    let how = OpenLog { recovery_point, ..OpenLog::default() };
+    open_how(disk, one_segment(), how).unwrap()
+}
+
+fn one_segment() -> LogConfig {
+    LogConfig { segment_bytes_max: 1 << 30, message_bytes_max: 2 << 20, ..config() }
+}
+
+fn assert_newest(log: &mut Log<SimDisk>, offset: i64, minute: i64) {
+    let newest = log.max_timestamp().unwrap().map(|found| (found.offset, found.timestamp));
+    assert_eq!(newest, Some((Offset(offset), at(minute))));
+    let end = log.log_end_offset();
+    assert_eq!(log.remove_expired(end, at(minute + 60)).unwrap(), None, "no older than it may be");
+    assert!(log.remove_expired(end, Timestamp(at(minute + 60).0 + 1)).unwrap().is_some());
+}
+
+/// The two files are written one behind the other, and a power cut may come between.
+#[test]
+fn an_index_of_times_that_is_older_than_that_of_offsets_hides_no_time() {
+    for lost in [false, true] {
+        let (disk, mut log) = empty(one_segment());
+        append(&mut log, 0);
+        append_much(&mut log, 1);
+        append(&mut log, 1);
+        log.flush().unwrap();
+        let old = disk.peek(&index("timeindex")).unwrap();
+        assert!(!old.is_empty());
+        // What lies behind the last entry tells nothing new.
+        [90, 3, 2, 4, 2, 3].into_iter().for_each(|minute| append(&mut log, minute));
+        log.flush().unwrap();
+        let recovery_point = log.recovery_point();
+        let of_offsets = disk.peek(&index("index")).unwrap();
+        append_much(&mut log, 4);
+        log.flush().unwrap();
+        assert_ne!(disk.peek(&index("timeindex")).unwrap(), old);
+        assert_ne!(disk.peek(&index("index")).unwrap(), of_offsets);
+        disk.plant(&index("timeindex"), if lost { &[] } else { &old });
+        let mut log = killed(&disk, log, recovery_point);
+        assert!(log.recovery().bytes_scanned < 2 << 20, "the other one is believed");
+        assert_newest(&mut log, 3, 90);
+    }
+}
+
+/// A cut leaves them in the files until they are saved anew.
+#[test]
+fn entries_of_batches_that_were_cut_hide_no_time() {
+    for (cut, written) in [([20, 30, 40, 50, 60, 70], 5), ([1, 2, 3, 4, 5, 6], 90)] {
+        let (disk, mut log) = empty(one_segment());
+        append(&mut log, 0);
+        cut.into_iter().for_each(|minute| append(&mut log, minute));
+        append_much(&mut log, 0);
+        log.flush().unwrap();
+        let saved = disk.peek(&index("timeindex")).unwrap();
+        log.truncate_to(Offset(1), NOW).unwrap();
+        append(&mut log, written);
+        (0..8).for_each(|_| append(&mut log, 1));
+        log.flush().unwrap();
+        assert_eq!(disk.peek(&index("timeindex")).unwrap(), saved, "they are there");
+        let recovery_point = log.recovery_point();
+        let mut log = killed(&disk, log, recovery_point);
+        assert_newest(&mut log, 1, written);
+    }
+}

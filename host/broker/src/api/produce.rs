@@ -2,7 +2,8 @@
 //!
 //! Versions: 3 has batches of magic 2, transactions; 5 tells the log start; 8 tells which records are
 //! wrong (KIP-467); 10 the new leader (KIP-951); 13 names topics by id. Older clients need to be told
-//! that 0 is served, see `api_versions`. Transactions are not built: a transactional id is refused.
+//! that 0 is served, see `api_versions`. Transactions are not built: a transactional id is refused, and
+//! so are batches of a transaction that come without one.
 //! Authorises: Write on the topics.
 //!
 //! An answer that acknowledges leaves when what it acknowledges is committed. For now that is the same
@@ -14,12 +15,16 @@ use std::{mem, ops::RangeInclusive, time::Duration};
 
 use dohle_base::{ErrorCode, Offset, PartitionId};
 use dohle_net::wake_together;
-use dohle_protocol::api::{
-    produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData},
-    produce_response::{
-        NodeEndpoint, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+use dohle_protocol::{
+    RecordSet,
+    api::{
+        produce_request::{PartitionProduceData, ProduceRequest, TopicProduceData},
+        produce_response::{
+            NodeEndpoint, PartitionProduceResponse, ProduceResponse, TopicProduceResponse,
+        },
     },
 };
+use dohle_records::BatchView;
 use smallvec::SmallVec;
 
 use self::appends::Appends;
@@ -110,13 +115,29 @@ fn refuse_write(response: &mut ProduceResponse, partition: &Partition, error: Er
     }
 }
 
-/// The error that all partitions get, whatever is in them.
+/// The error that all partitions get, whatever else is in them.
 fn refusal_of_all(request: &ProduceRequest) -> Option<ErrorCode> {
+    // Nobody could end it, and nobody could be asked who may begin it.
+    if request.transactional_id.is_none() && has_transactional(request) {
+        return Some(ErrorCode::TRANSACTIONAL_ID_AUTHORIZATION_FAILED);
+    }
     if !(-1..=1).contains(&request.acks) {
         return Some(ErrorCode::INVALID_REQUIRED_ACKS);
     }
     // Nobody here can end a transaction.
     request.transactional_id.is_some().then_some(ErrorCode::INVALID_TXN_STATE)
+}
+
+/// Whether a partition's first batch is of a transaction. Source: Kafka 4.4, for the first alone.
+fn has_transactional(request: &ProduceRequest) -> bool {
+    let mut partitions = request.topic_data.iter().flat_map(|topic| &topic.partition_data);
+    partitions.any(|data| match &data.records {
+        Some(RecordSet::Bytes(bytes)) => {
+            // What is no batch is refused later.
+            BatchView::parse(bytes).is_ok_and(|batch| batch.attributes().is_transactional())
+        }
+        _ => false,
+    })
 }
 
 fn refuse_topic(topic: &TopicProduceData, error: ErrorCode) -> TopicProduceResponse {
@@ -140,3 +161,6 @@ fn failed(index: PartitionId, error_code: ErrorCode) -> PartitionProduceResponse
         ..PartitionProduceResponse::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

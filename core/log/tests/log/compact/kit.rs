@@ -64,7 +64,7 @@ pub(crate) fn batch_by(by: By, pairs: Pairs<'_>) -> Bytes {
 
 pub(crate) fn put_by(log: &mut Log<SimDisk>, by: By, pairs: Pairs<'_>) -> Offset {
     let batch = batch_by(by, pairs);
-    log.append_as_leader(&batch, EPOCH, Origin::Client, NOW).unwrap().base_offset
+    log.append_as_leader(&batch, EPOCH, client(by.transactional), NOW).unwrap().base_offset
 }
 
 pub(crate) fn put(log: &mut Log<SimDisk>, pairs: Pairs<'_>) -> Offset {

@@ -186,6 +186,27 @@ fn young_segments_wait_and_old_ones_are_due_at_once() {
     assert_eq!(offsets(&mut log), [2]);
 }
 
+/// Not from the start of the process, or they would wait anew at each.
+#[test]
+fn segments_without_times_wait_from_the_last_change_of_their_files() {
+    const LAG: i64 = 100;
+    let config = LogConfig { compaction_lag_ms_min: LAG, ..compacted() };
+    let (disk, mut log) = empty(config.clone());
+    disk.set_now(later(-2 * LAG));
+    let by = By { timestamp: Timestamp::NONE, ..By::default() };
+    put_by(&mut log, by, &[("a", Some("1"))]);
+    roll(&mut log);
+    disk.set_now(later(-LAG + 1));
+    put_by(&mut log, by, &[("a", Some("2"))]);
+    roll(&mut log);
+    let end = log.close().unwrap();
+    let how = OpenLog { clean: true, recovery_point: end, ..OpenLog::default() };
+    let mut log = open_how(&disk, config, how).unwrap();
+    let dirt = log.dirtiness(end, NOW).unwrap();
+    assert_eq!((dirt.limit, dirt.next_change), (Offset(1), Some(later(1))));
+    assert_eq!(log.dirtiness(end, later(1)).unwrap().limit, Offset(2));
+}
+
 #[test]
 fn a_log_is_due_when_enough_of_it_is_dirty() {
     let (_disk, mut log) = empty(compacted());

@@ -83,7 +83,7 @@ fn where_an_open_transactions_start_is_deleted_nobody_is_sent_before_the_logs_st
     let mut batch =
         BatchBuilder::new(BatchSpec { producer, transactional: true, ..BatchSpec::default() });
     batch.append(&NewRecord { value: Some(b"x"), ..NewRecord::default() }).unwrap();
-    partition.append(&batch.finish(), Origin::Client, Timestamp(0)).unwrap().unwrap();
+    partition.append(&batch.finish(), Origin::Verified, Timestamp(0)).unwrap().unwrap();
     let ends: Vec<_> = (0..3).map(|_| append(partition)).collect();
     assert!(is_committed_soon(partition, ends[2]));
     assert_eq!(latest(&kit), (ErrorCode::NONE, Offset(0)));
