@@ -15,11 +15,16 @@ use crate::{
 
 impl<F: DiskFile> Slice<F> {
     /// Where the records end that lie without a gap from `from` on, and in whole batches; `None` if
-    /// one of those offsets has no record, or an old message does not tell. Reads the heads only.
+    /// one of those offsets has no record, or an old message does not tell. Reads the heads only, and
+    /// stops behind the batch with which it has passed `bytes_max`. The slice ends with a batch.
     ///
     /// # Errors
     /// `Corrupt`, `Io`.
-    pub fn end_without_gap(&self, from: Offset) -> Result<Option<Offset>, LogError> {
+    pub fn end_without_gap(
+        &self,
+        from: Offset,
+        bytes_max: u32,
+    ) -> Result<Option<Offset>, LogError> {
         let end = self.position + self.size as u64;
         let (Ok(start), Ok(end)) = (u32::try_from(self.position), u32::try_from(end)) else {
             let reason = DamageReason::TooLong { size: end };
@@ -32,6 +37,9 @@ impl<F: DiskFile> Slice<F> {
                 return Ok(None);
             }
             expected = head.last.next();
+            if head.end() - start >= bytes_max {
+                break;
+            }
         }
         Ok(Some(expected))
     }

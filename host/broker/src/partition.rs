@@ -212,8 +212,8 @@ impl Partition {
         goes
     }
 
-    /// Its log was opened anew, or could not be: it was not led before.
-    pub(crate) fn reopened(&self, opened: State) {
+    /// Its log was opened, or could not be: it was not led before.
+    pub(crate) fn opened(&self, opened: State) {
         let mut state = self.state();
         if let State::Led(leader) = &opened {
             self.oldest_producer.store(oldest_producer(leader.log()), Ordering::Relaxed);

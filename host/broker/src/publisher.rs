@@ -183,6 +183,11 @@ impl Publisher {
             false => opening::open_all(tasks, OPENERS_MAX, node_id, now),
         };
         self.broker.partitions.insert(opened.iter().cloned());
+        if self.uncoordinated.is_none() {
+            for dir in self.broker.log_dirs.iter().filter(|dir| dir.has_unsynced()) {
+                dir.sync_opened(&self.broker.partitions.all());
+            }
+        }
         self.broker.cleaner.ring();
         for partition in opened {
             if partition.topic() == CONSUMER_OFFSETS {

@@ -159,3 +159,18 @@ fn idle_files_can_be_closed() {
     log.release_files();
     assert_eq!(read_values(&mut log).len(), 2);
 }
+
+/// Where who looks stops to ask whether to go on.
+#[test]
+fn heads_are_looked_through_up_to_the_batch_that_passes_the_bound() {
+    let (_, mut log) = empty(LogConfig::default());
+    let appended: Vec<_> = (0..3).map(|_| records(2).append(&mut log).unwrap()).collect();
+    let slice = log.read(range(0, log.log_end_offset().0)).unwrap().unwrap();
+    let size = slice.first_batch_size as u32;
+    for (bytes_max, batch) in
+        [(0, 0), (1, 0), (size, 0), (size + 1, 1), (2 * size, 1), (u32::MAX, 2)]
+    {
+        let end = slice.end_without_gap(Offset(0), bytes_max).unwrap();
+        assert_eq!(end, Some(appended[batch].last_offset.next()), "{bytes_max}");
+    }
+}

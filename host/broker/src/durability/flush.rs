@@ -180,7 +180,9 @@ fn begin(
     partition: &Arc<Partition>,
 ) -> Result<Option<FlushPlan<NodeDisk>>, IoError> {
     match partition.with_leader(|leader| leader.log_mut().begin_flush()) {
-        Ok(Ok(plan)) => return Ok(plan),
+        Ok(Ok(Some(plan))) => return Ok(Some(plan)),
+        // All that frames have of it is in its segments.
+        Ok(Ok(None)) => way.let_frames_go(partition.key()),
         Ok(Err(LogError::Io(error))) => return Err(error),
         Ok(Err(error)) => {
             error!(%partition, "not flushed: {error}");

@@ -1,6 +1,7 @@
 //! For which partitions a directory keeps its frames, whatever is flushed: those that could not take theirs
-//! in. As long as there is one, no frame goes, the directory is not left clean, and a disk that has failed
-//! is not trusted again, which makes each start slow.
+//! in, and those that nobody leads and of which nobody knows that they are durable. As long as there is one, no
+//! frame goes, the directory is not left clean, and a disk that has failed is not trusted again, which makes each
+//! start slow.
 
 use std::{
     collections::BTreeMap,

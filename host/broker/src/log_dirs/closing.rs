@@ -63,7 +63,7 @@ impl LogDir {
         if !is_clean {
             warn!(
                 dir = %self.path.display(),
-                "not left clean, for a partition in it is offline: before another process has it, have this one serve or delete that"
+                "not left clean, for a partition in it is offline or led by nobody: before another process has it, have this one serve or delete that"
             );
         }
         let is_clean = is_clean.then_some(broker_epoch);

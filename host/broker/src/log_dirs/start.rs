@@ -52,11 +52,7 @@ impl LogDir {
     ///
     /// What a crash left without a sync is synced now, so that the node starts with all that it has.
     pub(crate) fn logs_are_open(&self, partitions: &[Arc<Partition>]) {
-        let unsynced =
-            std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(PoisonError::into_inner));
-        if let Err(error) = durability::sync_all(&self.way, &unsynced, || self.flush(partitions)) {
-            self.way.fail(&error);
-        } else {
+        if self.sync_opened(partitions) {
             if let Err(error) = self.way.trust_cache() {
                 warn!("the next start reads all of the disk again: {error}");
                 self.judge(&error);
@@ -65,6 +61,19 @@ impl LogDir {
         }
         self.unflushed.write().unwrap_or_else(PoisonError::into_inner).take();
         self.correct_starts(partitions);
+    }
+
+    /// Whether logs that were just opened hold what nobody knows to be durable.
+    pub(crate) fn has_unsynced(&self) -> bool {
+        !self.unsynced.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Syncs what logs that were just opened hold and nobody knows to be durable; says whether the disk did it.
+    pub(crate) fn sync_opened(&self, partitions: &[Arc<Partition>]) -> bool {
+        let unsynced =
+            std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(PoisonError::into_inner));
+        let synced = durability::sync_all(&self.way, &unsynced, || self.flush(partitions));
+        synced.inspect_err(|error| self.way.fail(error)).is_ok()
     }
 
     /// Writes down where logs start, if that was noted wrong of any: after a crash it would be believed.

@@ -22,7 +22,11 @@ pub(super) const CHUNK_SIZE: usize = 1 << 20;
 
 /// The heads of so many bytes are read before is asked whether to go on. Source: batches of a record each, and
 /// then some 100 000 reads.
-const HEADS_SIZE: usize = 16 << 20;
+const HEADS_SIZE: u32 = 16 << 20;
+
+/// How often a flush of the old directory may put off the end of a move, before the end waits for it with all that
+/// it needs in hand: where one flush follows the other it would never come.
+const PUT_OFF_MAX: u32 = 3;
 
 /// Why a move ends.
 #[derive(Debug, thiserror::Error)]
@@ -90,6 +94,8 @@ impl MoveError {
 /// The copy.
 pub(super) struct Copy {
     pub(super) log: Log<NodeDisk>,
+    /// How often its end was put off.
+    put_off: u32,
 }
 
 impl Copy {
@@ -150,7 +156,17 @@ impl Copy {
         };
         let log =
             Log::open(moving.target.disk().to_owned(), moving.path.clone(), config, how, now)?;
-        Ok(Self { log })
+        Ok(Self { log, put_off: 0 })
+    }
+
+    /// The old directory is being flushed: the end of the move comes later.
+    pub(super) fn put_off(&mut self) {
+        self.put_off += 1;
+    }
+
+    /// Whether the end of the move is not to be put off again.
+    pub(super) fn is_put_off_enough(&self) -> bool {
+        self.put_off >= PUT_OFF_MAX
     }
 
     /// Cuts the copy where it and the partition part.
@@ -278,13 +294,15 @@ fn has_gap_before(
         }
         let next = |leader: &mut Leader<NodeDisk>| {
             let from = leader.log().log_start_offset().max(expected);
-            let range = ReadRange { from, up_to: end, size_max: HEADS_SIZE, at_least_one: true };
+            // Whole batches: what reads heads needs no bytes of the records.
+            let size_max = usize::MAX;
+            let range = ReadRange { from, up_to: end, size_max, at_least_one: true };
             let slice = if from < end { leader.log_mut().read(range)? } else { None };
             Ok::<_, ReadError>((from, slice))
         };
         let (from, slice) = moving.partition.with_leader(next).map_err(MoveError::NotServed)??;
         let Some(slice) = slice else { return Ok(from < end) };
-        match slice.end_without_gap(from).map_err(ReadError::from)? {
+        match slice.end_without_gap(from, HEADS_SIZE).map_err(ReadError::from)? {
             Some(reached) => expected = reached,
             None => return Ok(true),
         }

@@ -79,6 +79,7 @@ pub(super) fn swap(
     // Nobody cleans or flushes the old log while the new one takes its place, and no checkpoint of the new
     // directory forgets where the log starts.
     let uncleaned = partition.cleaning();
+    let alone = copy.is_put_off_enough().then(|| source.write_ahead().alone());
     let quiet = target.hold_checkpoints();
     let log_start = partition
         .with_leader(|leader| leader.log().log_start_offset())
@@ -94,8 +95,9 @@ pub(super) fn swap(
     let own = (partition.topic().clone(), partition.index());
     target.note_recovery_point(own, copy.log.recovery_point()).map_err(MoveError::TargetIo)?;
     // Last, for the new directory may take its time, and the old one's partitions would wait for it. It is not
-    // waited for with the checkpoints held, for the same reason.
-    let Some(alone) = source.write_ahead().try_alone() else {
+    // waited for with the checkpoints held, for the same reason; unless it is flushed all the time.
+    let Some(alone) = alone.or_else(|| source.write_ahead().try_alone()) else {
+        copy.put_off();
         drop((quiet, uncleaned));
         drop(source.write_ahead().alone());
         return Ok(Some(copy));
@@ -125,13 +127,13 @@ pub(super) fn swap(
     // The recovery point goes into the checkpoint of the new directory.
     partition.unflushed();
     clear(broker, &source, partition, now);
-    // Not before: who deletes the partition waits for that, and a topic of its name may be made again, in the old
-    // directory.
-    drop(uncleaned);
     if let Err(error) = source.write_checkpoints(&broker.partitions.all()) {
         warn!("checkpoints not written: {error}");
         source.judge(&error);
     }
+    // Not before: who deletes the partition waits for that, and a topic of its name may be made again, in the old
+    // directory, which is to have nothing of this one then, nor to tell of it.
+    drop(uncleaned);
     Ok(None)
 }
 

@@ -122,43 +122,40 @@ impl Opening {
     fn run(self, node_id: BrokerId, now: Timestamp) -> Arc<Partition> {
         let opened = self.open(now).and_then(|Opened { log, synced, was_offline }| {
             if self.partition.leader != node_id {
-                return Ok((State::NotLed, false, false));
+                return Ok((State::NotLed, None, false));
             }
-            let lacks_sync = synced < log.log_end_offset();
+            let end = log.log_end_offset();
+            let unsynced = (synced < end).then_some(end);
             let leader = Leader::new(log, self.partition.leader_epoch, self.rule, synced)?;
-            Ok((State::Led(Box::new(leader)), lacks_sync, was_offline))
+            Ok((State::Led(Box::new(leader)), unsynced, was_offline))
         });
-        let (state, lacks_sync, was_offline) = opened.unwrap_or_else(|error| {
+        let (state, unsynced, was_offline) = opened.unwrap_or_else(|error| {
             error!(topic = %self.topic.name, index = %self.index, "partition offline: {error}");
             error.judge(&self.dir);
             self.note_offline(&error);
             self.keep_frames(&self.dir);
-            (State::Offline, false, false)
+            (State::Offline, None, false)
         });
         let path = self.path();
         let Self { topic, index, dir, rule, cleaner, unled, .. } = self;
         let is_redone = dir.redo(topic.id, index, |_| ()).is_some();
-        let partition = match unled {
-            Some(unled) => {
-                unled.reopened(state);
-                unled
-            }
-            None => Partition::new(&topic, index, dir, state, cleaner),
-        };
+        // Of one that nobody led frames are kept until it is flushed.
+        let may_be_kept = unled.is_some();
+        let new = || Partition::new(&topic, index, dir, State::NotLed, cleaner);
+        let partition = unled.unwrap_or_else(new);
+        // Before it can be appended to: a frame would be behind a hole.
+        unsynced.into_iter().for_each(|end| partition.leave_unframed(end));
+        partition.opened(state);
         // There may be more with open files than there are handles.
-        let _ = partition.with_leader(|leader| {
-            if lacks_sync {
-                partition.leave_unframed(leader.log().log_end_offset());
-            }
-        });
-        if lacks_sync || is_redone {
+        let _ = partition.with_leader(|_| ());
+        if unsynced.is_some() || is_redone || may_be_kept {
             partition.unflushed();
         }
         if was_offline {
             partition.log_dir().drop_note_once_durable(&partition, path);
         }
         // What counts when it is written is shown already: nobody has to wait for its sync.
-        if lacks_sync && rule == CommitRule::Synced {
+        if unsynced.is_some() && rule == CommitRule::Synced {
             partition.log_dir().sync_when_open(&partition);
         }
         partition

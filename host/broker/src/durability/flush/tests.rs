@@ -312,3 +312,16 @@ fn frames_of_a_partition_that_nobody_leads_stay_until_it_is_gone() {
     settle(&node);
     assert_eq!((dirty_count(&node), framed_count(&node), way.keeps_frames()), (0, 0, false));
 }
+
+/// As of one that was flushed before a crash, and whose frames were still there.
+#[test]
+fn frames_of_a_partition_that_has_nothing_to_flush_go() {
+    let node = written(1);
+    let (partition, way) = (&node.partitions[0], node.dir.write_ahead());
+    node.dir.flush(&node.partitions);
+    way.keep_frames(partition.key(), partition);
+    assert!(way.keeps_frames());
+    partition.unflushed();
+    node.dir.flush(&node.partitions);
+    assert!(!way.keeps_frames());
+}

@@ -73,6 +73,35 @@ fn the_old_directory_is_flushed_while_the_new_one_takes_its_time() {
     assert!(is_free);
 }
 
+/// As one that takes more than its disk writes, which is why the partition leaves it.
+#[test]
+fn a_move_ends_although_the_old_directory_is_flushed_all_the_time() {
+    let (mut kit, mut worker) = site("", 1, &LogConfig::default());
+    control(&mut kit, |_| true);
+    let (partition, dirs) = (&kit.partitions[0], &kit.broker.log_dirs);
+    write(partition);
+    request(&kit, partition);
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    thread::scope(|scope| {
+        let flushes = scope.spawn(|| {
+            // One is at it already whenever somebody looks.
+            let mut held = dirs[0].write_ahead().alone();
+            while !is_over.load(Ordering::Acquire) {
+                thread::sleep(Duration::from_millis(5));
+                drop(held);
+                held = dirs[0].write_ahead().alone();
+            }
+        });
+        let start = Instant::now();
+        while partition.directory() != Uuid(8) && start.elapsed() < SOON {
+            turn(&mut worker);
+        }
+        is_over.store(true, Ordering::Release);
+        flushes.join().unwrap();
+        assert_eq!(partition.directory(), Uuid(8));
+    });
+}
+
 #[test]
 fn no_partition_moves_to_a_directory_that_has_failed() {
     let (mut kit, mut worker) = site("", 1, &LogConfig::default());
