@@ -336,18 +336,22 @@ def comparable(seen, wanted):
 
 def as_found(since, *observations):
     """Observations without what Kafka's transaction coordinator has written since that time (milliseconds): of a
-    transaction whose end was decided before a kill it notes at its start that all is done. Dohle has no such
-    coordinator yet. What was there before is compared byte by byte all the same.
+    transaction whose end was decided before a kill it writes the markers that are missing at its start, and notes
+    that all is done. Dohle has no such coordinator yet. What was there before is compared byte by byte all the same.
     """
-    ours = lambda told: {
-        p: r["bytes"] for p, r in told["records"].items() if p.startswith("__transaction_state-")
-    }
-    older = lambda data: "".join(b.bytes.hex() for b in batches(bytes.fromhex(data)) if b.timestamp < since)
-    grown = {p for told in observations for p, data in ours(told).items() if older(data) != data}
-    for told in observations:
-        found = {p: older(data) for p, data in ours(told).items() if p in grown}
+    kept = lambda p, data: (b for b in batches(bytes.fromhex(data)) if not is_coordinators(p, b, since))
+    older = lambda p, data: "".join(b.bytes.hex() for b in kept(p, data))
+    logs = [{p: r["bytes"] for p, r in told["records"].items()} for told in observations]
+    grown = {p for log in logs for p, data in log.items() if older(p, data) != data}
+    for told, log in zip(observations, logs):
+        found = {p: older(p, data) for p, data in log.items() if p in grown}
         rest = {what: {w: v for w, v in of.items() if w not in grown} for what, of in told.items()}
         yield rest | {"found": found}
+
+
+def is_coordinators(partition, batch, since):
+    """Whether a transaction coordinator has written a batch since that time."""
+    return batch.timestamp >= since and (batch.is_control or partition.startswith("__transaction_state-"))
 
 
 def alike(observation, *epochs):

@@ -3,7 +3,6 @@
 import io
 import random
 import tarfile
-from pathlib import Path
 
 from harness.install import ROOT
 

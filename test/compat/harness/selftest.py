@@ -166,16 +166,20 @@ def directories():
         change(other)
         expect(not same(other), "a difference was overlooked")
     # what a coordinator wrote since is none, what is missing of before is one
-    later, state = (
-        batch.hex() + batches.batch([(b"l", b"w")], 1_700_000_009_000, base=1).hex(),
-        "__transaction_state-0",
-    )
-    of = lambda data: {"records": {state: {"bytes": data}}, "offsets": {state: len(data)}}
-    as_found = lambda *datas: list(observe.as_found(1_700_000_005_000, *map(of, datas)))
-    expect_equal(*as_found(batch.hex(), later), "what was found before a coordinator wrote")
-    for lost in ("", batch.hex()[:-2] + "01"):
-        one, other = as_found(lost, later)
-        expect(one != other, f"a loss in {state} was overlooked")
+    added = lambda attributes: batches.batch([(b"l", b"w")], 1_700_000_009_000, base=1, attributes=attributes)
+    of = lambda part, data: {"records": {part: {"bytes": data}}, "offsets": {part: len(data)}}
+    as_found = lambda part, *datas: list(observe.as_found(1_700_000_005_000, *(of(part, d) for d in datas)))
+    control, plain = 0x30, 0
+    for part, attributes in (("__transaction_state-0", plain), ("t-0", control)):
+        later = batch.hex() + added(attributes).hex()
+        expect_equal(
+            *as_found(part, batch.hex(), later), f"what was found before a coordinator wrote to {part}"
+        )
+        for lost in ("", batch.hex()[:-2] + "01"):
+            one, other = as_found(part, lost, later)
+            expect(one != other, f"a loss in {part} was overlooked")
+    one, other = as_found("t-0", batch.hex(), batch.hex() + added(plain).hex())
+    expect(one != other, "a client's record since then was overlooked")
     # a later start's epoch is none
     later = copy.deepcopy(told)
     later["epochs"]["t-0"][1] = [0, 1, 1]
