@@ -31,6 +31,10 @@ pub(crate) const SEGMENT_SIZE_MAX: u32 = i32::MAX as u32;
 /// what is looked for is the next entry's, which takes one read, where it takes two from the last one on.
 const LONG_STEP: usize = 2 * HEADS_SIZE;
 
+/// For how many bytes before the last entry a start asks the batches for a time that the index of times may lack.
+/// Source: that one is saved with the other, a MiB or a flush behind it, and 16 MiB of heads take some ms.
+const ASKED_MAX: u32 = 16 << 20;
+
 /// The directory of a partition, on its disk.
 #[derive(Clone, Debug)]
 pub(crate) struct Dir<D> {
@@ -390,7 +394,8 @@ impl<F: DiskFile> Segment<F> {
     /// The greatest timestamp of the batches before the last one with an entry. The index of times may be
     /// older than the other one, for each is saved by itself, or have entries of batches that were cut: what
     /// it tells last counts if a batch confirms it, and those behind are asked, which are few where times
-    /// ascend. Where the last one has just that time they would be all those of that time, and are not asked.
+    /// ascend. Where the last one has just that time they would be all those of that time, and are not asked; nor are
+    /// those more than [`ASKED_MAX`] before it, for a start is to read a bounded tail.
     fn newest_before<D: Disk<File = F>>(
         &mut self,
         dir: &Dir<D>,
@@ -402,7 +407,13 @@ impl<F: DiskFile> Segment<F> {
         if (confirmed.is_some() || told == none) && told.timestamp == last.max_timestamp {
             return Ok(told);
         }
-        let start = confirmed.map_or(0, |head| head.position);
+        let mut start = confirmed.map_or(0, |head| head.position);
+        let tail = last.position.saturating_sub(ASKED_MAX);
+        if tail > start && (confirmed.is_some() || told == none) {
+            let offsets = self.indexes.as_ref().map(|indexes| &indexes.offsets);
+            let entry = offsets.and_then(|offsets| offsets.ceiling(tail));
+            start = entry.map_or(last.position, |entry| entry.position);
+        }
         let known = if confirmed.is_some() { told } else { none };
         if let Some(indexes) = self.indexes.as_mut().filter(|_| confirmed.is_none()) {
             indexes.forget_times();

@@ -51,7 +51,7 @@ pub enum BatchError {
         computed: u32,
     },
     /// A codec number that has no meaning in this format.
-    #[error("codec {id}, expected one from 0 to 4")]
+    #[error("codec {id}, expected one that this format has")]
     UnknownCodec {
         /// The number, 5 to 7; of old messages 4, too.
         id: u8,
@@ -164,7 +164,7 @@ pub enum RecordFault {
     #[error("ends early, expected all of its fields")]
     Truncated,
     /// A variable-length integer is longer than its type allows.
-    #[error("overlong integer, expected ten bytes at most")]
+    #[error("overlong integer, expected one that its type has room for")]
     BadVarint,
     /// A length or count is negative, or exceeds the bytes that are there.
     #[error("length {length}, expected one that the bytes have room for")]

@@ -276,3 +276,24 @@ fn entries_of_batches_that_were_cut_hide_no_time() {
         assert_newest(&mut log, 1, written);
     }
 }
+
+/// One record was ahead of all others.
+#[test]
+fn a_start_asks_no_more_batches_for_their_times_in_a_longer_segment() {
+    let reads_of_a_start = |count| {
+        let (disk, mut log) = empty(one_segment());
+        append(&mut log, 90);
+        for _ in 0..count {
+            records(1).at(at(1).0).sized(6_000).append(&mut log).unwrap();
+        }
+        log.flush().unwrap();
+        let (recovery_point, before) = (log.recovery_point(), disk.reads());
+        let mut log = killed(&disk, log, recovery_point);
+        let reads = disk.reads() - before;
+        assert_newest(&mut log, 0, 90);
+        reads
+    };
+    let (short, long) = (reads_of_a_start(4_000), reads_of_a_start(8_000));
+    assert!(short > 1_000, "{short}: those before the last entry are asked");
+    assert!(long < short + 100, "{long} for {short}");
+}
