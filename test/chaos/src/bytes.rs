@@ -24,10 +24,11 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use dohle_base::Rng;
 
+pub(crate) use self::witness::offline;
 use self::{
     kinds::{Damage, KINDS, by_kind, check_all_are_there, damage},
     told::tells,
-    witness::{Witness, append, offline, plant_transaction},
+    witness::{Witness, append, plant_transaction},
 };
 use crate::{
     cli::Chaos,

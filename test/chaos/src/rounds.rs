@@ -12,6 +12,7 @@ use dohle_base::Rng;
 use dohle_client::{Admin, ClientConfig, NewTopic};
 
 use crate::{
+    bytes::offline,
     cli::Chaos,
     commits::Commits,
     judge::{Findings, Judge, Reach, Removal},
@@ -174,8 +175,16 @@ async fn hurt(
         report.outages += 1;
         restart(&mut node, &mut outage, &mut rng, report).await?;
         let reach = if round % WHOLE_EVERY == 0 { Reach::Whole } else { Reach::Tail };
+        if args.expect_loss {
+            // The machine has not started anew: a hole in what nobody synced is damage to the node, which serves
+            // none of that partition.
+            judge.offline = offline(&address, TOPIC, partitions).await?;
+        }
         findings = judge.look(reach).await?;
-        commits.look(&mut findings).await?;
+        judge.offline.iter().for_each(|index| findings.add(format!("{TOPIC}-{index} is offline")));
+        if !args.expect_loss || findings.is_empty() {
+            commits.look(&mut findings).await?;
+        }
         if let Some(keys) = &keys {
             keys.look(&data, &mut findings).await?;
         }

@@ -244,7 +244,7 @@ impl Witness {
 }
 
 /// The partitions of a topic that cannot be asked for their end.
-pub(super) async fn offline(address: &str, topic: &str, partitions: i32) -> Result<BTreeSet<i32>> {
+pub(crate) async fn offline(address: &str, topic: &str, partitions: i32) -> Result<BTreeSet<i32>> {
     let admin = Admin::new(brief_config(address)?)?;
     let mut offline = BTreeSet::new();
     for index in 0..partitions {
