@@ -46,13 +46,13 @@ pub struct Properties {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PropertiesError {
     /// `\u` without four hexadecimal digits.
-    #[error("line {line}: \\u needs four hexadecimal digits")]
+    #[error("line {line}: expected four hexadecimal digits behind \\u")]
     BadEscape {
         /// The line on which the key begins, from 1.
         line: u32,
     },
     /// `\u` escapes that form half of a character.
-    #[error("line {line}: a \\u escape is half of a surrogate pair")]
+    #[error("line {line}: a \\u escape is half of a surrogate pair, expected both")]
     HalfCharacter {
         /// The line on which the key begins, from 1.
         line: u32,

@@ -41,7 +41,7 @@ pub enum MetaPropertiesError {
         version: Str,
     },
     /// A key is absent.
-    #[error("{key} is missing")]
+    #[error("{key} is missing, expected a line with it")]
     Missing {
         /// The key.
         key: &'static str,
@@ -65,7 +65,7 @@ pub enum MetaPropertiesError {
         got: Str,
     },
     /// The directory belongs to another node than the one that is configured.
-    #[error("node.id is {got}, configured is {expected}")]
+    #[error("node.id is {got}, expected {expected} as configured")]
     OtherNode {
         /// The configured node.
         expected: BrokerId,
@@ -73,7 +73,7 @@ pub enum MetaPropertiesError {
         got: BrokerId,
     },
     /// Two directories have the same id.
-    #[error("directory.id {id} is in more than one directory")]
+    #[error("directory.id {id} is in more than one directory, expected it in one")]
     DuplicateDirectory {
         /// The id.
         id: Uuid,

@@ -53,7 +53,7 @@ pub enum DirectoriesError {
         metadata: PathBuf,
     },
     /// No directory names the cluster.
-    #[error("{}: field cluster.id is missing, expected the id of the cluster", files(paths))]
+    #[error("{}: field cluster.id is missing, expected a line with it", files(paths))]
     NoCluster {
         /// The directories.
         paths: Vec<PathBuf>,

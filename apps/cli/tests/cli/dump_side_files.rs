@@ -232,11 +232,7 @@ fn hostile_bytes_are_an_error_with_file_and_reason() {
             b"0\n2\nt 0 7\n",
             "line 2: expected the count of the lines behind it",
         ),
-        (
-            "cleaner-offset-checkpoint",
-            b"0\n1\nt 0 x\n",
-            "line 3: the offset is not a number from 0",
-        ),
+        ("cleaner-offset-checkpoint", b"0\n1\nt 0 x\n", "line 3: expected an offset from 0"),
         ("replication-offset-checkpoint", b"\xff\xfe", "line 1: expected UTF-8 text"),
         ("leader-epoch-checkpoint", b"0\n1\n1\n", "line 3: expected `epoch offset`"),
         (
@@ -303,8 +299,7 @@ fn damaged_side_files_are_survived() {
     bytes[place + 30] ^= 1;
     let path = dir.path().join("dohle.wal");
     fs::write(&path, bytes).unwrap();
-    let reason =
-        format!("at {place}: a frame cannot be read, and one that was written after it can");
+    let reason = format!("at {place}: expected a frame: one that was written after it can be read");
     let ended = dumped(&[], &path);
     assert!(ended.code == Some(1) && ended.stderr.contains(&reason), "{ended:?}");
 }

@@ -104,8 +104,8 @@ pub fn read_offsets<D: Disk>(
     let lines = Lines { path: &path, bytes: &bytes, form: "expected `topic partition offset`" };
     let mut offsets = PartitionOffsets::new();
     lines.read(|[topic, partition, offset]| {
-        let partition = number(partition).ok_or("the partition is not a number from 0")?;
-        let offset = number(offset).ok_or("the offset is not a number from 0")?;
+        let partition = number(partition).ok_or("expected a partition from 0")?;
+        let offset = number(offset).ok_or("expected an offset from 0")?;
         offsets.insert((topic.into(), PartitionId(partition)), Offset(offset));
         Ok(())
     })?;
@@ -222,8 +222,8 @@ pub fn read_epochs<D: Disk>(disk: &D, dir: &Path) -> Result<Vec<EpochStart>, Sid
     let lines = Lines { path: &path, bytes: &bytes, form: "expected `epoch offset`" };
     let mut epochs = Vec::new();
     lines.read(|[epoch, start]| {
-        let epoch = LeaderEpoch(number(epoch).ok_or("the epoch is not a number from 0")?);
-        let start = Offset(number(start).ok_or("the offset is not a number from 0")?);
+        let epoch = LeaderEpoch(number(epoch).ok_or("expected an epoch from 0")?);
+        let start = Offset(number(start).ok_or("expected an offset from 0")?);
         epochs.push(EpochStart { epoch, start });
         Ok(())
     })?;

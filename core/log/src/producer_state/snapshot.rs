@@ -29,7 +29,7 @@ pub enum SnapshotError {
     #[error("version {0} of a producer snapshot, not {VERSION}")]
     Version(i16),
     /// The bytes are not those that the checksum was taken of.
-    #[error("checksum is {computed:#010x}, the snapshot says {stored:#010x}")]
+    #[error("checksum is {computed:#010x}, expected {stored:#010x} as the snapshot says")]
     Crc {
         /// What the snapshot says.
         stored: u32,

@@ -106,13 +106,13 @@ pub enum WalDamage {
     #[error("neither block at the start says where the frames begin, expected one of them to")]
     NoBlock,
     /// A frame cannot be read, and there is one behind it.
-    #[error("a frame cannot be read, and one that was written after it can, at {valid_at}")]
+    #[error("expected a frame: one that was written after it can be read, at {valid_at}")]
     Frame {
         /// Where that one lies in the file.
         valid_at: u64,
     },
     /// A frame's checksum is right and what is in it is not.
-    #[error("a frame's entries are not its length")]
+    #[error("expected entries that are as long as their frame")]
     Entries,
 }
 

@@ -41,8 +41,8 @@ fn what_is_written_is_pure_ascii_that_java_reads() {
 fn other_files_are_refused() {
     for (file, error) in [
         (&b"version=2"[..], "version 2 is unknown, expected 0 or 1"),
-        (b"version=1\nnode.id=1", "cluster.id is missing"),
-        (b"version=1\ncluster.id=x", "node.id is missing"),
+        (b"version=1\nnode.id=1", "cluster.id is missing, expected a line with it"),
+        (b"version=1\ncluster.id=x", "node.id is missing, expected a line with it"),
         (b"version=1\ncluster.id=x\nnode.id=one", "node.id = one: expected a number, not negative"),
         (b"version=1\ncluster.id=x\nnode.id=-1", "node.id = -1: expected a number, not negative"),
         (
@@ -65,10 +65,10 @@ fn directories_must_belong_together() {
     assert_eq!((other.index, other.fault.to_string().as_str()), (0, "cluster.id is c, expected d"));
     let cases = [
         (directory("d", 1, 201), "cluster.id is d, expected c"),
-        (directory("c", 2, 201), "node.id is 2, configured is 1"),
+        (directory("c", 2, 201), "node.id is 2, expected 1 as configured"),
         (
             directory("c", 1, 200),
-            "directory.id AAAAAAAAAAAAAAAAAAAAyA is in more than one directory",
+            "directory.id AAAAAAAAAAAAAAAAAAAAyA is in more than one directory, expected it in one",
         ),
     ];
     for (second, error) in cases {

@@ -172,7 +172,7 @@ fn directories_of_others_are_refused() {
         ("version=1\ncluster.id=other\nnode.id=1\n", "cluster.id is other, expected "),
         (
             "version=1\ncluster.id=ASNFZ4mrze8QMlR2mLrc_g\nnode.id=5\n",
-            "node.id is 5, configured is 1",
+            "node.id is 5, expected 1 as configured",
         ),
     ];
     for (text, expected) in rows {
