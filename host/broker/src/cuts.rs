@@ -251,3 +251,16 @@ fn logs_that_are_closed_unflushed_survive_all_of_that() {
         .into_iter()
         .for_each(|fault| bears_with_volumes(&script, fault));
 }
+
+/// All of its segments but the newest ones are closed before anything of it is flushed.
+#[test]
+fn a_copy_of_many_segments_is_made_durable_with_its_volume() {
+    let syncs = |ops: &[script::Op]| {
+        let script = Script::new(ops);
+        let disk = script.disk();
+        script.run(&disk, &mut <Script as Run>::Told::default()).unwrap();
+        disk.syncs_of_volumes()
+    };
+    let moved = [CreateShort("t"), Append("t", 8), Flush, Move("t")];
+    assert_eq!(syncs(&moved), syncs(&moved[..3]) + 1);
+}

@@ -72,8 +72,8 @@ pub(super) fn swap(
     moving: &Arc<Move>,
     mut copy: Copy,
 ) -> Result<Option<Copy>, MoveError> {
-    copy.make_durable()?;
     let (partition, target) = (&moving.partition, &moving.target);
+    copy.make_durable(target)?;
     let source = partition.log_dir();
     target.save_topics(&broker.partitions.all()).map_err(MoveError::TargetIo)?;
     // Nobody cleans or flushes the old log while the new one takes its place, and no checkpoint of the new
@@ -149,7 +149,7 @@ fn put_in_place(
     if leader.epoch() > copy.log.latest_epoch() {
         copy.log.begin_leader_epoch(leader.epoch())?;
     }
-    copy.make_durable()?;
+    copy.make_durable(&moving.target)?;
     let path = moving.place();
     if let Err((error, is_in_place)) = rename(moving.target.disk(), &moving.path, &path) {
         moving.is_in_place.store(is_in_place, Ordering::Release);
