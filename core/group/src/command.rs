@@ -42,7 +42,8 @@ pub enum Command {
     Unloaded,
     /// Topics were deleted: so are the offsets of all groups for them.
     TopicsDeleted(Vec<(Str, TopicId)>),
-    /// The log has refused the records of the last tick because they are too large.
+    /// The log has refused the records of the last tick, which was at the same time, because they
+    /// are too large.
     TickTooLarge,
     /// JoinGroup.
     Join {

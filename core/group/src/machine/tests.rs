@@ -105,8 +105,8 @@ impl World {
         if let Err(effects) = result {
             self.has_refused = true;
             for effect in effects {
-                let (token, _) = effect.fail(ErrorCode::COORDINATOR_NOT_AVAILABLE);
-                self.open.remove(&token);
+                let failed = effect.fail(ErrorCode::COORDINATOR_NOT_AVAILABLE);
+                failed.map(|(token, _)| self.open.remove(&token));
             }
         }
         self.runtime.handle_high_watermark(self.runtime.applied_end());

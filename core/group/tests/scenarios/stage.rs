@@ -218,7 +218,7 @@ impl Stage {
     ) -> Vec<String> {
         if let Err(rejected) = result {
             let error = dohle_base::ErrorCode::COORDINATOR_NOT_AVAILABLE;
-            let replies = rejected.effects.into_iter().map(|effect| effect.fail(error));
+            let replies = rejected.effects.into_iter().filter_map(|effect| effect.fail(error));
             return replies.map(|(token, reply)| self.told(token, &reply)).collect();
         }
         let mut lines: Vec<String> = self.log.stored[log_before..]

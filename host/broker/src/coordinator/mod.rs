@@ -27,9 +27,11 @@ use std::{
     time::Duration,
 };
 
-use dohle_base::{ErrorCode, Instant, PartitionId, Str, TopicId};
+use dohle_base::{ErrorCode, Instant, Now, PartitionId, Str, TopicId};
 use dohle_config::Offsets;
-use dohle_group::{Command, Effect, GroupMachine, GroupSettings, Reply, ReplyToken, append_error};
+use dohle_group::{
+    Command, Effect, GroupMachine, GroupSettings, Names, Reply, ReplyToken, append_error,
+};
 use dohle_machine::{Rejected, Runtime};
 use dohle_os::Clock;
 use dohle_records::{Codec, Compression};
@@ -304,7 +306,10 @@ impl Led {
     }
 
     fn handle(&mut self, clock: &Clock, command: Command) {
-        let now = clock.now();
+        self.handle_at(clock.now(), command);
+    }
+
+    fn handle_at(&mut self, now: Now, command: Command) {
         let compression = self.writes.compression;
         let mut journal = OffsetsJournal { partition: &self.partition, compression, now };
         let result = self.runtime.handle(now, command, &mut journal);
@@ -324,7 +329,7 @@ impl Led {
         self.settle(result);
         self.resting_until = match refusal {
             Some(error) if is_for_size(error) => {
-                self.handle(clock, Command::TickTooLarge);
+                self.handle_at(now, Command::TickTooLarge);
                 None
             }
             Some(_) => Some(now.instant + RETRY_AFTER),
@@ -334,10 +339,7 @@ impl Led {
 
     fn settle(&mut self, result: Result<(), Rejected<Effect, ErrorCode>>) {
         if let Err(Rejected { error, effects }) = result {
-            for effect in effects {
-                let (token, reply) = effect.fail(append_error(error));
-                self.answer(token, reply);
-            }
+            effects.into_iter().for_each(|effect| self.fail(effect, append_error(error)));
         }
         self.release();
     }
@@ -350,6 +352,7 @@ impl Led {
             match effect {
                 Effect::Reply { token, reply } => self.answer(token, reply),
                 Effect::ParkedJoin { .. } => {}
+                Effect::TombstoneTooLarge(names) => self.tell_too_large(&names),
             }
         }
         let Some(end) = self.runtime.awaited() else { return };
@@ -371,10 +374,20 @@ impl Led {
         // It may have been committed just now.
         self.release();
         while let Some(effect) = self.runtime.poll_overdue(now, limit) {
-            let (token, reply) = effect.fail(append_error(ErrorCode::REQUEST_TIMED_OUT));
-            self.answer(token, reply);
+            self.fail(effect, append_error(ErrorCode::REQUEST_TIMED_OUT));
         }
         self.release();
+    }
+
+    fn fail(&mut self, effect: Effect, error: ErrorCode) {
+        if let Some((token, reply)) = effect.fail(error) {
+            self.answer(token, reply);
+        }
+    }
+
+    fn tell_too_large(&self, Names { group_id, topic }: &Names) {
+        let (partition, topic) = (&self.partition, topic.as_deref().unwrap_or("none"));
+        error!(%partition, %group_id, topic, "a tombstone exceeds max.message.bytes; it is tried again from time to time");
     }
 
     fn answer(&mut self, token: ReplyToken, reply: Reply) {
@@ -387,8 +400,7 @@ impl Led {
         self.handle(clock, Command::Unloaded);
         let held: Vec<Effect> = self.runtime.resign().collect();
         for effect in held {
-            let (token, reply) = effect.fail(ErrorCode::NOT_COORDINATOR);
-            self.answer(token, reply);
+            self.fail(effect, ErrorCode::NOT_COORDINATOR);
         }
     }
 }
