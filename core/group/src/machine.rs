@@ -140,6 +140,9 @@ impl GroupMachine {
             Command::Unloaded => unloaded(session),
             Command::TopicsDeleted(topics) => offsets::purge_topics(session, now, topics),
             Command::TickTooLarge => self.tick_too_large(session, now),
+            Command::Told { group_id, member_id } => {
+                classic::told(self, session, now, group_id, &member_id)
+            }
             Command::Join { caller, request, fresh_id } => {
                 classic::join(self, session, now, caller, request, fresh_id)
             }

@@ -39,6 +39,14 @@ pub enum Effect {
         /// The version of its request.
         version: i16,
     },
+    /// A member has been answered: hand back [`Command::Told`](crate::Command::Told), also where an error took the
+    /// place of the answer. It follows the answer.
+    Told {
+        /// Its group.
+        group_id: Str,
+        /// Its id.
+        member_id: Str,
+    },
     /// Tell the operator: the log takes no batch with only this tombstone. It is left out for a
     /// while, and tried again from time to time.
     TombstoneTooLarge(Names),
@@ -79,7 +87,7 @@ impl Effect {
                 let failure = join_failure(&Str::default(), error);
                 Some((token, Reply::Join(fit_join(failure, version))))
             }
-            Self::TombstoneTooLarge(_) => None,
+            Self::Told { .. } | Self::TombstoneTooLarge(_) => None,
         }
     }
 }

@@ -98,6 +98,10 @@ impl Stage {
             match effect {
                 Effect::Reply { reply, .. } => replies.push(reply),
                 Effect::ParkedJoin { .. } => {}
+                Effect::Told { group_id, member_id } => {
+                    let told = Command::Told { group_id, member_id };
+                    self.runtime.handle(self.now, told, &mut self.log).expect("it writes nothing");
+                }
                 Effect::TombstoneTooLarge(names) => self.told.push(names),
             }
         }

@@ -227,8 +227,15 @@ impl Stage {
             .collect();
         self.runtime.handle_high_watermark(self.runtime.applied_end());
         while let Some(effect) = self.runtime.poll_effect() {
-            if let Effect::Reply { token, reply } = effect {
-                lines.push(self.told(token, &reply));
+            match effect {
+                Effect::Reply { token, reply } => lines.push(self.told(token, &reply)),
+                Effect::Told { group_id, member_id } => {
+                    let told = Command::Told { group_id, member_id };
+                    self.runtime
+                        .handle(self.now(), told, &mut self.log)
+                        .expect("it writes nothing");
+                }
+                _ => {}
             }
         }
         lines
