@@ -196,6 +196,7 @@ impl LogDir {
             recovery_points: left.recovery_points.clone(),
             log_starts: left.log_starts.clone(),
             cleaned_to: left.cleaned_to.clone(),
+            unwritten: BTreeSet::new(),
             are_marked: false,
         };
         let (unsynced, noted) = (Mutex::default(), Mutex::new(noted));

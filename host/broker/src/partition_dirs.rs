@@ -184,8 +184,9 @@ fn forget_former(dir: &LogDir, path: &Path, found: &PartitionDir, image: &Metada
     }
 }
 
-/// Whether a topic's partition says durably whose it is: the checkpoints were written anew before it did. One that
-/// cannot be read is reported when the partition is opened.
+/// Whether a topic's partition says durably whose it is. Before any of its name was made, the checkpoints of all
+/// directories that told of a former one were written anew, or that was struck out of them; where neither could be
+/// done an error was told. One that cannot be read is reported when the partition is opened.
 fn is_noted(dir: &LogDir, topic: &Topic, index: PartitionId) -> bool {
     let current = PartitionDir::current(&topic.name, index).name(Uuid::ZERO);
     let owner = partition_metadata::read_owner(dir.disk(), &dir.path.join(current));

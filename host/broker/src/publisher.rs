@@ -393,7 +393,7 @@ impl Publisher {
             dir.write_ahead().let_frames_go(partition.key());
             self.clear_away(dir, &topic.name, index);
         }
-        // Where a move was going its recovery point may be noted already.
+        // Where a move was going its recovery point may be noted already, and where one came from still.
         let told = |dir: &&Arc<LogDir>| dir.tells_of(&topic.name, index);
         let told: Vec<_> = self.broker.log_dirs.iter().filter(told).collect();
         told.iter().for_each(|dir| dir.forget(&topic.name, index));

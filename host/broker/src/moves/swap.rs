@@ -127,8 +127,9 @@ pub(super) fn swap(
     // The recovery point goes into the checkpoint of the new directory.
     partition.unflushed();
     clear(broker, &source, partition, now);
-    if let Err(error) = source.write_checkpoints(&broker.partitions.all()) {
-        warn!("checkpoints not written: {error}");
+    let gone = [(partition.topic().clone(), partition.index())].into();
+    if let Err(error) = source.write_forgotten(&broker.partitions.all(), &gone) {
+        warn!(%partition, "the checkpoints of its old directory still tell of it: {error}");
         source.judge(&error);
     }
     // Not before: who deletes the partition waits for that, and a topic of its name may be made again, in the old
