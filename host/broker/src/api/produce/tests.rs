@@ -4,6 +4,7 @@ use bytes::Bytes;
 use dohle_base::{ProducerEpoch, ProducerId};
 use dohle_log::LogConfig;
 use dohle_records::{BatchBuilder, BatchSpec, NewRecord, Producer};
+use tokio::time::timeout;
 
 use super::*;
 use crate::{
@@ -79,9 +80,15 @@ fn no_limit_of_a_client_makes_a_write_to_this_disk_late() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     for (timeout_ms, acks) in [(0, -1), (0, 1), (1, -1), (-5, 1)] {
         let kit = kit("", OpenFiles::within(1_000, 100, 2), 1, &LogConfig::default());
-        let Answer::Later(answer) = produce_within(timeout_ms, &kit, acks, &[batch(false)]) else {
+        let way = kit.partitions[0].log_dir();
+        let slow = way.write_ahead().hold_rounds();
+        let Answer::Later(mut answer) = produce_within(timeout_ms, &kit, acks, &[batch(false)])
+        else {
             panic!("it is not waited for")
         };
+        let soon = async { timeout(Duration::from_millis(20), &mut answer).await };
+        assert!(runtime.block_on(soon).is_err(), "{timeout_ms} ms, acks {acks}: told too early");
+        drop(slow);
         let told = runtime.block_on(answer).message;
         let told = &told.responses[0].partition_responses[0];
         assert_eq!(told.error_code, ErrorCode::NONE, "{timeout_ms} ms, acks {acks}");
