@@ -34,7 +34,18 @@ cargo xtask COMMAND
             nothing; further arguments go to test/bench/run: --cases, --systems, --rounds N, --long
 ";
 
-fn main() -> Result<ExitCode> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            // Without a backtrace, whatever the environment asks for: the last line says which step it was.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<ExitCode> {
     let mut args = std::env::args().skip(1);
     let command = args.next().unwrap_or_default();
     let rest: Vec<String> = args.collect();

@@ -39,6 +39,8 @@ class Report:
     passed: list = field(default_factory=list)
     failed: list = field(default_factory=list)
     notes: list = field(default_factory=list)
+    # why, by name of what failed
+    reasons: dict = field(default_factory=dict)
 
     def check(self, name, action):
         """Runs one check; anything that it raises is a failure of this check alone. True if it passed."""
@@ -65,6 +67,7 @@ class Report:
 
     def fail(self, name, reason, seconds=None):
         self.failed.append(name)
+        self.reasons[name] = reason
         self.line("FAIL", name, seconds, reason)
 
     def note(self, text):
