@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use dohle_base::{ErrorCode, LeaderEpoch, Offset, Timestamp, TopicId};
+use dohle_base::{ErrorCode, LeaderEpoch, Offset, PartitionId, Timestamp, TopicId};
 use dohle_log::{AppendError, Appended, Results};
+use dohle_metadata::Topic;
 use dohle_protocol::{
     RecordSet,
     api::{
@@ -19,7 +20,7 @@ use smallvec::SmallVec;
 use tracing::debug;
 
 use super::{Call, Draft, refusal_of_all, refuse_topic, refused};
-use crate::{metadata::Published, partition::Partition, storage, topic_names};
+use crate::{metadata::Published, partition::Partition, storage, topic_config, topic_names};
 
 /// From here on topics come as ids.
 const TOPIC_ID_VERSION: i16 = 13;
@@ -27,6 +28,9 @@ const TOPIC_ID_VERSION: i16 = 13;
 const ZSTD_VERSION: i16 = 7;
 /// From here on the answer says who leads instead (KIP-951).
 const NEW_LEADER_VERSION: i16 = 10;
+
+/// What a producer asks for whose records are to be on all replicas in sync.
+const ALL: i16 = -1;
 
 /// How many batches are appended before others get the partition's lock.
 const LOCKED_MAX: usize = 32;
@@ -57,6 +61,24 @@ struct Place {
     partition: usize,
 }
 
+/// Whether a write would be on fewer replicas than `acks=all` asks for: with a directory that was one of several
+/// brokers'. They are not replicated to, so what only this one has is not enough while another one counts as in sync and
+/// could lead. Source: Kafka 4.4, where `min.insync.replicas` is never more than there are replicas.
+fn lacks_replicas(
+    published: &Published,
+    call: Call<'_>,
+    topic: &Topic,
+    index: PartitionId,
+) -> bool {
+    let Some(partition) = topic.partitions.get(&index) else { return false };
+    if partition.replicas.len() <= 1 {
+        return false;
+    }
+    let wanted = topic_config::resolve(&call.broker.settings(), &published.image, &topic.name);
+    let wanted = usize::try_from(wanted.min_insync_replicas).unwrap_or(1);
+    partition.isr != [call.broker.node_id] || wanted.min(partition.replicas.len()) > 1
+}
+
 impl<'a> Appends<'a> {
     /// Of so many requests.
     pub(super) fn new(published: &'a Published, requests: usize) -> Self {
@@ -69,7 +91,7 @@ impl<'a> Appends<'a> {
         for (index, topic) in request.topic_data.iter().enumerate() {
             draft.response.responses.push(match refusal {
                 Some(error) => refuse_topic(topic, error),
-                None => self.topic(call, index, topic),
+                None => self.topic(call, index, topic, request.acks),
             });
         }
         self.drafts += 1;
@@ -80,6 +102,7 @@ impl<'a> Appends<'a> {
         call: Call<'a>,
         index: usize,
         topic: &'a TopicProduceData,
+        acks: i16,
     ) -> TopicProduceResponse {
         let by_id = call.version >= TOPIC_ID_VERSION;
         let topics = &self.published.image.topics;
@@ -99,6 +122,9 @@ impl<'a> Appends<'a> {
         }
         let partitions = topic.partition_data.iter().enumerate().map(|(partition, data)| {
             let place = Place { draft: self.drafts, topic: index, partition };
+            if acks == ALL && lacks_replicas(self.published, call, known, data.index) {
+                return refused(data, ErrorCode::NOT_ENOUGH_REPLICAS);
+            }
             self.partition(call, known.id, data, place)
         });
         TopicProduceResponse {

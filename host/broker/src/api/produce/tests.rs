@@ -1,15 +1,17 @@
 //! What is refused whatever else is in the request.
 
 use bytes::Bytes;
-use dohle_base::{ProducerEpoch, ProducerId};
+use dohle_base::{BrokerId, ProducerEpoch, ProducerId, Uuid};
 use dohle_log::LogConfig;
+use dohle_metadata::MetadataRecord;
+use dohle_protocol::records::metadata::partition_record::PartitionRecord;
 use dohle_records::{BatchBuilder, BatchSpec, NewRecord, Producer};
 use tokio::time::timeout;
 
 use super::*;
 use crate::{
     OpenFiles,
-    kit::{Kit, kit},
+    kit::{Kit, kit, make_topic, no_topics},
 };
 
 fn batch(transactional: bool) -> Bytes {
@@ -92,5 +94,42 @@ fn no_limit_of_a_client_makes_a_write_to_this_disk_late() {
         let told = runtime.block_on(answer).message;
         let told = &told.responses[0].partition_responses[0];
         assert_eq!(told.error_code, ErrorCode::NONE, "{timeout_ms} ms, acks {acks}");
+    }
+}
+
+/// Source: Kafka 4.4; that the others in sync are gone it finds out by itself.
+#[test]
+fn records_for_all_replicas_are_refused_while_others_are_not_written_to() {
+    // Who is in sync, how many must be, and whether it is enough.
+    let cases: [(&[i32], i32, bool); 4] =
+        [(&[1, 2, 3], 1, false), (&[1], 2, false), (&[1], 9, false), (&[1], 1, true)];
+    for (isr, wanted, is_enough) in cases {
+        let settings = format!("min.insync.replicas={wanted}\n");
+        let kit = kit(&settings, OpenFiles::within(1_000, 100, 2), 1, &LogConfig::default());
+        let mut state = no_topics();
+        make_topic(&mut state, "t", kit.partitions[0].topic_id(), 0, Uuid(7));
+        let partition = PartitionRecord {
+            partition_id: PartitionId(0),
+            topic_id: kit.partitions[0].topic_id(),
+            replicas: vec![BrokerId(1), BrokerId(2), BrokerId(3)],
+            isr: isr.iter().map(|id| BrokerId(*id)).collect(),
+            leader: BrokerId(1),
+            directories: vec![Uuid(7), Uuid(8), Uuid(9)],
+            ..PartitionRecord::default()
+        };
+        state.apply(&MetadataRecord::Partition(partition)).unwrap();
+        kit.broker.show(Published { image: state.image().clone(), ..Published::default() });
+        let end = || kit.partitions[0].with_leader(|leader| leader.standing().log_end);
+        match produce(&kit, -1, &[batch(false)]) {
+            Answer::Later(_) => assert!(is_enough, "{isr:?}, {wanted}"),
+            answer => {
+                assert_eq!(codes(answer), [ErrorCode::NOT_ENOUGH_REPLICAS], "{isr:?}, {wanted}");
+                assert_eq!(end(), Ok(Offset::ZERO), "nothing is written");
+                assert!(!is_enough, "{isr:?}, {wanted}");
+            }
+        }
+        if !is_enough {
+            assert!(matches!(produce(&kit, 1, &[batch(false)]), Answer::Later(_)), "acks=1");
+        }
     }
 }
