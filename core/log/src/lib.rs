@@ -25,6 +25,7 @@ pub mod wal;
 mod aborts;
 mod append;
 mod behind;
+mod believed;
 mod clean;
 mod config;
 mod deleted;

@@ -117,10 +117,8 @@ impl<D: Disk> Log<D> {
     ) -> Result<Vec<AbortedTransaction>, LogError> {
         let mut aborted = Vec::new();
         for index in self.floor(from)..self.segments.len() {
-            self.check_aborts(index)?;
-            let Some(segment) = self.segments.get(index).filter(|s| s.has_aborts) else { continue };
-            let told = segment.aborts_told(&self.dir, (from, up_to))?;
-            aborted.extend(told.entries);
+            let told = self.aborts_told(index, (from, up_to))?;
+            aborted.extend(told.entries.into_iter().filter(|entry| entry.first_offset < up_to));
             if told.is_all {
                 break;
             }

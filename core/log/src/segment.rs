@@ -13,6 +13,7 @@ use dohle_base::{Offset, Timestamp};
 
 use crate::{
     aborts::UnsavedAborts,
+    believed::Believed,
     config::LogConfig,
     disk::{Disk, DiskFile, IoError, OpenMode, read_file, remove_if_there, turn_to_disk},
     error::LogError,
@@ -135,8 +136,8 @@ pub(crate) struct Segment<F> {
     pub(crate) opened_at: Timestamp,
     /// Whether aborted transactions are indexed.
     pub(crate) has_aborts: bool,
-    /// Whether their index is as another process, or the one before, has left it, and no batch was asked.
-    pub(crate) unchecked_aborts: bool,
+    /// What of their index is believed, where another process, or the one before, has left it; else all is.
+    pub(crate) believed_aborts: Option<Box<Believed>>,
     /// They, if there was no room for some of them.
     pub(crate) unsaved_aborts: Option<Box<UnsavedAborts>>,
     /// Of the segment that is written only.
@@ -223,7 +224,7 @@ impl<F: DiskFile> Segment<F> {
             size,
             opened_at,
             has_aborts: false,
-            unchecked_aborts: false,
+            believed_aborts: None,
             unsaved_aborts: None,
             indexes: None,
             lacks_indexes: false,
