@@ -155,6 +155,8 @@ pub(crate) struct Segment<F> {
     file: Option<F>,
     /// The greatest timestamp; looked up when needed.
     pub(crate) newest: Option<IndexedTime>,
+    /// Batches that may have a greater one, from position to position, to be asked before that is needed.
+    unasked: Option<(u32, u32)>,
     /// The first batch's timestamp; looked up when needed.
     pub(crate) first_timestamp: Option<Timestamp>,
 }
@@ -233,6 +235,7 @@ impl<F: DiskFile> Segment<F> {
             reserve: Reserve::NONE,
             file: None,
             newest: None,
+            unasked: None,
             first_timestamp: None,
         }
     }
@@ -285,6 +288,7 @@ impl<F: DiskFile> Segment<F> {
         self.indexes = Some(Indexes::new(self.base, config));
         self.lacks_indexes = false;
         self.newest = Some(IndexedTime::none(self.base));
+        self.unasked = None;
         self.first_timestamp = None;
         self.size = 0;
     }
@@ -329,7 +333,10 @@ impl<F: DiskFile> Segment<F> {
         if indexes.bytes_since_entry > config.index_interval_bytes {
             let entry = IndexedOffset { offset: head.last, position: head.position };
             indexes.offsets.push(entry);
-            indexes.times.push(newest);
+            // An entry says that there is nothing later before, which costs time to go without.
+            if self.unasked.is_none() {
+                indexes.times.push(newest);
+            }
             indexes.bytes_since_entry = 0;
         }
         indexes.bytes_since_entry = indexes.bytes_since_entry.saturating_add(head.size);
@@ -338,6 +345,7 @@ impl<F: DiskFile> Segment<F> {
     /// Writes the indexes to their files, with the entry that closes the time index. Nothing is
     /// synced.
     pub(crate) fn write_indexes<D: Disk<File = F>>(&mut self, dir: &Dir<D>) -> Result<(), IoError> {
+        self.ask_unasked(dir)?;
         let (Some(indexes), Some(newest)) = (&mut self.indexes, self.newest) else { return Ok(()) };
         indexes.times.push(newest);
         let Indexes { offsets, times, saved, .. } = indexes;
@@ -395,8 +403,8 @@ impl<F: DiskFile> Segment<F> {
     /// The greatest timestamp of the batches before the last one with an entry. The index of times may be
     /// older than the other one, for each is saved by itself, or have entries of batches that were cut: what
     /// it tells last counts if a batch confirms it, and those behind are asked, which are few where times
-    /// ascend. Where the last one has just that time they would be all those of that time, and are not asked; nor are
-    /// those more than [`ASKED_MAX`] before it, for a start is to read a bounded tail.
+    /// ascend, but not those more than [`ASKED_MAX`] before the last one, for a start is to read a bounded tail.
+    /// Where the last one has just that time they may be all those of that time, and are asked later.
     fn newest_before<D: Disk<File = F>>(
         &mut self,
         dir: &Dir<D>,
@@ -405,12 +413,10 @@ impl<F: DiskFile> Segment<F> {
         let none = IndexedTime::none(self.base);
         let told = self.indexes.as_ref().map_or(none, |indexes| indexes.times.last());
         let confirmed = unless_damaged(self.confirm(dir, told))?.flatten();
-        if (confirmed.is_some() || told == none) && told.timestamp == last.max_timestamp {
-            return Ok(told);
-        }
+        let is_known = confirmed.is_some() || told == none;
         let mut start = confirmed.map_or(0, |head| head.position);
         let tail = last.position.saturating_sub(ASKED_MAX);
-        if tail > start && (confirmed.is_some() || told == none) {
+        if tail > start && is_known {
             let offsets = self.indexes.as_ref().map(|indexes| &indexes.offsets);
             let entry = offsets.and_then(|offsets| offsets.ceiling(tail));
             start = entry.map_or(last.position, |entry| entry.position);
@@ -419,11 +425,34 @@ impl<F: DiskFile> Segment<F> {
         if let Some(indexes) = self.indexes.as_mut().filter(|_| confirmed.is_none()) {
             indexes.forget_times();
         }
-        let size = std::mem::replace(&mut self.size, last.position);
+        self.newest = Some(known);
+        self.unasked = (start < last.position).then_some((start, last.position));
+        if !(is_known && told.timestamp == last.max_timestamp) {
+            self.ask_unasked(dir)?;
+        }
+        Ok(self.newest.unwrap_or(known))
+    }
+
+    /// Asks the batches that were not asked yet for a greater timestamp than what is known.
+    pub(crate) fn ask_unasked<D: Disk<File = F>>(&mut self, dir: &Dir<D>) -> Result<(), IoError> {
+        let Some((start, end)) = self.unasked else { return Ok(()) };
+        let known = self.newest.unwrap_or(IndexedTime::none(self.base));
+        let size = std::mem::replace(&mut self.size, end);
         let newest = self.newest_behind(dir, start, known);
         self.size = size;
-        // Whoever reads what is damaged there is told.
-        Ok(unless_damaged(newest)?.unwrap_or(known))
+        match newest {
+            Ok(newest) if newest == known => {}
+            Ok(newest) => {
+                self.newest = Some(newest);
+                // Not with the next entry only: a cut goes by what is indexed.
+                self.indexes.iter_mut().for_each(|indexes| indexes.times.push(newest));
+            }
+            Err(LogError::Io(error)) => return Err(error),
+            // Whoever reads what is damaged there is told.
+            Err(_) => {}
+        }
+        self.unasked = None;
+        Ok(())
     }
 
     /// What belongs into the index files, with the entry that closes the time index. They are in
@@ -568,6 +597,7 @@ impl<F: DiskFile> Segment<F> {
         if self.indexes.is_none() {
             self.unseal(dir, config)?;
         }
+        self.ask_unasked(dir)?;
         let file = self.file(dir)?;
         file.truncate(u64::from(position))?;
         file.sync()?;
