@@ -75,7 +75,7 @@ pub use lookup::{TimeSearch, TimestampOffset};
 pub use names::{DirNameError, DirRole, PartitionDir, is_topic_name};
 pub use names_sync::{NamesPlan, NamesSynced};
 pub use producer_state::{ProducerBatch, ProducerState};
-pub use read::{ReadRange, Slice};
+pub use read::{ReadRange, Slice, Sought};
 pub use recover::{Cut, Mended, OnDamage, OpenLog, Recovery, Synced, WrongStart};
 pub use retention::{Expired, ExpiryReason, Removal};
 pub use txn_index::AbortedTransaction;
