@@ -6,18 +6,14 @@
 //! lies before that point it would not read, so an index that lacks some of it is left such that no
 //! start takes it for whole: with one byte too many, which needs no room.
 //!
-//! What a start finds is believed once no batch contradicts it, before the first reader is told of it; else
-//! the batches are read for it. What is missing in it is not noticed here: that would cost reading all of
-//! the segment. The cleaner, which does, notices.
+//! What a start finds is believed only as far as the batches bear it out: see `believed`.
 
 use dohle_base::Offset;
 
 use crate::{
     disk::{Disk, DiskFile, IoError, OpenMode, read_file},
     error::LogError,
-    log::Log,
     names::FileKind,
-    producer_state::Producers,
     segment::{Dir, Segment},
     txn_index::{self, AbortedTransaction, ENTRY_SIZE, Told},
 };
@@ -82,17 +78,19 @@ impl<F: DiskFile> Segment<F> {
         }
     }
 
-    /// Those of them that a reader of the records from `from` on below `up_to` must be told.
+    /// Those of them that a reader of the records from `from` on below `up_to` must be told, and what that
+    /// rests on, with those that follow up to `ahead`.
     pub(crate) fn aborts_told<D: Disk<File = F>>(
         &self,
         dir: &Dir<D>,
         (from, up_to): (Offset, Offset),
+        ahead: Offset,
     ) -> Result<Told, LogError> {
         let path = dir.file(self.base, FileKind::TxnIndex);
         match &self.unsaved_aborts {
             _ if !self.has_aborts => Ok(Told::default()),
-            Some(unsaved) => txn_index::told_of(&unsaved.entries, &path, (from, up_to)),
-            None => txn_index::read_told(&dir.disk, &path, (from, up_to)),
+            Some(unsaved) => txn_index::told_of(&unsaved.entries, &path, (from, up_to), ahead),
+            None => txn_index::read_told(&dir.disk, &path, (from, up_to), ahead),
         }
     }
 
@@ -102,6 +100,9 @@ impl<F: DiskFile> Segment<F> {
         dir: &Dir<D>,
         entry: AbortedTransaction,
     ) -> Result<(), LogError> {
+        if let Some(believed) = &mut self.believed_aborts {
+            believed.believe_from(entry.last_offset);
+        }
         if let Some(unsaved) = &mut self.unsaved_aborts {
             unsaved.entries.push(entry);
             return Ok(());
@@ -226,65 +227,5 @@ impl<F: DiskFile> Segment<F> {
             write.leave(dir)?;
         }
         Ok(())
-    }
-}
-
-impl<D: Disk> Log<D> {
-    /// The segments, by base and bytes.
-    pub(crate) fn extents(&self) -> Vec<(Offset, u32)> {
-        self.segments.iter().map(|segment| (segment.base, segment.size)).collect()
-    }
-
-    /// Asks the batches once whether the index of a segment can be true, and makes it anew if not. Where
-    /// they cannot be read it stays as it is: who reads them is told.
-    pub(crate) fn check_aborts(&mut self, index: usize) -> Result<(), LogError> {
-        let unchecked = self.segments.get_mut(index).filter(|segment| segment.unchecked_aborts);
-        let Some(segment) = unchecked else { return Ok(()) };
-        let (base, entries) = (segment.base, segment.aborts(&self.dir)?);
-        segment.unchecked_aborts = false;
-        let next = self.segments.get(index + 1).map_or(self.log_end, |next| next.base);
-        let is_in_place = entries.iter().all(|entry| (base..next).contains(&entry.last_offset))
-            && entries.is_sorted_by(|one, other| one.last_offset < other.last_offset);
-        let segments = self.extents();
-        let is_sound = match txn_index::bear_out(&self.dir, &segments, &entries) {
-            Ok(is_borne_out) => is_borne_out && is_in_place,
-            Err(LogError::Corrupt(_)) => true,
-            Err(error) => return Err(error),
-        };
-        if is_sound {
-            return Ok(());
-        }
-        let producers = self.producers_before(base)?;
-        let replayed = txn_index::replay(
-            &self.dir,
-            &segments,
-            producers,
-            |producers| producers.end() >= next,
-            |_| Ok::<_, LogError>(()),
-        );
-        let mut entries = match replayed {
-            Ok(entries) => entries,
-            Err(LogError::Corrupt(_)) => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        entries.retain(|entry| entry.last_offset >= base);
-        let recovery_point = self.recovery_point;
-        let Some(segment) = self.segments.get_mut(index) else { return Ok(()) };
-        segment.put_aborts(&self.dir, entries, recovery_point)?;
-        self.names_changed |= segment.unsaved_aborts.is_some();
-        Ok(())
-    }
-
-    /// Producers as of `base`, or of any batch before. A snapshot that knows nobody may be one of a
-    /// version that knew nothing.
-    fn producers_before(&self, base: Offset) -> Result<Producers, LogError> {
-        for offset in self.snapshots.range(..=base).rev() {
-            if let Ok(producers) = self.read_snapshot(*offset)?
-                && producers.states().len() > 0
-            {
-                return Ok(producers);
-            }
-        }
-        Ok(Producers::from_states(Vec::new(), self.first_base_offset()))
     }
 }

@@ -76,7 +76,7 @@ fn load<D: Disk>(dir: &Dir<D>, now: Timestamp) -> Result<Found<D::File>, LogErro
             FileKind::Log => {
                 let mut segment = open_segment(dir, file.base, now)?;
                 segment.has_aborts = has(file.base, FileKind::TxnIndex);
-                segment.unchecked_aborts = segment.has_aborts;
+                segment.believed_aborts = segment.has_aborts.then(Box::default);
                 if segment.has_aborts
                     && let Err(reason) = check_aborts(dir, file.base)?
                 {

@@ -29,6 +29,27 @@ pub struct Slice<F> {
     pub goes_on: bool,
 }
 
+/// What a read finds.
+#[derive(Clone, Debug)]
+pub enum Sought<F> {
+    /// Batches.
+    Here(Slice<F>),
+    /// The first batch is larger than the limit.
+    NoRoom,
+    /// There is no batch that may be read.
+    Nothing,
+}
+
+impl<F> Sought<F> {
+    /// The batches.
+    pub fn slice(self) -> Option<Slice<F>> {
+        match self {
+            Self::Here(slice) => Some(slice),
+            Self::NoRoom | Self::Nothing => None,
+        }
+    }
+}
+
 /// What to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ReadRange {
@@ -71,32 +92,39 @@ impl<D: Disk> Log<D> {
     /// # Errors
     /// `OutOfRange` if `from` lies before the log's start or behind its end; `Corrupt`, `Io`.
     pub fn read(&mut self, range: ReadRange) -> Result<Option<Slice<D::File>>, ReadError> {
+        Ok(self.seek(range)?.slice())
+    }
+
+    /// The same, and why if there is nothing.
+    ///
+    /// # Errors
+    /// As `read`.
+    pub fn seek(&mut self, range: ReadRange) -> Result<Sought<D::File>, ReadError> {
         let (start, end) = (self.log_start, self.log_end);
         if range.from < start || range.from > end {
             return Err(ReadError::OutOfRange { offset: range.from, start, end });
         }
         let up_to = range.up_to.min(end);
         if range.from >= up_to {
-            return Ok(None);
+            return Ok(Sought::Nothing);
         }
-        let Some((index, first)) = self.locate(range.from)? else { return Ok(None) };
-        if first.base >= up_to {
-            return Ok(None);
-        }
+        let located = self.locate(range.from)?.filter(|(_, first)| first.base < up_to);
+        let Some((index, first)) = located else { return Ok(Sought::Nothing) };
         let end = self.end_position(index, up_to)?;
         let available = end.saturating_sub(first.position) as usize;
         let first_batch_size = first.size as usize;
         let size = match available.min(range.size_max) {
-            _ if available < first_batch_size => return Ok(None),
+            _ if available < first_batch_size => return Ok(Sought::Nothing),
             size if size >= first_batch_size => size,
             _ if range.at_least_one => first_batch_size,
-            _ => return Ok(None),
+            _ => return Ok(Sought::NoRoom),
         };
         let goes_on = self.segments.get(index + 1).is_some_and(|next| next.base < up_to);
         let segment = self.segments.get_mut(index).expect("just located in it");
         let file = segment.file(&self.dir)?.clone();
         let (position, base_offset) = (u64::from(first.position), first.base);
-        Ok(Some(Slice { file, position, size, base_offset, first_batch_size, goes_on }))
+        let slice = Slice { file, position, size, base_offset, first_batch_size, goes_on };
+        Ok(Sought::Here(slice))
     }
 
     /// Whether any transaction with records at `from` or behind was aborted. Where none was, nobody needs
@@ -117,10 +145,8 @@ impl<D: Disk> Log<D> {
     ) -> Result<Vec<AbortedTransaction>, LogError> {
         let mut aborted = Vec::new();
         for index in self.floor(from)..self.segments.len() {
-            self.check_aborts(index)?;
-            let Some(segment) = self.segments.get(index).filter(|s| s.has_aborts) else { continue };
-            let told = segment.aborts_told(&self.dir, (from, up_to))?;
-            aborted.extend(told.entries);
+            let told = self.aborts_told(index, (from, up_to))?;
+            aborted.extend(told.entries.into_iter().filter(|entry| entry.first_offset < up_to));
             if told.is_all {
                 break;
             }

@@ -4,6 +4,8 @@
 //! is sealed. Sealed ones cost no memory but this struct; their indexes are searched on the disk.
 //! A crash loses nothing by that: what was not sealed is scanned again.
 
+mod locate;
+
 use std::{
     io::IoSlice,
     path::{Path, PathBuf},
@@ -13,23 +15,19 @@ use dohle_base::{Offset, Timestamp};
 
 use crate::{
     aborts::UnsavedAborts,
+    believed::Believed,
     config::LogConfig,
     disk::{Disk, DiskFile, IoError, OpenMode, read_file, remove_if_there, turn_to_disk},
     error::LogError,
     names::{FileKind, SegmentFile},
-    offset_index::{self, IndexedOffset, OffsetIndex, Stretch},
+    offset_index::{IndexedOffset, OffsetIndex},
     reserve::Reserve,
-    scan::{HEADS_SIZE, Head, HeadScan},
-    search::InFile,
+    scan::{Head, HeadScan},
     time_index::{IndexedTime, TimeIndex},
 };
 
 /// The most bytes of a segment: positions are signed in Kafka.
 pub(crate) const SEGMENT_SIZE_MAX: u32 = i32::MAX as u32;
-
-/// Entries of an index that are farther apart have a long batch between them, as a rule the only one: then
-/// what is looked for is the next entry's, which takes one read, where it takes two from the last one on.
-const LONG_STEP: usize = 2 * HEADS_SIZE;
 
 /// For how many bytes before the last entry a start asks the batches for a time that the index of times may lack.
 /// Source: that one is saved with the other, a MiB or a flush behind it, and 16 MiB of heads take some ms.
@@ -135,8 +133,8 @@ pub(crate) struct Segment<F> {
     pub(crate) opened_at: Timestamp,
     /// Whether aborted transactions are indexed.
     pub(crate) has_aborts: bool,
-    /// Whether their index is as another process, or the one before, has left it, and no batch was asked.
-    pub(crate) unchecked_aborts: bool,
+    /// What of their index is believed, where another process, or the one before, has left it; else all is.
+    pub(crate) believed_aborts: Option<Box<Believed>>,
     /// They, if there was no room for some of them.
     pub(crate) unsaved_aborts: Option<Box<UnsavedAborts>>,
     /// Of the segment that is written only.
@@ -154,6 +152,8 @@ pub(crate) struct Segment<F> {
     file: Option<F>,
     /// The greatest timestamp; looked up when needed.
     pub(crate) newest: Option<IndexedTime>,
+    /// Batches that may have a greater one, from position to position, to be asked before that is needed.
+    unasked: Option<(u32, u32)>,
     /// The first batch's timestamp; looked up when needed.
     pub(crate) first_timestamp: Option<Timestamp>,
 }
@@ -223,7 +223,7 @@ impl<F: DiskFile> Segment<F> {
             size,
             opened_at,
             has_aborts: false,
-            unchecked_aborts: false,
+            believed_aborts: None,
             unsaved_aborts: None,
             indexes: None,
             lacks_indexes: false,
@@ -232,6 +232,7 @@ impl<F: DiskFile> Segment<F> {
             reserve: Reserve::NONE,
             file: None,
             newest: None,
+            unasked: None,
             first_timestamp: None,
         }
     }
@@ -284,6 +285,7 @@ impl<F: DiskFile> Segment<F> {
         self.indexes = Some(Indexes::new(self.base, config));
         self.lacks_indexes = false;
         self.newest = Some(IndexedTime::none(self.base));
+        self.unasked = None;
         self.first_timestamp = None;
         self.size = 0;
     }
@@ -328,7 +330,10 @@ impl<F: DiskFile> Segment<F> {
         if indexes.bytes_since_entry > config.index_interval_bytes {
             let entry = IndexedOffset { offset: head.last, position: head.position };
             indexes.offsets.push(entry);
-            indexes.times.push(newest);
+            // An entry says that there is nothing later before, which costs time to go without.
+            if self.unasked.is_none() {
+                indexes.times.push(newest);
+            }
             indexes.bytes_since_entry = 0;
         }
         indexes.bytes_since_entry = indexes.bytes_since_entry.saturating_add(head.size);
@@ -337,6 +342,7 @@ impl<F: DiskFile> Segment<F> {
     /// Writes the indexes to their files, with the entry that closes the time index. Nothing is
     /// synced.
     pub(crate) fn write_indexes<D: Disk<File = F>>(&mut self, dir: &Dir<D>) -> Result<(), IoError> {
+        self.ask_unasked(dir)?;
         let (Some(indexes), Some(newest)) = (&mut self.indexes, self.newest) else { return Ok(()) };
         indexes.times.push(newest);
         let Indexes { offsets, times, saved, .. } = indexes;
@@ -394,8 +400,8 @@ impl<F: DiskFile> Segment<F> {
     /// The greatest timestamp of the batches before the last one with an entry. The index of times may be
     /// older than the other one, for each is saved by itself, or have entries of batches that were cut: what
     /// it tells last counts if a batch confirms it, and those behind are asked, which are few where times
-    /// ascend. Where the last one has just that time they would be all those of that time, and are not asked; nor are
-    /// those more than [`ASKED_MAX`] before it, for a start is to read a bounded tail.
+    /// ascend, but not those more than [`ASKED_MAX`] before the last one, for a start is to read a bounded tail.
+    /// Where the last one has just that time they may be all those of that time, and are asked later.
     fn newest_before<D: Disk<File = F>>(
         &mut self,
         dir: &Dir<D>,
@@ -404,12 +410,10 @@ impl<F: DiskFile> Segment<F> {
         let none = IndexedTime::none(self.base);
         let told = self.indexes.as_ref().map_or(none, |indexes| indexes.times.last());
         let confirmed = unless_damaged(self.confirm(dir, told))?.flatten();
-        if (confirmed.is_some() || told == none) && told.timestamp == last.max_timestamp {
-            return Ok(told);
-        }
+        let is_known = confirmed.is_some() || told == none;
         let mut start = confirmed.map_or(0, |head| head.position);
         let tail = last.position.saturating_sub(ASKED_MAX);
-        if tail > start && (confirmed.is_some() || told == none) {
+        if tail > start && is_known {
             let offsets = self.indexes.as_ref().map(|indexes| &indexes.offsets);
             let entry = offsets.and_then(|offsets| offsets.ceiling(tail));
             start = entry.map_or(last.position, |entry| entry.position);
@@ -418,11 +422,34 @@ impl<F: DiskFile> Segment<F> {
         if let Some(indexes) = self.indexes.as_mut().filter(|_| confirmed.is_none()) {
             indexes.forget_times();
         }
-        let size = std::mem::replace(&mut self.size, last.position);
+        self.newest = Some(known);
+        self.unasked = (start < last.position).then_some((start, last.position));
+        if !(is_known && told.timestamp == last.max_timestamp) {
+            self.ask_unasked(dir)?;
+        }
+        Ok(self.newest.unwrap_or(known))
+    }
+
+    /// Asks the batches that were not asked yet for a greater timestamp than what is known.
+    pub(crate) fn ask_unasked<D: Disk<File = F>>(&mut self, dir: &Dir<D>) -> Result<(), IoError> {
+        let Some((start, end)) = self.unasked else { return Ok(()) };
+        let known = self.newest.unwrap_or(IndexedTime::none(self.base));
+        let size = std::mem::replace(&mut self.size, end);
         let newest = self.newest_behind(dir, start, known);
         self.size = size;
-        // Whoever reads what is damaged there is told.
-        Ok(unless_damaged(newest)?.unwrap_or(known))
+        match newest {
+            Ok(newest) if newest == known => {}
+            Ok(newest) => {
+                self.newest = Some(newest);
+                // Not with the next entry only: a cut goes by what is indexed.
+                self.indexes.iter_mut().for_each(|indexes| indexes.times.push(newest));
+            }
+            Err(LogError::Io(error)) => return Err(error),
+            // Whoever reads what is damaged there is told.
+            Err(_) => {}
+        }
+        self.unasked = None;
+        Ok(())
     }
 
     /// What belongs into the index files, with the entry that closes the time index. They are in
@@ -441,120 +468,6 @@ impl<F: DiskFile> Segment<F> {
         Ok(())
     }
 
-    /// The first batch that ends at `offset` or behind.
-    pub(crate) fn locate<D: Disk<File = F>>(
-        &mut self,
-        dir: &Dir<D>,
-        offset: Offset,
-    ) -> Result<Option<Head>, LogError> {
-        if self.size == 0 {
-            return Ok(None);
-        }
-        let before = self.index_floor(dir, offset)?;
-        let indexes = self.indexes.as_ref().zip(before);
-        let behind = indexes.and_then(|(indexes, before)| indexes.offsets.behind(before));
-        self.locate_from(dir, (before, behind), offset)
-    }
-
-    /// The same, where the index tells of a batch before, and of a later one as the next, as far as that is
-    /// known.
-    pub(crate) fn locate_from<D: Disk<File = F>>(
-        &mut self,
-        dir: &Dir<D>,
-        (entry, next): (Option<IndexedOffset>, Option<IndexedOffset>),
-        offset: Offset,
-    ) -> Result<Option<Head>, LogError> {
-        let (base, size) = (self.base, self.size);
-        let file = self.file(dir)?;
-        if let (Some(entry), Some(next)) = (entry, next)
-            && entry.offset < offset
-            && next.position.saturating_sub(entry.position) as usize > LONG_STEP
-            && let Some(head) = Head::at(file, next.position, size)
-            && head.last == next.offset
-            && (base <= head.base && head.base <= offset && offset <= head.last)
-        {
-            return Ok(Some(head));
-        }
-        if let Some(entry) = entry.filter(|entry| entry.position < size) {
-            let mut scan = HeadScan::new(file, entry.position, size);
-            // An index that leads astray costs time, not truth.
-            let led = scan.next().ok().flatten();
-            if let Some(head) = led.filter(|head| base <= head.base && head.base <= entry.offset) {
-                return first_reaching(head, &mut scan, offset);
-            }
-        }
-        let mut scan = HeadScan::new(file, 0, size);
-        match scan.next()? {
-            Some(head) => first_reaching(head, &mut scan, offset),
-            None => Ok(None),
-        }
-    }
-
-    pub(crate) fn index_floor<D: Disk<File = F>>(
-        &self,
-        dir: &Dir<D>,
-        offset: Offset,
-    ) -> Result<Option<IndexedOffset>, IoError> {
-        if let Some(indexes) = &self.indexes {
-            return Ok(indexes.offsets.floor(offset));
-        }
-        match dir.open(self.base, FileKind::OffsetIndex, OpenMode::Read) {
-            Ok(file) => offset_index::floor(&mut InFile::new(&file)?, self.base, offset),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The last entry up to `offset` of the index on the disk, and what was read with it, where the next
-    /// segment begins at `next`.
-    pub(crate) fn index_stretch<D: Disk<File = F>>(
-        &self,
-        dir: &Dir<D>,
-        offset: Offset,
-        next: Offset,
-    ) -> Result<(Option<IndexedOffset>, Option<Stretch>), IoError> {
-        let [part, whole] = [offset, next].map(|at| at.0.abs_diff(self.base.0));
-        match dir.open(self.base, FileKind::OffsetIndex, OpenMode::Read) {
-            Ok(file) => {
-                let entries = InFile::new(&file)?.guessing(part, whole);
-                let (entry, stretch) = Stretch::read(entries, self.base, offset)?;
-                Ok((entry, Some(stretch)))
-            }
-            Err(error) if error.is_not_found() => Ok((None, None)),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The first indexed batch that begins at `position` or behind.
-    pub(crate) fn index_ceiling<D: Disk<File = F>>(
-        &self,
-        dir: &Dir<D>,
-        position: u32,
-    ) -> Result<Option<IndexedOffset>, IoError> {
-        if let Some(indexes) = &self.indexes {
-            return Ok(indexes.offsets.ceiling(position));
-        }
-        match dir.open(self.base, FileKind::OffsetIndex, OpenMode::Read) {
-            Ok(file) => {
-                let entries = InFile::new(&file)?;
-                let mut entries = entries.guessing(position.into(), self.size.into());
-                offset_index::ceiling(&mut entries, self.base, position)
-            }
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Walks the heads of the batches from the one that begins at `position` to the last.
-    pub(crate) fn heads<D: Disk<File = F>>(
-        &mut self,
-        dir: &Dir<D>,
-        position: u32,
-    ) -> Result<HeadScan<'_, F>, IoError> {
-        let size = self.size;
-        Ok(HeadScan::new(self.file(dir)?, position, size))
-    }
-
     /// Cuts the segment, which is to be written on from now, to the batches before `position`,
     /// where the batch begins that holds `end` or the first one behind it.
     pub(crate) fn cut<D: Disk<File = F>>(
@@ -567,6 +480,7 @@ impl<F: DiskFile> Segment<F> {
         if self.indexes.is_none() {
             self.unseal(dir, config)?;
         }
+        self.ask_unasked(dir)?;
         let file = self.file(dir)?;
         file.truncate(u64::from(position))?;
         file.sync()?;
@@ -592,18 +506,4 @@ fn unless_damaged<T>(read: Result<T, LogError>) -> Result<Option<T>, LogError> {
         Err(LogError::Corrupt(_)) => Ok(None),
         read => read.map(Some),
     }
-}
-
-fn first_reaching<F: DiskFile>(
-    mut head: Head,
-    scan: &mut HeadScan<'_, F>,
-    offset: Offset,
-) -> Result<Option<Head>, LogError> {
-    while head.last < offset {
-        match scan.next()? {
-            Some(next) => head = next,
-            None => return Ok(None),
-        }
-    }
-    Ok(Some(head))
 }

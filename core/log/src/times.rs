@@ -36,6 +36,7 @@ impl<F: DiskFile> Segment<F> {
         &mut self,
         dir: &Dir<D>,
     ) -> Result<IndexedTime, LogError> {
+        self.ask_unasked(dir)?;
         if let Some(newest) = self.newest {
             return Ok(newest);
         }

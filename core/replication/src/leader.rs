@@ -15,7 +15,7 @@ use std::{io::IoSlice, sync::Arc};
 use dohle_base::{LeaderEpoch, Offset, Timestamp};
 use dohle_log::{
     AbortedTransaction, AppendError, Appended, Log, LogError, Origin, ReadError, ReadRange,
-    Results, Slice, disk::Disk,
+    Results, Slice, Sought, disk::Disk,
 };
 
 use crate::{
@@ -76,6 +76,8 @@ pub enum CommitRule {
 pub struct Found<F> {
     /// The records, where they lie; none if there is nothing to see yet.
     pub slice: Option<Slice<F>>,
+    /// Whether there are none because the first batch is larger than the limit.
+    pub had_no_room: bool,
     /// Transactions that a read-committed consumer must leave out, by first offset.
     pub aborted: Vec<AbortedTransaction>,
     /// Where the offsets stood.
@@ -266,7 +268,9 @@ impl<D: Disk> Leader<D> {
             size_max: read.size_max,
             at_least_one: read.at_least_one,
         };
-        let slice = self.log.read(range)?;
+        let sought = self.log.seek(range)?;
+        let had_no_room = matches!(sought, Sought::NoRoom);
+        let slice = sought.slice();
         let aborted = match (read.isolation, &slice) {
             (Isolation::ReadCommitted, Some(slice)) if self.log.has_aborted_from(read.from) => {
                 // Of those that lie behind the slice the consumer is told when it gets there.
@@ -277,7 +281,7 @@ impl<D: Disk> Leader<D> {
             }
             _ => Vec::new(),
         };
-        Ok(Found { slice, aborted, standing })
+        Ok(Found { slice, had_no_room, aborted, standing })
     }
 
     /// Drops what lies before `offset`, which must not lie behind the high watermark.

@@ -103,6 +103,7 @@ impl<D: Disk> Log<D> {
                 partition_metadata::write_early(&self.dir.disk, self.dir.path(), topic)?;
             }
         }
+        segment.ask_unasked(&self.dir)?;
         let coming = slices.iter().map(|slice| slice.len()).sum();
         segment.reserve(&self.dir, coming, &self.config)?;
         let file = segment.file(&self.dir)?;

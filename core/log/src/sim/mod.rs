@@ -18,26 +18,27 @@
 pub mod cuts;
 
 mod content;
+mod file;
 mod names;
+mod state;
 
 #[cfg(test)]
 mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{ErrorKind, IoSlice},
+    io::ErrorKind,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
 };
 
 use dohle_base::{Rng, Timestamp};
 
-use crate::disk::{DirEntry, Disk, DiskFile, IoError, OpenMode, Operation};
+use crate::disk::{DirEntry, Disk, IoError, OpenMode, Operation};
 use content::Content;
+pub use file::SimFile;
 use names::Names;
+use state::ends_as_one;
 
 /// What goes wrong, and when. The default is nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,20 +66,6 @@ pub struct Faults {
 #[derive(Clone, Debug, Default)]
 pub struct SimDisk {
     state: Arc<Mutex<State>>,
-}
-
-/// A file of a `SimDisk`.
-#[derive(Clone, Debug)]
-pub struct SimFile {
-    disk: SimDisk,
-    path: PathBuf,
-    inode: u64,
-    writable: bool,
-    /// Which start of the disk the handle is of; useless after the next.
-    start: u64,
-    /// How many of the file's failed syncs it has been told of, or that came before it: each who has opened
-    /// the file is told once.
-    told: Arc<AtomicU64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -328,56 +315,6 @@ impl Luck {
     }
 }
 
-impl State {
-    /// Lets a change happen, or not.
-    fn change(&mut self, operation: Operation, path: &Path) -> Result<(), IoError> {
-        self.powered(operation, path)?;
-        self.changes += 1;
-        self.last_call = Some((operation, path.to_owned()));
-        let error = if self.faults.io_error_at == Some(self.changes) {
-            io_error(operation, path)
-        } else if self.faults.full_at == Some(self.changes) && may_need_room(operation) {
-            IoError { operation, ..full(path) }
-        } else {
-            return Ok(());
-        };
-        self.last_fault = self.last_call.clone();
-        Err(error)
-    }
-
-    /// Lets a read happen, or not.
-    fn read(&mut self, path: &Path) -> Result<(), IoError> {
-        self.reads += 1;
-        self.last_call = Some((Operation::Read, path.to_owned()));
-        let fails = self.faults.read_error_at == Some(self.reads);
-        if fails || self.faults.unreadable.contains(path) {
-            self.last_fault = self.last_call.clone();
-            return Err(io_error(Operation::Read, path));
-        }
-        Ok(())
-    }
-
-    fn ignores(&self, path: &Path) -> bool {
-        ends_as_one(path, &self.ignored)
-    }
-
-    fn ignores_volume_sync(&self) -> bool {
-        self.ignored_volume_syncs.is_some_and(|(first, step)| {
-            let behind = self.syncs_of_volumes.checked_sub(first);
-            behind.is_some_and(|behind| behind % step == 0)
-        })
-    }
-
-    fn powered(&self, operation: Operation, path: &Path) -> Result<(), IoError> {
-        match self.faults.power_after {
-            Some(count) if self.changes >= count => {
-                Err(IoError::of_kind(operation, path, ErrorKind::NotConnected))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
 impl Disk for SimDisk {
     type File = SimFile;
 
@@ -456,186 +393,7 @@ impl Disk for SimDisk {
     }
 }
 
-impl SimFile {
-    fn content<R>(
-        &self,
-        operation: Operation,
-        access: impl FnOnce(&mut State, u64) -> Result<R, IoError>,
-    ) -> Result<R, IoError> {
-        let state = &mut *self.disk.state();
-        if state.starts != self.start || !state.files.contains_key(&self.inode) {
-            return Err(IoError::of_kind(operation, &self.path, ErrorKind::NotConnected));
-        }
-        state.powered(operation, &self.path)?;
-        if !self.writable && matches!(operation, Operation::Write | Operation::Truncate) {
-            return Err(IoError::of_kind(operation, &self.path, ErrorKind::PermissionDenied));
-        }
-        access(state, self.inode)
-    }
-}
-
-impl State {
-    fn failed_syncs_of(&self, inode: u64) -> u64 {
-        self.failed_syncs.get(&inode).copied().unwrap_or(0)
-    }
-
-    fn file(&mut self, inode: u64) -> &mut Content {
-        self.files.get_mut(&inode).expect("looked up when the call began, under the same lock")
-    }
-
-    /// A file has lost its bytes from `size` on.
-    fn give_back(&mut self, inode: u64, size: u64) {
-        let freed = self.files.get(&inode).map_or(0, |file| file.size().saturating_sub(size));
-        self.faults.bytes_free = self.faults.bytes_free.map(|free| free + freed);
-    }
-
-    /// How many of `wanted` bytes at `position` of a file of `size` the disk still takes.
-    fn room(&mut self, size: u64, position: u64, wanted: usize) -> Option<usize> {
-        let wanted = wanted.min(self.faults.write_size_max.unwrap_or(usize::MAX));
-        let Some(free) = self.faults.bytes_free else { return Some(wanted) };
-        let end_max = size.max(position) + free;
-        let room = usize::try_from(end_max.saturating_sub(position)).unwrap_or(usize::MAX);
-        let taken = wanted.min(room);
-        let growth = (position + taken as u64).saturating_sub(size);
-        self.faults.bytes_free = Some(free.saturating_sub(growth));
-        (taken > 0).then_some(taken)
-    }
-}
-
-impl DiskFile for SimFile {
-    fn read_at(&self, buffer: &mut [u8], position: u64) -> Result<usize, IoError> {
-        self.content(Operation::Read, |state, inode| {
-            state.read(&self.path)?;
-            let read = state.file(inode).read(buffer, position);
-            state.bytes_read += read as u64;
-            Ok(read)
-        })
-    }
-
-    fn write_at(&self, buffers: &[IoSlice<'_>], position: u64) -> Result<usize, IoError> {
-        let mut bytes =
-            buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect::<Vec<_>>();
-        if bytes.is_empty() {
-            return Ok(0);
-        }
-        self.content(Operation::Write, |state, inode| {
-            let changed = state.change(Operation::Write, &self.path);
-            if let Err(error) = changed {
-                if error.errno.is_some() && !error.is_full() {
-                    bytes.truncate(bytes.len() / 2);
-                    state.file(inode).write(position, bytes);
-                }
-                return Err(error);
-            }
-            let size = state.file(inode).size();
-            let Some(taken) = state.room(size, position, bytes.len()) else {
-                return Err(full(&self.path));
-            };
-            bytes.truncate(taken);
-            state.file(inode).write(position, bytes);
-            let now = state.now;
-            state.modified.extend(now.map(|now| (inode, now)));
-            Ok(taken)
-        })
-    }
-
-    fn size(&self) -> Result<u64, IoError> {
-        self.content(Operation::Size, |state, inode| Ok(state.file(inode).size()))
-    }
-
-    fn modified(&self) -> Result<Option<Timestamp>, IoError> {
-        self.content(Operation::Size, |state, inode| Ok(state.modified.get(&inode).copied()))
-    }
-
-    fn set_modified(&self, at: Timestamp) -> Result<(), IoError> {
-        self.content(Operation::SetModified, |state, inode| {
-            state.modified.insert(inode, at);
-            Ok(())
-        })
-    }
-
-    fn truncate(&self, size: u64) -> Result<(), IoError> {
-        self.content(Operation::Truncate, |state, inode| {
-            state.change(Operation::Truncate, &self.path)?;
-            state.give_back(inode, size);
-            state.file(inode).truncate(size);
-            Ok(())
-        })
-    }
-
-    /// Only says whether there is room: what was set aside is nobody's here.
-    fn reserve(&self, _start: u64, end: u64) -> Result<(), IoError> {
-        self.content(Operation::Reserve, |state, inode| {
-            state.change(Operation::Reserve, &self.path)?;
-            let wanted = end.saturating_sub(state.file(inode).size());
-            match state.faults.bytes_free {
-                Some(free) if free < wanted => Err(full(&self.path)),
-                _ => Ok(()),
-            }
-        })
-    }
-
-    fn sync(&self) -> Result<(), IoError> {
-        self.disk.again(&self.path, || self.sync_once())
-    }
-
-    fn drop_cache(&self) -> Result<(), IoError> {
-        self.content(Operation::DropCache, |state, inode| {
-            state.file(inode).drop_cache();
-            Ok(())
-        })
-    }
-
-    fn path(&self) -> &Path {
-        &self.path
-    }
-}
-
-impl SimFile {
-    fn sync_once(&self) -> Result<(), IoError> {
-        self.content(Operation::Sync, |state, inode| {
-            let changed = state.change(Operation::Sync, &self.path);
-            match &changed {
-                Ok(()) if state.ignores(&self.path) => {}
-                Ok(()) => state.file(inode).sync(),
-                Err(error) if error.errno.is_some() => {
-                    state.file(inode).forget();
-                    *state.failed_syncs.entry(inode).or_default() += 1;
-                }
-                Err(_) => {}
-            }
-            let failed = state.failed_syncs_of(inode);
-            match self.told.swap(failed, Ordering::Relaxed) < failed {
-                true => changed.and_then(|()| Err(io_error(Operation::Sync, &self.path))),
-                false => changed,
-            }
-        })
-    }
-}
-
 /// What the sync of a volume that is mounted at `path` goes by among paths: all that is under it.
 fn volume(path: &Path) -> PathBuf {
     path.join("*")
-}
-
-fn ends_as_one(path: &Path, endings: &[String]) -> bool {
-    let path = path.to_string_lossy();
-    endings.iter().any(|ending| path.ends_with(ending.as_str()))
-}
-
-/// Whether the system may have to find room for a change.
-fn may_need_room(operation: Operation) -> bool {
-    use Operation::{CreateDir, Open, Rename, Reserve, Write};
-    matches!(operation, Open | Write | Reserve | Rename | CreateDir)
-}
-
-/// `EIO`, as a broken device gives it.
-fn io_error(operation: Operation, path: &Path) -> IoError {
-    IoError { operation, path: path.to_owned(), kind: ErrorKind::Other, errno: Some(5) }
-}
-
-/// `ENOSPC`.
-fn full(path: &Path) -> IoError {
-    let kind = ErrorKind::StorageFull;
-    IoError { operation: Operation::Write, path: path.to_owned(), kind, errno: Some(28) }
 }

@@ -55,6 +55,32 @@ pub(crate) fn bear_out<D: Disk>(
     Ok(true)
 }
 
+/// Whether no batch contradicts where an entry ends.
+///
+/// # Errors
+/// As `bear_out`.
+pub(crate) fn bears_out_end<D: Disk>(
+    dir: &Dir<D>,
+    segments: &[(Offset, u32)],
+    entry: &AbortedTransaction,
+) -> Result<bool, LogError> {
+    let holding = segments.partition_point(|(base, _)| *base <= entry.last_offset);
+    let holding = holding.checked_sub(1).and_then(|index| segments.get(index));
+    let Some(&(base, size)) = holding else { return Ok(true) };
+    let mut segment = Segment::<D::File>::sealed(base, size, Timestamp::NONE);
+    let located = segment.locate(dir, entry.last_offset)?;
+    let Some(located) = located.filter(|head| head.base <= entry.last_offset) else {
+        return Ok(true);
+    };
+    let file = segment.file(dir)?;
+    let mut scan = HeadScan::new(file, located.position, size);
+    let Some(head) = scan.next()? else { return Ok(true) };
+    let batch = passed(file, &scan, &head)?;
+    let is_commit = |committed| committed == Some(true);
+    Ok(batch.producer_id == entry.producer_id
+        && matches!(batch.part, Part::Marker { committed } if !is_commit(committed)))
+}
+
 /// Walks the batches, and how long they are, from a little before `from` on until `take` has had enough.
 pub(crate) fn walk<D: Disk>(
     dir: &Dir<D>,

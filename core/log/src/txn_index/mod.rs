@@ -11,6 +11,7 @@
 
 mod batches;
 mod check;
+mod told;
 
 #[cfg(test)]
 mod tests;
@@ -22,11 +23,11 @@ use dohle_base::{Offset, ProducerId};
 use crate::{
     disk::{Disk, DiskFile, IoError, OpenMode, read_file},
     error::{Corruption, DamageReason, LogError},
-    search::{Entries, InFile, InMemory},
 };
 
-pub(crate) use batches::{bear_out, replay, walk};
+pub(crate) use batches::{bear_out, bears_out_end, replay, walk};
 pub(crate) use check::Part;
+pub(crate) use told::{Told, read_told, told_of};
 
 pub(crate) const ENTRY_SIZE: usize = 34;
 const VERSION: i16 = 0;
@@ -104,68 +105,6 @@ pub(crate) fn read<D: Disk>(disk: &D, path: &Path) -> Result<Vec<AbortedTransact
 fn not_an_entry(path: &Path, index: usize) -> LogError {
     let position = (index as u64).saturating_mul(ENTRY_SIZE as u64);
     Corruption::new(path, position, DamageReason::NotAnEntry).into()
-}
-
-/// What a read-committed reader of some records must be told.
-#[derive(Debug, Default)]
-pub(crate) struct Told {
-    pub(crate) entries: Vec<AbortedTransaction>,
-    /// Whether no later index has more of it.
-    pub(crate) is_all: bool,
-}
-
-/// What an index tells of the records from `from` on below `up_to`, read where that stands; nothing if
-/// there is no file.
-pub(crate) fn read_told<D: Disk>(
-    disk: &D,
-    path: &Path,
-    (from, up_to): (Offset, Offset),
-) -> Result<Told, LogError> {
-    let file = match disk.open(path, OpenMode::Read) {
-        Err(error) if error.is_not_found() => return Ok(Told::default()),
-        file => file?,
-    };
-    let mut entries = InFile::new(&file)?;
-    if file.size()? % ENTRY_SIZE as u64 != 0 {
-        return Err(not_an_entry(path, entries.count()));
-    }
-    told(&mut entries, path, (from, up_to))
-}
-
-/// The same of entries in memory.
-pub(crate) fn told_of(
-    entries: &[AbortedTransaction],
-    path: &Path,
-    range: (Offset, Offset),
-) -> Result<Told, LogError> {
-    told(&mut InMemory(&encode(entries)), path, range)
-}
-
-fn told(
-    index: &mut impl Entries<ENTRY_SIZE>,
-    path: &Path,
-    (from, up_to): (Offset, Offset),
-) -> Result<Told, LogError> {
-    let ends_before = |entry: &[u8; ENTRY_SIZE]| {
-        AbortedTransaction::decode(entry).is_some_and(|entry| entry.last_offset < from)
-    };
-    let (mut told, mut behind) = (Told::default(), from);
-    for at in index.partition_point(ends_before)?..index.count() {
-        let entry = AbortedTransaction::decode(&index.entry(at)?);
-        let entry = entry.filter(|entry| entry.can_follow(behind));
-        let entry = entry.ok_or_else(|| not_an_entry(path, at))?;
-        if entry.first_offset < up_to {
-            told.entries.push(entry);
-        }
-        // Those that end later begin at the last stable offset or behind, which lies behind the marker at
-        // most.
-        told.is_all = entry.last_stable_offset.min(entry.last_offset.next()) >= up_to;
-        if told.is_all {
-            break;
-        }
-        behind = entry.last_offset.next();
-    }
-    Ok(told)
 }
 
 /// The bytes of a whole index.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use dohle_base::{Offset, Rng, Timestamp};
-use dohle_log::{Disk, LogConfig, ReadError, ReadRange};
+use dohle_log::{Disk, LogConfig, ReadError, ReadRange, Sought};
 use dohle_records::{BatchView, split_batches};
 
 use crate::kit::*;
@@ -81,6 +81,26 @@ fn limits_are_kept_but_for_a_first_batch_that_must_be() {
     assert_eq!(read(size + 5, false), Some(size + 5), "the second batch is cut off");
     assert_eq!(read(usize::MAX, false), Some(2 * size));
     assert_eq!(read(0, true), Some(size));
+}
+
+/// Who waits for more must know.
+#[test]
+fn a_batch_without_room_is_told_from_none_that_may_be_read() {
+    let (_disk, mut log) = empty(LogConfig::default());
+    records(3).append(&mut log).unwrap();
+    // Compaction leaves such gaps.
+    let behind = records(2).from(Offset(10), EPOCH);
+    log.append_as_follower(&behind, EPOCH, NOW).unwrap();
+    // (from, up to, whether there is one)
+    for (from, up_to, is_there) in
+        [(0, 12, true), (0, 2, false), (3, 10, false), (5, 8, false), (5, 11, false), (5, 12, true)]
+    {
+        let range = ReadRange { size_max: 10, ..range(from, up_to) };
+        let had_no_room = matches!(log.seek(range).unwrap(), Sought::NoRoom);
+        assert_eq!(had_no_room, is_there, "{from}..{up_to}");
+        let is_found = log.read(ReadRange { at_least_one: true, ..range }).unwrap().is_some();
+        assert_eq!(is_found, is_there, "{from}..{up_to}");
+    }
 }
 
 #[test]

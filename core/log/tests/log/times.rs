@@ -232,7 +232,10 @@ fn assert_newest(log: &mut Log<SimDisk>, offset: i64, minute: i64) {
 /// The two files are written one behind the other, and a power cut may come between.
 #[test]
 fn an_index_of_times_that_is_older_than_that_of_offsets_hides_no_time() {
-    for lost in [false, true] {
+    // What lies behind the last entry tells nothing new, be it as late as the entry that is left.
+    for (lost, behind, is_cut) in
+        [(false, 3, false), (false, 1, false), (true, 3, false), (false, 3, true), (false, 1, true)]
+    {
         let (disk, mut log) = empty(one_segment());
         append(&mut log, 0);
         append_much(&mut log, 1);
@@ -240,8 +243,7 @@ fn an_index_of_times_that_is_older_than_that_of_offsets_hides_no_time() {
         log.flush().unwrap();
         let old = disk.peek(&index("timeindex")).unwrap();
         assert!(!old.is_empty());
-        // What lies behind the last entry tells nothing new.
-        [90, 3, 2, 4, 2, 3].into_iter().for_each(|minute| append(&mut log, minute));
+        [90, 3, 2, 4, behind, behind].into_iter().for_each(|minute| append(&mut log, minute));
         log.flush().unwrap();
         let recovery_point = log.recovery_point();
         let of_offsets = disk.peek(&index("index")).unwrap();
@@ -252,6 +254,9 @@ fn an_index_of_times_that_is_older_than_that_of_offsets_hides_no_time() {
         disk.plant(&index("timeindex"), if lost { &[] } else { &old });
         let mut log = killed(&disk, log, recovery_point);
         assert!(log.recovery().bytes_scanned < 2 << 20, "the other one is believed");
+        if is_cut {
+            log.truncate_to(Offset(9), NOW).unwrap();
+        }
         assert_newest(&mut log, 3, 90);
     }
 }
@@ -277,12 +282,12 @@ fn entries_of_batches_that_were_cut_hide_no_time() {
     }
 }
 
-/// One record was ahead of all others.
+/// One record was ahead of all others, or they have one time.
 #[test]
 fn a_start_asks_no_more_batches_for_their_times_in_a_longer_segment() {
-    let reads_of_a_start = |count| {
+    let reads_of_a_start = |first, count| {
         let (disk, mut log) = empty(one_segment());
-        append(&mut log, 90);
+        append(&mut log, first);
         for _ in 0..count {
             records(1).at(at(1).0).sized(6_000).append(&mut log).unwrap();
         }
@@ -290,10 +295,12 @@ fn a_start_asks_no_more_batches_for_their_times_in_a_longer_segment() {
         let (recovery_point, before) = (log.recovery_point(), disk.reads());
         let mut log = killed(&disk, log, recovery_point);
         let reads = disk.reads() - before;
-        assert_newest(&mut log, 0, 90);
+        assert_newest(&mut log, 0, first);
         reads
     };
-    let (short, long) = (reads_of_a_start(4_000), reads_of_a_start(8_000));
+    let (short, long) = (reads_of_a_start(90, 4_000), reads_of_a_start(90, 8_000));
     assert!(short > 1_000, "{short}: those before the last entry are asked");
     assert!(long < short + 100, "{long} for {short}");
+    let of_one_time = reads_of_a_start(1, 8_000);
+    assert!(of_one_time < 100, "{of_one_time}: they are asked once that matters");
 }

@@ -15,13 +15,13 @@ mod request;
 
 use std::{ops::RangeInclusive, sync::Arc};
 
-use dohle_base::{ErrorCode, LeaderEpoch, Offset, TopicId};
+use dohle_base::{ErrorCode, LeaderEpoch, TopicId};
 use dohle_protocol::api::{
     fetch_request::FetchRequest,
     fetch_response::{AbortedTransaction, EpochEndOffset, FetchResponse, PartitionData},
 };
 use dohle_replication::{
-    Found, Isolation, Leader, Read, Standing,
+    Found, Isolation, Leader, Read,
     fetch_session::{FetchPlan, SessionCache, WantedPartition},
     wait::{Satisfied, Wait},
 };
@@ -223,7 +223,7 @@ fn read_leader(
         Err(error) => return unread(wanted.partition, error),
     }
     match leader.read(read) {
-        Ok(Found { slice, aborted, standing }) => {
+        Ok(Found { slice, had_no_room, aborted, standing }) => {
             let aborted = aborted.iter().map(|transaction| AbortedTransaction {
                 producer_id: transaction.producer_id,
                 first_offset: transaction.first_offset,
@@ -234,23 +234,10 @@ fn read_leader(
             };
             let data = PartitionData { aborted_transactions, ..told(wanted.partition, standing) };
             let goes_on = slice.as_ref().is_some_and(|slice| slice.goes_on);
-            let is_behind = read.from < readable_end(&standing, read.isolation);
-            let left_out = match slice {
-                None if is_behind && !read.at_least_one => read.size_max,
-                _ => 0,
-            };
+            let left_out = if had_no_room { read.size_max } else { 0 };
             Finding { data, slice, copied: None, cold: None, goes_on, left_out }
         }
         Err(error) => unread(wanted.partition, storage::read_error(&error, partition)),
-    }
-}
-
-/// Where what this client may read ends.
-fn readable_end(standing: &Standing, isolation: Isolation) -> Offset {
-    match isolation {
-        Isolation::ReadUncommitted => standing.high_watermark,
-        Isolation::ReadCommitted => standing.last_stable,
-        Isolation::LogEnd => standing.log_end,
     }
 }
 

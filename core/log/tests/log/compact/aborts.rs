@@ -7,7 +7,7 @@ use std::{
 };
 
 use dohle_base::{Offset, Rng};
-use dohle_log::{Disk, Log, LogConfig, OpenLog, sim::SimDisk};
+use dohle_log::{AbortedTransaction, Disk, Log, LogConfig, OpenLog, sim::SimDisk};
 
 use super::kit::*;
 use crate::kit::*;
@@ -249,6 +249,105 @@ fn transactions_that_are_far_apart_are_each_looked_at() {
                 all.iter().map(same).collect::<Vec<_>>(),
                 "entry {entry} byte {at} bit {bit}"
             );
+        }
+    }
+}
+
+/// A segment of so many large transactions, most of them aborted, and its end.
+fn large_transactions(count: i64) -> (SimDisk, Offset) {
+    let (disk, mut log) = empty(LogConfig::default());
+    let large = "x".repeat(10_000);
+    for round in 0..count {
+        for _ in 0..3 {
+            put_in_transaction(&mut log, 1, &[("k", Some(&large))]);
+        }
+        append_marker(&mut log, 1, round % 5 == 0);
+    }
+    let end = log.close().unwrap();
+    (disk, end)
+}
+
+fn opened(disk: &SimDisk, end: Offset) -> Log<SimDisk> {
+    let how = OpenLog { clean: true, recovery_point: end, ..OpenLog::default() };
+    open_how(disk, LogConfig::default(), how).unwrap()
+}
+
+/// Others wait for the partition meanwhile. Who goes through all of it has it checked once all the same.
+#[test]
+fn a_first_reader_has_no_more_checked_than_it_needs() {
+    let (disk, end) = large_transactions(1_000);
+    let pages = 4_000;
+    for from in [0, 1, 2_000, 3_990] {
+        let mut log = opened(&disk, end);
+        let before = disk.reads();
+        let told = log.aborted_transactions(Offset(from), Offset(from + 8)).unwrap();
+        assert!(!told.is_empty());
+        let reads = disk.reads() - before;
+        assert!(reads < pages / 4, "{reads} reads of {pages} pages from {from}");
+        // Again it costs a look into the index.
+        let before = disk.reads();
+        assert_eq!(log.aborted_transactions(Offset(from), Offset(from + 8)).unwrap(), told);
+        let reads = disk.reads() - before;
+        assert!(reads < 8, "{reads} reads again from {from}");
+    }
+    let mut log = opened(&disk, end);
+    let before = disk.reads();
+    let steps = (0..end.0).step_by(8);
+    let count = steps.clone().count() as u64;
+    for from in steps {
+        log.aborted_transactions(Offset(from), Offset(from + 8)).unwrap();
+    }
+    let reads = disk.reads() - before;
+    assert!(reads < 8 * count + 2 * pages, "{reads} reads for {pages} pages and {count} fetches");
+}
+
+/// Whatever is wrong with an entry, who reads a part first is told what the batches bear out, though the entry
+/// then says that it does not concern the part, or that no later one does.
+#[test]
+fn a_wrong_bit_hides_nothing_from_who_reads_a_part_first() {
+    let (disk, mut log) = empty(LogConfig::default());
+    let large = "x".repeat(10_000);
+    let plain = |log: &mut Log<SimDisk>, count| {
+        for _ in 0..count {
+            put(log, &[("k", Some(&large))]);
+        }
+    };
+    plain(&mut log, 20);
+    put_in_transaction(&mut log, 1, &[("a", Some("no"))]);
+    plain(&mut log, 20);
+    put_in_transaction(&mut log, 1, &[("a", Some("no"))]);
+    plain(&mut log, 40);
+    put_in_transaction(&mut log, 2, &[("a", Some("no"))]);
+    append_marker(&mut log, 2, false);
+    plain(&mut log, 10);
+    put_in_transaction(&mut log, 3, &[("a", Some("no"))]);
+    plain(&mut log, 50);
+    append_marker(&mut log, 1, false);
+    plain(&mut log, 20);
+    put_in_transaction(&mut log, 3, &[("a", Some("no"))]);
+    append_marker(&mut log, 3, false);
+    let end = log.close().unwrap();
+    let all = opened(&disk, end).aborted_transactions(Offset(0), end).unwrap();
+    assert_eq!(all.len(), 3);
+    let path = &indexes(&disk)[0];
+    let wrong =
+        (0..all.len()).flat_map(|entry| (0..4).map(move |field| entry * ENTRY + 2 + field * 8));
+    for (byte, bit) in
+        wrong.flat_map(|field| (0..16).map(move |bit| (field + 7 - bit / 8, bit % 8)))
+    {
+        for from in [0, 20, 38, 80, 132, 160] {
+            // What a reader finds is mended for the next one.
+            let disk = disk.fork();
+            disk.flip(path, (byte * 8 + bit) as u64);
+            let (from, up_to) = (Offset(from), Offset(from + 8));
+            let told = opened(&disk, end).aborted_transactions(from, up_to).unwrap();
+            let concerns =
+                |t: &&AbortedTransaction| t.last_offset >= from && t.first_offset < up_to;
+            // As a reader takes it, who sees nothing of the records before.
+            let seen = |t: &AbortedTransaction| (t.producer_id, t.first_offset.max(from));
+            let expected = all.iter().filter(concerns).map(seen).collect::<Vec<_>>();
+            let told = told.iter().map(seen).collect::<Vec<_>>();
+            assert_eq!(told, expected, "byte {byte} bit {bit}, {from}..{up_to}");
         }
     }
 }

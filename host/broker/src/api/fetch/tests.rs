@@ -12,13 +12,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dohle_base::{BrokerId, Offset, Timestamp};
+use dohle_base::{BrokerId, LeaderEpoch, Offset, ProducerEpoch, ProducerId, Timestamp};
 use dohle_log::{Disk, LogConfig, Slice, disk::OpenMode};
 use dohle_os::{OsDisk, OsFile};
 use dohle_protocol::{
     RecordSet,
     api::fetch_request::{FetchPartition, FetchTopic, ReplicaState},
 };
+use dohle_records::{BatchBuilder, BatchSpec, NewRecord, Producer};
 use rustix::{
     fs::{Advice, fadvise, statfs},
     io::{Errno, ReadWriteFlags, preadv2},
@@ -294,6 +295,44 @@ fn no_fetch_waits_for_what_had_no_room() {
         });
         let is_later = matches!(answer, Answer::Later(_));
         assert_eq!(is_later, waits, "{max_bytes} {partition_max_bytes} {min_bytes}");
+    }
+}
+
+/// Nor has what this reader may not have yet had no room: compaction has left nothing before it.
+#[test]
+fn a_fetch_waits_for_the_end_of_a_transaction_behind_a_gap() {
+    let kit = with_batches("", 2, 600);
+    let begun = BatchSpec {
+        base_offset: Offset(10),
+        partition_leader_epoch: LeaderEpoch(0),
+        producer: Producer { id: ProducerId(7), epoch: ProducerEpoch(0), base_sequence: 0 },
+        transactional: true,
+        ..BatchSpec::default()
+    };
+    let mut batch = BatchBuilder::new(begun);
+    batch.append(&NewRecord::default()).unwrap();
+    let batch = batch.finish();
+    let appended = kit.partitions[1].with_leader(|leader| {
+        leader.log_mut().append_as_follower(&batch, LeaderEpoch(0), Timestamp(0)).unwrap();
+        leader.synced(Offset(11));
+        leader.high_watermark()
+    });
+    assert_eq!(appended.unwrap(), Offset(11));
+    // (isolation, most of that partition, minimum, whether it has to wait)
+    let rows = [
+        (1, 1 << 20, 1_000, true),
+        (1, 60, 700, true),
+        (0, 60, 700, false),
+        (0, 1 << 20, 1_000, true),
+    ];
+    for (isolation, size_max, min_bytes, waits) in rows {
+        let answer = fetch_as(&kit, Offset::ZERO, |request| {
+            (request.isolation_level, request.min_bytes) = (isolation, min_bytes);
+            let behind = &mut request.topics[0].partitions[1];
+            (behind.fetch_offset, behind.partition_max_bytes) = (Offset(5), size_max);
+        });
+        let is_later = matches!(answer, Answer::Later(_));
+        assert_eq!(is_later, waits, "{isolation} {size_max} {min_bytes}");
     }
 }
 
