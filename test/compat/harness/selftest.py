@@ -328,3 +328,7 @@ def raising():
     inner = Silent("inner")
     inner.check("os error", lambda: open("/no/such/file"))
     expect_equal(inner.failed, ["os error"], "verdicts")
+    inner.fail("long", "first line\n  second line\n" + "x" * 1000)
+    first, second = inner.failures(limit=30)
+    expect(first.startswith("inner/os error: FileNotFoundError: "), first)
+    expect_equal(second, "inner/long: first line second line xxxxxxx…", "what the end of a run tells")
