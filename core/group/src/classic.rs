@@ -30,7 +30,7 @@ pub use live::LiveGroup;
 pub use state::{ClassicGroup, GroupState, Member, MemberProtocol};
 
 pub(crate) use draft::Draft;
-pub(crate) use heartbeat::{expire_member, heartbeat};
+pub(crate) use heartbeat::{expire_member, heartbeat, told};
 pub(crate) use join::join;
 pub(crate) use leave::leave;
 pub(crate) use sync::sync;

@@ -42,8 +42,16 @@ pub enum Command {
     Unloaded,
     /// Topics were deleted: so are the offsets of all groups for them.
     TopicsDeleted(Vec<(Str, TopicId)>),
-    /// The log has refused the records of the last tick because they are too large.
+    /// The log has refused the records of the last tick, which was at the same time, because they
+    /// are too large.
     TickTooLarge,
+    /// A member has its answer, see [`Effect::Told`](crate::Effect::Told): its session starts anew.
+    Told {
+        /// Its group.
+        group_id: Str,
+        /// Its id.
+        member_id: Str,
+    },
     /// JoinGroup.
     Join {
         /// Who asks.
@@ -95,7 +103,8 @@ impl Command {
             | Self::Loaded
             | Self::Unloaded
             | Self::TopicsDeleted(_)
-            | Self::TickTooLarge => None,
+            | Self::TickTooLarge
+            | Self::Told { .. } => None,
             Self::Join { caller, .. }
             | Self::Sync(caller, _)
             | Self::Heartbeat(caller, _)
@@ -117,7 +126,8 @@ impl Command {
             | Self::Loaded
             | Self::Unloaded
             | Self::TopicsDeleted(_)
-            | Self::TickTooLarge => return None,
+            | Self::TickTooLarge
+            | Self::Told { .. } => return None,
             Self::Join { caller, request, .. } => {
                 let response = join_failure(&request.member_id, error_code);
                 (caller, Reply::Join(fit_join(response, caller.api_version)))

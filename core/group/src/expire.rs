@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use dohle_base::{Now, Str, Timestamp};
 
 use crate::{
-    Group, GroupDecision, GroupMachine, GroupRecord,
+    Group, GroupDecision, GroupMachine,
     classic::{GroupState, LiveGroup},
-    offsets::{CommittedOffset, tombstone},
+    offsets::CommittedOffset,
     portion::Portion,
     session::{Session, Soft, Timer, after_ms},
 };
@@ -25,13 +25,12 @@ enum Clock {
 
 /// Looks for what has expired, group after group, until a portion is full.
 pub(crate) fn sweep(machine: &GroupMachine, session: &Session, now: Now) -> GroupDecision {
-    let mut portion = Portion::of_bytes(session.portion_bytes);
+    let mut portion = Portion::new(session, now);
     let mut done = session.sweep.as_ref();
     for (group_id, group) in machine.groups_after(done) {
         if !sweep_group(machine, session, now, (group_id, group), &mut portion) {
             let soft = vec![Soft::Sweep(done.cloned()), Soft::Arm(Timer::Sweep, now.instant)];
-            let records = portion.into_records();
-            return GroupDecision { records, soft, ..GroupDecision::default() };
+            return portion.finish(soft);
         }
         done = Some(group_id);
     }
@@ -39,8 +38,7 @@ pub(crate) fn sweep(machine: &GroupMachine, session: &Session, now: Now) -> Grou
         true => Soft::Disarm(Timer::Sweep),
         false => arm_sweep(session, now),
     };
-    let (records, soft) = (portion.into_records(), vec![Soft::Sweep(None), next]);
-    GroupDecision { records, soft, ..GroupDecision::default() }
+    portion.finish(vec![Soft::Sweep(None), next])
 }
 
 /// The next sweep is a check interval away.
@@ -55,7 +53,7 @@ fn sweep_group(
     session: &Session,
     now: Now,
     (group_id, group): (&Str, &Group),
-    portion: &mut Portion,
+    portion: &mut Portion<'_>,
 ) -> bool {
     let offsets = machine.offsets();
     let mut anything_left = offsets.has_pending(group_id);
@@ -66,10 +64,11 @@ fn sweep_group(
             for (id, offset) in partitions {
                 let expired = !in_use.contains(topic)
                     && is_expired(offset, &clock, now.wall, retention_ms)
-                    && !offsets.is_pending(group_id, topic, *id);
+                    && !offsets.is_pending(group_id, topic, *id)
+                    && !portion.leaves_out(group_id, Some(topic));
                 if !expired {
                     anything_left = true;
-                } else if !portion.take(tombstone(group_id, topic, *id)) {
+                } else if !portion.take_offset(group_id, topic, *id) {
                     return false;
                 }
             }
@@ -77,9 +76,8 @@ fn sweep_group(
     }
     let is_idle = matches!(group, Group::Classic(stored) if stored.members.is_empty())
         && !session.live.contains_key(group_id);
-    if is_idle && !anything_left {
-        let group = GroupRecord::GroupMetadata { group_id: group_id.clone(), value: None };
-        return portion.take(group);
+    if is_idle && !anything_left && !portion.leaves_out(group_id, None) {
+        return portion.take_group(group_id);
     }
     true
 }

@@ -11,7 +11,7 @@
 //! 2. for each request: hands it a [`Command`], and carries out effects as they are released;
 //! 3. ticks it while the deadline is past. One tick does a bounded portion of work, so the deadline
 //!    may still be past after it; if the journal refuses a tick's records as too large, hands it
-//!    [`Command::TickTooLarge`], and else waits a little before the next tick;
+//!    [`Command::TickTooLarge`] with the same time, and else waits a little before the next tick;
 //! 4. when the journal refuses, gives [`Effect::fail`] of every effect to whoever waits for it;
 //! 5. on losing the leadership: hands it [`Command::Unloaded`] and does the same with all that
 //!    [`dohle_machine::Runtime::resign`] gives.
@@ -39,6 +39,7 @@ pub use command::{Caller, Command};
 pub use machine::{Group, GroupMachine};
 pub use modern::{GroupKind, ModernGroup};
 pub use offsets::{CommittedOffset, Offsets, fetch_failure, fetch_requests, fetch_response};
+pub use portion::Names;
 pub use records::{GroupRecord, KeyValue, RecordError, Trace};
 pub use reply::{Effect, Reply, ReplyToken, append_error};
 pub use session::{Purge, Session, Soft, Timer};

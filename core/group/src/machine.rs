@@ -13,8 +13,8 @@ use dohle_protocol::records::group::group_metadata_value::GroupMetadataValue;
 use crate::{
     Command, Effect, GroupDecision, GroupRecord, ModernGroup, Offsets, Reply, Trace, admin,
     classic::{self, ClassicGroup, Draft, LiveGroup},
-    expire, offsets,
-    session::{self, Session, Soft, Timer},
+    expire, offsets, portion,
+    session::{Session, Soft, TOO_LARGE_RETRY_MS, Timer, after_ms},
 };
 
 /// A group, by the protocol that its last record speaks.
@@ -139,7 +139,10 @@ impl GroupMachine {
             Command::Loaded => self.loaded(session, now),
             Command::Unloaded => unloaded(session),
             Command::TopicsDeleted(topics) => offsets::purge_topics(session, now, topics),
-            Command::TickTooLarge => session::tick_too_large(session, now),
+            Command::TickTooLarge => self.tick_too_large(session, now),
+            Command::Told { group_id, member_id } => {
+                classic::told(self, session, now, group_id, &member_id)
+            }
             Command::Join { caller, request, fresh_id } => {
                 classic::join(self, session, now, caller, request, fresh_id)
             }
@@ -271,6 +274,17 @@ impl Machine for GroupMachine {
 }
 
 impl GroupMachine {
+    /// What the first timer wants to write was refused for its size. Others that are due have
+    /// their turn before it tries again.
+    fn tick_too_large(&self, session: &Session, now: Now) -> GroupDecision {
+        let Some((_, timer)) = session.timers.first() else { return GroupDecision::default() };
+        if matches!(timer, Timer::Sweep | Timer::Purge) {
+            return portion::refused(session, now, timer, &self.tick(session, now).records);
+        }
+        let soft = vec![Soft::Arm(timer.clone(), after_ms(now, TOO_LARGE_RETRY_MS))];
+        GroupDecision { soft, ..GroupDecision::default() }
+    }
+
     fn time_out(
         &self,
         session: &Session,

@@ -14,6 +14,8 @@ use dohle_protocol::api::{
     sync_group_response::SyncGroupResponse,
 };
 
+use crate::Names;
+
 /// Who waits for an answer, in the driver's numbering. The driver ignores an answer to a token that
 /// it no longer knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -37,6 +39,17 @@ pub enum Effect {
         /// The version of its request.
         version: i16,
     },
+    /// A member has been answered: hand back [`Command::Told`](crate::Command::Told), also where an error took the
+    /// place of the answer. It follows the answer.
+    Told {
+        /// Its group.
+        group_id: Str,
+        /// Its id.
+        member_id: Str,
+    },
+    /// Tell the operator: the log takes no batch with only this tombstone. It is left out for a
+    /// while, and tried again from time to time.
+    TombstoneTooLarge(Names),
 }
 
 /// An answer. Responses fit the version of the request they answer.
@@ -66,13 +79,15 @@ pub enum Reply {
 
 impl Effect {
     /// Turns what would have followed into the answer that it did not happen. `error` is one that
-    /// [`append_error`] gives, or NOT_COORDINATOR when the partition was lost.
-    pub fn fail(self, error: ErrorCode) -> (ReplyToken, Reply) {
+    /// [`append_error`] gives, or NOT_COORDINATOR when the partition was lost. None if nobody waits.
+    pub fn fail(self, error: ErrorCode) -> Option<(ReplyToken, Reply)> {
         match self {
-            Self::Reply { token, reply } => (token, reply.fail(error)),
+            Self::Reply { token, reply } => Some((token, reply.fail(error))),
             Self::ParkedJoin { token, version } => {
-                (token, Reply::Join(fit_join(join_failure(&Str::default(), error), version)))
+                let failure = join_failure(&Str::default(), error);
+                Some((token, Reply::Join(fit_join(failure, version))))
             }
+            Self::Told { .. } | Self::TombstoneTooLarge(_) => None,
         }
     }
 }

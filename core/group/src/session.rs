@@ -12,11 +12,13 @@ use std::{
 use dohle_base::{Instant, Now, Str, TopicId};
 
 use crate::{
-    GroupDecision, GroupMachine, GroupSettings, classic::LiveGroup, portion::PORTION_BYTES,
+    GroupMachine, GroupSettings,
+    classic::LiveGroup,
+    portion::{Names, Portions},
 };
 
 /// The soft state of [`GroupMachine`].
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Session {
     pub(crate) settings: GroupSettings,
     pub(crate) live: BTreeMap<Str, LiveGroup>,
@@ -25,21 +27,8 @@ pub struct Session {
     pub(crate) sweep: Option<Str>,
     /// Topics whose offsets are still to be deleted, and the group to go on with.
     pub(crate) purge: Option<Purge>,
-    /// How many bytes of tombstones a tick appends.
-    pub(crate) portion_bytes: usize,
-}
-
-impl Default for Session {
-    fn default() -> Self {
-        Self {
-            settings: GroupSettings::default(),
-            live: BTreeMap::new(),
-            timers: Timers::default(),
-            sweep: None,
-            purge: None,
-            portion_bytes: PORTION_BYTES,
-        }
-    }
+    /// How many tombstones a tick appends, and which not.
+    pub(crate) portions: Portions,
 }
 
 /// A change of the session.
@@ -59,8 +48,12 @@ pub enum Soft {
     Sweep(Option<Str>),
     /// The purge goes on like this, or is over.
     Purge(Option<Purge>),
-    /// Portions have so many bytes from now on.
+    /// Portions of tombstones have so many bytes from now on.
     Portion(usize),
+    /// A portion of tombstones was written, these among them, which no longer rest.
+    PortionWritten(BTreeSet<Names>),
+    /// Tombstones are left out of portions for a time.
+    Rest(Names, Instant),
 }
 
 /// Deleted topics whose offsets must go.
@@ -125,21 +118,8 @@ impl Timers {
     }
 }
 
-/// How long a timer rests whose records were too large.
-const TOO_LARGE_RETRY_MS: i64 = 1_000;
-
-/// What the first timer wanted to write was refused for its size: it comes again later, so that
-/// others are not held up, and tombstones come in smaller portions.
-pub(crate) fn tick_too_large(session: &Session, now: Now) -> GroupDecision {
-    let mut decision = GroupDecision::default();
-    if let Some((_, timer)) = session.timers.first() {
-        if matches!(timer, Timer::Sweep | Timer::Purge) {
-            decision.soft.push(Soft::Portion(session.portion_bytes / 2));
-        }
-        decision.soft.push(Soft::Arm(timer.clone(), after_ms(now, TOO_LARGE_RETRY_MS)));
-    }
-    decision
-}
+/// How long a timer rests, at least, whose records were too large.
+pub(crate) const TOO_LARGE_RETRY_MS: i64 = 1_000;
 
 /// The instant `ms` from now; now itself for nonsense from a client.
 pub(crate) fn after_ms(now: Now, ms: i64) -> Instant {
@@ -159,9 +139,16 @@ impl Session {
             Soft::Forget(group_id) => self.forget(&group_id),
             Soft::Arm(timer, at) => self.timers.arm(timer, at),
             Soft::Disarm(timer) => self.timers.disarm(timer),
-            Soft::Sweep(after) => self.sweep = after,
+            Soft::Sweep(after) => {
+                if after.is_none() {
+                    self.portions.forget_gone(machine);
+                }
+                self.sweep = after;
+            }
             Soft::Purge(purge) => self.purge = purge,
-            Soft::Portion(bytes) => self.portion_bytes = bytes,
+            Soft::Portion(bytes) => self.portions.resize(bytes),
+            Soft::PortionWritten(rested) => self.portions.written(&rested),
+            Soft::Rest(names, until) => self.portions.rest(names, until),
         }
     }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use dohle_base::{ErrorCode, Now, Offset, PartitionId, ProducerId, Str, TopicId, Uuid};
 use dohle_group::{
-    Caller, Command, Effect, GroupMachine, GroupRecord, GroupSettings, ListFilter, Reply,
+    Caller, Command, Effect, GroupMachine, GroupRecord, GroupSettings, ListFilter, Names, Reply,
     ReplyToken,
 };
 use dohle_machine::{Journal, Runtime};
@@ -60,12 +60,15 @@ struct Stage {
     runtime: Runtime<GroupMachine>,
     log: Log,
     now: Now,
+    /// What the operator was told.
+    told: Vec<Names>,
 }
 
 impl Stage {
     fn new(bytes_max: usize) -> Self {
         let log = Log { records: Vec::new(), bytes_max };
-        let mut stage = Self { runtime: Runtime::default(), log, now: Now::default() };
+        let (now, told) = (Now::default(), Vec::new());
+        let mut stage = Self { runtime: Runtime::default(), log, now, told };
         let settings = GroupSettings { initial_rebalance_delay_ms: 0, ..GroupSettings::default() };
         stage.hand(Command::Configure(settings));
         stage.hand(Command::Loaded);
@@ -90,12 +93,19 @@ impl Stage {
 
     fn replies(&mut self) -> Vec<Reply> {
         self.runtime.handle_high_watermark(self.runtime.applied_end());
-        let effects = std::iter::from_fn(|| self.runtime.poll_effect());
-        let replies = effects.filter_map(|effect| match effect {
-            Effect::Reply { reply, .. } => Some(reply),
-            Effect::ParkedJoin { .. } => None,
-        });
-        replies.collect()
+        let mut replies = Vec::new();
+        while let Some(effect) = self.runtime.poll_effect() {
+            match effect {
+                Effect::Reply { reply, .. } => replies.push(reply),
+                Effect::ParkedJoin { .. } => {}
+                Effect::Told { group_id, member_id } => {
+                    let told = Command::Told { group_id, member_id };
+                    self.runtime.handle(self.now, told, &mut self.log).expect("it writes nothing");
+                }
+                Effect::TombstoneTooLarge(names) => self.told.push(names),
+            }
+        }
+        replies
     }
 
     fn join(&mut self, protocols: Vec<JoinGroupRequestProtocol>) -> Vec<Reply> {
@@ -158,6 +168,123 @@ fn received<M: Message>(message: &M, version: i16) -> (M, Bytes) {
     message.encode(&mut writer, version).unwrap();
     let frame = writer.into_bytes();
     (M::decode(&mut Reader::new(frame.clone()), version).unwrap(), frame)
+}
+
+fn has_offset(stage: &Stage, group_id: &str, index: i32) -> bool {
+    stage.runtime.machine().offsets().committed(group_id, "t", PartitionId(index)).is_some()
+}
+
+/// How many tombstones each tick writes, until nothing is due now.
+fn portions(stage: &mut Stage) -> Vec<usize> {
+    let mut portions = Vec::new();
+    while stage.runtime.deadline().is_some_and(|due| due <= stage.now.instant) {
+        assert!(portions.len() < 1_000, "a tick makes no progress");
+        let before = stage.log.records.len();
+        stage.tick();
+        portions.push(stage.log.records.len() - before);
+    }
+    portions
+}
+
+fn delete_topic(stage: &mut Stage) {
+    stage.hand(Command::TopicsDeleted(vec![("t".into(), TopicId::ZERO)]));
+}
+
+/// A limit may be raised, and a portion may have been too large for one long name only.
+#[test]
+fn portions_of_tombstones_grow_again_after_they_were_too_large() {
+    const COUNT: i32 = 2_000;
+    let mut stage = Stage::new(1 << 20);
+    let group_id = Str::from("g".repeat(100));
+    (0..COUNT).for_each(|index| {
+        stage.hand(commit(group_id.clone(), index));
+    });
+    stage.log.bytes_max = 2_000;
+    delete_topic(&mut stage);
+    (0..10).for_each(|_| {
+        stage.tick();
+    });
+    stage.log.bytes_max = 1 << 20;
+    let portions = portions(&mut stage);
+    assert!(!has_offset(&stage, &group_id, COUNT - 1));
+    let largest = *portions.iter().max().unwrap();
+    assert!(largest > 200, "{portions:?}");
+}
+
+/// Where the limit stays it is met from time to time, which costs a refusal and no time.
+#[test]
+fn a_limit_that_stays_refuses_few_portions() {
+    let mut stage = Stage::new(1 << 20);
+    let group_id = Str::from("g".repeat(100));
+    (0..2_000).for_each(|index| {
+        stage.hand(commit(group_id.clone(), index));
+    });
+    stage.log.bytes_max = 2_000;
+    delete_topic(&mut stage);
+    let portions = portions(&mut stage);
+    assert_eq!(portions.iter().sum::<usize>(), 2_000, "without waiting");
+    let refused = portions.iter().filter(|count| **count == 0).count();
+    assert!(refused * 6 < portions.len(), "{refused} of {}", portions.len());
+}
+
+/// Tombstones of `long` fit no batch; those of groups before it and behind it do.
+fn with_one_too_long(behind: &str) -> (Stage, Str) {
+    let mut stage = Stage::new(1 << 20);
+    let long = Str::from("l".repeat(1_000));
+    for group_id in ["a".into(), long.clone(), behind.into()] {
+        (0..3).for_each(|index| {
+            stage.hand(commit(group_id.clone(), index));
+        });
+    }
+    stage.log.bytes_max = 600;
+    (stage, long)
+}
+
+#[test]
+fn a_tombstone_that_fits_no_batch_does_not_hold_up_those_behind_it() {
+    let (mut stage, long) = with_one_too_long("z");
+    delete_topic(&mut stage);
+    let written: usize = portions(&mut stage).iter().sum();
+    assert_eq!(written, 6);
+    assert!(!has_offset(&stage, "a", 2) && !has_offset(&stage, "z", 2));
+    assert!(has_offset(&stage, &long, 0));
+    let names = Names { group_id: long.clone(), topic: Some("t".into()) };
+    assert_eq!(std::mem::take(&mut stage.told), [names]);
+    // Later it is tried again, in silence.
+    for _ in 0..3 {
+        stage.now.instant = stage.runtime.deadline().expect("it is tried again");
+        assert!(portions(&mut stage).len() < 10, "and left alone then");
+        assert!(has_offset(&stage, &long, 0) && stage.told.is_empty());
+    }
+    stage.log.bytes_max = 1 << 20;
+    stage.now.instant = stage.runtime.deadline().unwrap();
+    assert_eq!(portions(&mut stage).iter().sum::<usize>(), 3);
+    assert!(!has_offset(&stage, &long, 2));
+    for _ in 0..2 {
+        // Groups that hold nothing any more go with the next sweep.
+        stage.now.instant = stage.runtime.deadline().unwrap();
+        portions(&mut stage);
+    }
+    assert_eq!(stage.runtime.deadline(), None, "nothing is left to wait for");
+}
+
+#[test]
+fn an_expired_offset_whose_tombstone_fits_no_batch_does_not_hold_up_those_behind_it() {
+    let (mut stage, long) = with_one_too_long("z");
+    let retention_ms = stage.runtime.session().settings().offsets_retention_ms;
+    stage.now.wall.0 += retention_ms;
+    let sweep = |stage: &mut Stage| {
+        stage.now.instant = stage.runtime.deadline().expect("a sweep is due");
+        portions(stage).iter().sum::<usize>()
+    };
+    assert_eq!(sweep(&mut stage), 6 + 2, "the offsets and the groups");
+    assert!(!has_offset(&stage, "z", 2) && has_offset(&stage, &long, 0));
+    assert_eq!(std::mem::take(&mut stage.told).len(), 1);
+    assert_eq!(sweep(&mut stage), 0);
+    assert!(stage.told.is_empty(), "it was said");
+    stage.log.bytes_max = 1 << 20;
+    assert_eq!(sweep(&mut stage), 3 + 1);
+    assert_eq!(stage.runtime.machine(), &GroupMachine::default());
 }
 
 /// A log may take less than one portion of tombstones, and not even one of them.

@@ -116,7 +116,7 @@ impl Flushed {
 }
 
 impl<D: Disk> FlushPlan<D> {
-    /// Writes and syncs.
+    /// Writes and syncs; not for one that [needs the volume](Self::needs_volume) synced between the two.
     ///
     /// # Errors
     /// The log directory is dead.
@@ -412,7 +412,8 @@ impl<D: Disk> Log<D> {
         }
     }
 
-    /// Makes all that is in the log durable, here and now.
+    /// Makes all that is in the log durable, here and now, if none of its files was closed unflushed: of those
+    /// only the volume can tell, see [`FlushPlan::needs_volume`].
     ///
     /// # Errors
     /// `Io`: the log directory is dead.

@@ -247,7 +247,8 @@ impl Encoder {
         self.tally.answered(key, writer.errors(), size);
         let (mut output, splices) = writer.into_parts();
         let encoded = output.split().freeze();
-        if output.capacity() <= OUTPUT_KEPT_MAX {
+        // What is behind the answer keeps all of the memory.
+        if encoded.len() + output.capacity() <= OUTPUT_KEPT_MAX {
             self.output.replace(output);
         }
         match result {

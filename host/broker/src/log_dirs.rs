@@ -12,6 +12,7 @@
 mod checkpoints;
 mod closing;
 mod failure;
+mod in_the_way;
 mod log_starts;
 mod offline;
 mod start;
@@ -19,13 +20,13 @@ mod whose;
 mod withheld;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, RwLock},
 };
 
-use dohle_base::{PartitionId, Str, Uuid};
+use dohle_base::{PartitionId, Str, Timestamp, Uuid};
 use dohle_log::{
     IoError,
     checkpoint::PartitionOffsets,
@@ -110,6 +111,8 @@ pub struct LogDir {
     forgotten: Mutex<BTreeSet<Key>>,
     /// Partitions that lie here besides those that are shown here.
     withheld: Mutex<BTreeSet<Key>>,
+    /// Partitions that are gone, whose directories here have their names still, and when those may be removed.
+    in_the_way: Mutex<BTreeMap<Key, Timestamp>>,
     /// What is written down of partitions.
     noted: Mutex<Noted>,
     /// Held while checkpoints are written, or must not be.
@@ -196,6 +199,7 @@ impl LogDir {
             recovery_points: left.recovery_points.clone(),
             log_starts: left.log_starts.clone(),
             cleaned_to: left.cleaned_to.clone(),
+            unwritten: BTreeSet::new(),
             are_marked: false,
         };
         let (unsynced, noted) = (Mutex::default(), Mutex::new(noted));
@@ -213,6 +217,7 @@ impl LogDir {
             notes: Mutex::default(),
             forgotten,
             withheld: Mutex::default(),
+            in_the_way: Mutex::default(),
             noted,
             checkpoints,
             lock,

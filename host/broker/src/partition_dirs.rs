@@ -12,7 +12,8 @@
 //! One that is kept tells a start at which a log directory is missing that the partition is not new: it was on
 //! its way here, and lies where it was. It goes with the first start to which the metadata says so.
 //!
-//! A rename is durable before anything relies on it: before a topic of the same name is opened.
+//! A rename is durable before anything relies on it: before a topic of the same name is opened. One that fails for
+//! want of room or handles is tried again; until it is done the next partition of the name is made elsewhere.
 
 use std::{
     path::{Path, PathBuf},
@@ -41,6 +42,90 @@ const LOG: &str = ".log";
 /// The directory of the metadata log, which is none of a partition that is served here.
 const METADATA_LOG: &str = "__cluster_metadata";
 
+/// Takes the directory of a partition that is gone out of the way, and has it removed in a while. If it keeps its
+/// name that is tried again.
+pub(crate) fn clear(broker: &Broker, dir: &Arc<LogDir>, topic: &Str, index: PartitionId) {
+    let delay = broker.settings().long("log.segment.delete.delay.ms");
+    let due = Timestamp(broker.clock.wall().0.saturating_add(delay));
+    if let Err(error) = remove(broker, dir, (topic, index), due) {
+        warn!(%topic, %index, dir = %dir.path.display(), "its directory keeps its name for now: {error}");
+        dir.leave_in_the_way((topic.clone(), index), due);
+    }
+}
+
+/// Tries that again with all that keep their names.
+pub(crate) fn clear_all_left(broker: &Broker, dir: &Arc<LogDir>) {
+    if dir.has_failed() {
+        return; // The next start finds them.
+    }
+    let mut left = dir.in_the_way();
+    left.retain(|(topic, index), due| remove(broker, dir, (topic, *index), *due).is_err());
+    if !left.is_empty() {
+        dir.upkeep().try_again();
+    }
+}
+
+/// The same with what a partition of this name has left, if anything.
+///
+/// # Errors
+/// It is in the way.
+pub(crate) fn clear_left(
+    broker: &Broker,
+    dir: &Arc<LogDir>,
+    topic: &Str,
+    index: PartitionId,
+) -> Result<(), IoError> {
+    let (mut left, key) = (dir.in_the_way(), (topic.clone(), index));
+    if let Some(due) = left.get(&key) {
+        remove(broker, dir, (topic, index), *due)?;
+        left.remove(&key);
+    }
+    Ok(())
+}
+
+/// Whether nothing in a directory is in the way of a new partition: what is another topic's is set aside.
+pub(crate) fn make_way(
+    broker: &Broker,
+    dir: &Arc<LogDir>,
+    topic: &Topic,
+    index: PartitionId,
+) -> bool {
+    if clear_left(broker, dir, &topic.name, index).is_err() {
+        return false;
+    }
+    let current = PartitionDir::current(&topic.name, index);
+    let name = current.name(Uuid::ZERO);
+    let owner = partition_metadata::read(dir.disk(), &dir.path.join(&name)).ok().flatten();
+    if owner.is_none_or(|owner| owner == topic.id) {
+        return true;
+    }
+    let set = set_stray(dir, &name, current, "it is a former topic's", broker.random_id());
+    if let Err(error) = &set {
+        warn!(dir = %dir.path.display(), "{name} is in the way of a new partition: {error}");
+        dir.judge(error);
+    }
+    set.is_ok()
+}
+
+/// Takes the directory of a partition out of the way, if it is there, and has it removed.
+fn remove(
+    broker: &Broker,
+    dir: &Arc<LogDir>,
+    (topic, index): (&Str, PartitionId),
+    due: Timestamp,
+) -> Result<(), IoError> {
+    match delete(dir, topic, index, broker.random_id(), due) {
+        Ok(deleted) => broker.retention.remove(deleted),
+        Err(error) => {
+            dir.judge(&error);
+            if !error.is_not_found() {
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Takes the directory of a partition out of the way; says what is to be removed at `due`.
 pub(crate) fn delete(
     dir: &Arc<LogDir>,
@@ -52,7 +137,7 @@ pub(crate) fn delete(
     let current = PartitionDir::current(topic, index);
     let path = dir.path.join(current.name(unique));
     dir.drop_note(&path);
-    let path = set_aside(dir, &path, current, DirRole::Deleted, unique)?;
+    let path = set_deleted(dir, &path, current, unique)?;
     Ok(DeletedDir { dir: Arc::clone(dir), path, due })
 }
 
@@ -65,7 +150,7 @@ pub(crate) fn delete_copy(
     due: Timestamp,
 ) -> Result<DeletedDir, IoError> {
     let current = PartitionDir::current(partition.topic(), partition.index());
-    let path = set_aside(dir, path, current, DirRole::Deleted, unique)?;
+    let path = set_deleted(dir, path, current, unique)?;
     Ok(DeletedDir { dir: Arc::clone(dir), path, due })
 }
 
@@ -78,7 +163,8 @@ pub(crate) fn set_stray(
     unique: Uuid,
 ) -> Result<(), IoError> {
     let was = dir.path.join(name);
-    let stray = set_aside(dir, &was, found, DirRole::Stray, unique)?;
+    let stray = rename(dir, &was, found, DirRole::Stray, unique)?;
+    dir.disk().sync_dir(&dir.path)?;
     warn!(
         dir = %was.display(),
         "{why}: it is not served, and is now called {}", stray.display()
@@ -96,8 +182,24 @@ pub(crate) fn promote(dir: &LogDir, future: &FutureDir) -> Result<(), IoError> {
     Ok(())
 }
 
-/// Renames the directory of a partition durably; says to what.
-fn set_aside(
+/// Gives the directory of a partition that is gone another name; says which. It has that even if it cannot be
+/// made durable.
+fn set_deleted(
+    dir: &LogDir,
+    was: &Path,
+    found: PartitionDir,
+    unique: Uuid,
+) -> Result<PathBuf, IoError> {
+    let path = rename(dir, was, found, DirRole::Deleted, unique)?;
+    if let Err(error) = dir.disk().sync_dir(&dir.path) {
+        warn!(dir = %path.display(), "a power cut may give it its old name back: {error}");
+        dir.judge(&error);
+    }
+    Ok(path)
+}
+
+/// Renames the directory of a partition; says to what.
+fn rename(
     dir: &LogDir,
     was: &Path,
     found: PartitionDir,
@@ -106,7 +208,6 @@ fn set_aside(
 ) -> Result<PathBuf, IoError> {
     let path = dir.path.join(PartitionDir { role, ..found }.name(unique));
     dir.disk().rename(was, &path)?;
-    dir.disk().sync_dir(&dir.path)?;
     Ok(path)
 }
 
@@ -184,8 +285,9 @@ fn forget_former(dir: &LogDir, path: &Path, found: &PartitionDir, image: &Metada
     }
 }
 
-/// Whether a topic's partition says durably whose it is: the checkpoints were written anew before it did. One that
-/// cannot be read is reported when the partition is opened.
+/// Whether a topic's partition says durably whose it is. Before any of its name was made, the checkpoints of all
+/// directories that told of a former one were written anew, or that was struck out of them; where neither could be
+/// done an error was told. One that cannot be read is reported when the partition is opened.
 fn is_noted(dir: &LogDir, topic: &Topic, index: PartitionId) -> bool {
     let current = PartitionDir::current(&topic.name, index).name(Uuid::ZERO);
     let owner = partition_metadata::read_owner(dir.disk(), &dir.path.join(current));

@@ -39,7 +39,7 @@ use dohle_config::NodeSettings;
 use dohle_log::{DirRole, Disk, PartitionDir, checkpoint::SideFileError, partition_metadata};
 use dohle_metadata::{Partition, Topic};
 
-use crate::{Broker, disk::System, log_dirs::LogDir};
+use crate::{Broker, disk::System, log_dirs::LogDir, partition_dirs};
 
 #[cfg(test)]
 mod tests;
@@ -93,7 +93,12 @@ impl Placement {
         let may_be_elsewhere = !is_new && broker.has_failed_dirs();
         let current = PartitionDir::current(&topic.name, index);
         let name = current.name(Uuid::ZERO);
-        let online = || broker.log_dirs.iter().filter(|dir| !dir.has_failed());
+        // What is in the way of a new one's name is none of it.
+        let is_usable = |dir: &&Arc<LogDir>| {
+            !dir.has_failed() && (!is_new || partition_dirs::make_way(broker, dir, topic, index))
+        };
+        let usable: Vec<_> = broker.log_dirs.iter().filter(is_usable).collect();
+        let online = || usable.iter().copied();
         let mut present: Vec<_> =
             online().filter(|dir| dir.disk().has_dir(&dir.path.join(&name))).cloned().collect();
         let own = online().find(|dir| dir.id == assigned).cloned();
@@ -120,16 +125,23 @@ impl Placement {
                 match framed {
                     Some(dir) => Place::Chosen(self.count(dir)),
                     None if may_be_elsewhere => Place::Offline,
-                    None => self.choose_place(broker, &topic.name, index),
+                    None => self.choose_place(broker, &usable, &topic.name, index),
                 }
             }
             (None, None) if broker.has_failed_dirs() => Place::Offline,
-            (None, None) => self.choose_place(broker, &topic.name, index),
+            (None, None) => self.choose_place(broker, &usable, &topic.name, index),
         }
     }
 
-    fn choose_place(&mut self, broker: &Broker, topic: &Str, index: PartitionId) -> Place {
-        self.choose(broker, topic, index).map_or(Place::Offline, Place::Chosen)
+    fn choose_place(
+        &mut self,
+        broker: &Broker,
+        usable: &[&Arc<LogDir>],
+        topic: &Str,
+        index: PartitionId,
+    ) -> Place {
+        let preferred = broker.moves.preferred(topic, index);
+        self.choose(usable, preferred).map_or(Place::Offline, Place::Chosen)
     }
 
     /// One more goes there.
@@ -139,9 +151,8 @@ impl Placement {
     }
 
     /// The directory that a client asked for, or the one with the fewest partitions.
-    fn choose(&mut self, broker: &Broker, topic: &Str, index: PartitionId) -> Option<Arc<LogDir>> {
-        let online = || broker.log_dirs.iter().filter(|dir| !dir.has_failed());
-        let preferred = broker.moves.preferred(topic, index);
+    fn choose(&mut self, usable: &[&Arc<LogDir>], preferred: Option<Uuid>) -> Option<Arc<LogDir>> {
+        let online = || usable.iter().copied();
         let preferred = preferred.and_then(|id| online().find(|dir| dir.id == id));
         let count = |dir: &&Arc<LogDir>| self.counts.get(&dir.id).copied().unwrap_or(0);
         let uncordoned = online().filter(|dir| !self.cordoned.contains(&dir.id));

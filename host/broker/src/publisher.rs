@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use dohle_base::{ErrorCode, PartitionId, Rng, Str, Timestamp, TopicId, Uuid};
+use dohle_base::{ErrorCode, PartitionId, Rng, Str, TopicId, Uuid};
 use dohle_config::{Resource, TopicConfig};
 use dohle_log::{LogConfig, PartitionDir, partition_metadata};
 use dohle_metadata::{ConfigResource, MetadataDelta, MetadataImage, Topic, TopicDelta};
@@ -266,15 +266,7 @@ impl Publisher {
             // The next start finds that the metadata does not know it.
             return;
         }
-        let delay = self.broker.settings().long("log.segment.delete.delay.ms");
-        let due = Timestamp(self.broker.clock.wall().0.saturating_add(delay));
-        match partition_dirs::delete(dir, topic, index, self.broker.random_id(), due) {
-            Ok(deleted) => self.broker.retention.remove(deleted),
-            Err(error) => {
-                warn!(%topic, %index, "its files stay until the next start: {error}");
-                dir.judge(&error);
-            }
-        }
+        partition_dirs::clear(&self.broker, dir, topic, index);
     }
 
     /// Says which partitions are led here from now on and have no log open: nobody led them at the start, for the
@@ -393,7 +385,7 @@ impl Publisher {
             dir.write_ahead().let_frames_go(partition.key());
             self.clear_away(dir, &topic.name, index);
         }
-        // Where a move was going its recovery point may be noted already.
+        // Where a move was going its recovery point may be noted already, and where one came from still.
         let told = |dir: &&Arc<LogDir>| dir.tells_of(&topic.name, index);
         let told: Vec<_> = self.broker.log_dirs.iter().filter(told).collect();
         told.iter().for_each(|dir| dir.forget(&topic.name, index));

@@ -16,7 +16,7 @@ use dohle_log::IoError;
 use tokio::sync::oneshot;
 use tracing::error;
 
-use crate::{Broker, LogDir};
+use crate::{Broker, LogDir, partition_dirs};
 
 /// The bounds of how long changes are collected, whatever the configuration says: so that the thread does not
 /// turn without rest, and a year.
@@ -171,6 +171,7 @@ impl UpkeepInbox {
                 if news.is_urgent || flush_at.is_some_and(|at| at <= now) {
                     flush_at = None;
                     dir.flush(&broker.partitions.all());
+                    partition_dirs::clear_all_left(&broker, &dir);
                 }
             }
         })

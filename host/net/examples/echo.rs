@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let address = args().nth(1).unwrap_or_else(|| "127.0.0.1:0".to_owned()).parse()?;
     let threads = args().nth(2).map_or(Ok(1), |threads| threads.parse())?;
     let options = Options { threads, ..Options::default() };
-    let listener = ListenerSpec { name: "ECHO".to_owned(), address };
+    let listener = ListenerSpec { name: "ECHO".to_owned(), address, reserved: None };
     let server = Server::start(options, vec![listener], |_| Echo)?;
     println!("{}", server.listeners()[0].address);
     loop {

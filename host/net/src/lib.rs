@@ -43,7 +43,7 @@ pub use bell::wake_together;
 pub use connection::{Frames, read_now};
 pub use counters::{Counters, ThreadCounters};
 pub use handler::{ConnectionContext, ConnectionId, Handler, Later, Outcome, Reply};
-pub use listener::{BoundListener, ListenerSpec};
+pub use listener::{BoundListener, ListenerSpec, Reserved};
 pub use options::{Moves, Options};
 pub use response::{Part, Parts, Response, SourceFile};
 pub use server::{Server, StartError};

@@ -26,12 +26,39 @@ use crate::{
 };
 
 /// A listener to open.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ListenerSpec {
     /// Its name, such as `PLAINTEXT` or `CONTROLLER`.
     pub name: String,
     /// Where to listen; port 0 lets the system choose. `[::]` takes IPv4 connections too.
     pub address: SocketAddr,
+    /// The port, if it was chosen before.
+    pub reserved: Option<Reserved>,
+}
+
+/// A port that the system has chosen: nobody else is given it until somebody listens on it or this is dropped.
+#[derive(Debug)]
+pub struct Reserved {
+    /// Bound; nobody listens.
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl Reserved {
+    /// A port of this address, whose own is 0.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn new(address: SocketAddr) -> io::Result<Self> {
+        let socket = bound(address)?;
+        let address = socket.local_addr()?;
+        Ok(Self { socket, address })
+    }
+
+    /// The address, with the port.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
 }
 
 /// A listener that is open.
@@ -62,18 +89,15 @@ pub(crate) struct Acceptor<S> {
 ///
 /// # Errors
 /// The system's, of whichever step failed.
-pub(crate) fn open(address: SocketAddr, options: &Options) -> io::Result<TcpListener> {
-    let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = socket_with(family, SocketType::STREAM, flags, None)?;
-    // A restart must not wait for the connections of the last run to be forgotten.
-    let share = || sockopt::set_socket_reuseaddr(&socket, true);
-    if address.port() != 0 {
-        share()?;
-    }
-    if address.ip() == Ipv6Addr::UNSPECIFIED {
-        sockopt::set_ipv6_v6only(&socket, false)?;
-    }
+pub(crate) fn open(
+    address: SocketAddr,
+    reserved: Option<Reserved>,
+    options: &Options,
+) -> io::Result<TcpListener> {
+    let socket = match reserved {
+        Some(reserved) => reserved.socket,
+        None => bound(address)?,
+    };
     sockopt::set_tcp_nodelay(&socket, true)?;
     if let Some(size) = options.send_buffer_bytes {
         sockopt::set_socket_send_buffer_size(&socket, size)?;
@@ -81,13 +105,26 @@ pub(crate) fn open(address: SocketAddr, options: &Options) -> io::Result<TcpList
     if let Some(size) = options.receive_buffer_bytes {
         sockopt::set_socket_recv_buffer_size(&socket, size)?;
     }
-    bind(&socket, &address)?;
-    if address.port() == 0 {
-        // Not before: of two who let the system choose at the same time both would be given the same port,
-        // and only one can listen on it.
-        share()?;
-    }
+    // Not before, where the system has chosen the port: of two who let it choose at the same time both would be
+    // given the same one, and only one can listen on it.
+    sockopt::set_socket_reuseaddr(&socket, true)?;
     listen(&socket, i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
+    Ok(socket)
+}
+
+/// A socket on which nobody listens yet.
+fn bound(address: SocketAddr) -> io::Result<TcpListener> {
+    let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = socket_with(family, SocketType::STREAM, flags, None)?;
+    if address.port() != 0 {
+        // A restart must not wait for the connections of the last run to be forgotten.
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+    }
+    if address.ip() == Ipv6Addr::UNSPECIFIED {
+        sockopt::set_ipv6_v6only(&socket, false)?;
+    }
+    bind(&socket, &address)?;
     Ok(TcpListener::from(socket))
 }
 

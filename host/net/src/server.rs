@@ -216,9 +216,9 @@ fn bind_all(
 ) -> Result<(Vec<TcpListener>, Vec<BoundListener>), StartError> {
     let mut sockets = Vec::new();
     let mut bound = Vec::new();
-    for ListenerSpec { name, address } in specs {
-        let opened =
-            listener::open(address, options).and_then(|socket| Ok((socket.local_addr()?, socket)));
+    for ListenerSpec { name, address, reserved } in specs {
+        let opened = listener::open(address, reserved, options)
+            .and_then(|socket| Ok((socket.local_addr()?, socket)));
         match opened {
             Ok((address, socket)) => {
                 sockets.push(socket);

@@ -1,11 +1,12 @@
 //! From listeners in the configuration to addresses: names resolved, ports chosen, and what is told to
 //! others.
 
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
 
 use dohle_base::Str;
 use dohle_config::{BrokerConfig, Listener, SecurityProtocol};
 use dohle_metadata::Listener as Registered;
+use dohle_net::Reserved;
 
 /// Why a listener cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -28,18 +29,34 @@ pub enum AddressError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The system has no port.
+    #[error("listener {listener}: there is no port for {address}: {source}")]
+    NoPort {
+        /// The listener.
+        listener: Str,
+        /// Where it was to listen.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
 }
 
 /// A listener of this node, with its port known.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Bound {
     pub(crate) listener: Listener,
     pub(crate) address: SocketAddr,
+    /// The port, if the configuration leaves it to the system or it was chosen before.
+    pub(crate) reserved: Option<Reserved>,
     pub(crate) is_controller: bool,
 }
 
-/// The listeners of the node. A port of 0 is replaced by one that is free now.
-pub(crate) fn bound(config: &BrokerConfig) -> Result<Vec<Bound>, AddressError> {
+/// The listeners of the node. A port of 0 is replaced by one that is free, and stays so until the node listens there:
+/// much is done before, and others choose meanwhile.
+pub(crate) fn bound(
+    config: &BrokerConfig,
+    mut reserved: Vec<Reserved>,
+) -> Result<Vec<Bound>, AddressError> {
     let listeners = &config.listeners;
     listeners
         .bound
@@ -51,13 +68,16 @@ pub(crate) fn bound(config: &BrokerConfig) -> Result<Vec<Bound>, AddressError> {
                     protocol: listener.protocol.name(),
                 });
             }
-            let mut address = resolve(listener)?;
-            if address.port() == 0 {
-                address.set_port(free_port(address).unwrap_or(0));
-            }
+            let wanted = resolve(listener)?;
+            let before = reserved.iter().position(|port| port.address() == wanted);
+            let reserved = match before.map(|at| reserved.swap_remove(at)) {
+                None if wanted.port() == 0 => Some(reserve(listener, wanted)?),
+                before => before,
+            };
+            let address = reserved.as_ref().map_or(wanted, Reserved::address);
             let is_controller = listeners.is_controller(listener);
             let listener = Listener { port: address.port(), ..listener.clone() };
-            Ok(Bound { listener, address, is_controller })
+            Ok(Bound { listener, address, reserved, is_controller })
         })
         .collect()
 }
@@ -70,9 +90,9 @@ fn resolve(listener: &Listener) -> Result<SocketAddr, AddressError> {
     found.next().ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))
 }
 
-/// A port that nobody listens on. Whoever takes it before we do makes our start fail, and says so.
-fn free_port(address: SocketAddr) -> std::io::Result<u16> {
-    Ok(TcpListener::bind(address)?.local_addr()?.port())
+fn reserve(listener: &Listener, address: SocketAddr) -> Result<Reserved, AddressError> {
+    let listener = listener.name.clone();
+    Reserved::new(address).map_err(|source| AddressError::NoPort { listener, address, source })
 }
 
 /// What others are told about listeners: hosts and ports left out are those that are bound.
@@ -97,3 +117,6 @@ pub(crate) fn advertised(told: &[Listener], bound: &[Bound]) -> Vec<Registered> 
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

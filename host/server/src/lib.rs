@@ -9,4 +9,5 @@ pub mod storage;
 
 pub use addresses::AddressError;
 pub use directories::DirectoriesError;
+pub use dohle_net::Reserved;
 pub use node::{Node, StartError};

@@ -26,7 +26,7 @@ use dohle_controller::{NodeConfig, OpenError, Settings, SnapshotPolicy};
 use dohle_group::GroupSettings;
 use dohle_metadata::{Listener as Registered, MetaProperties, supported_features};
 use dohle_metrics::Endpoint;
-use dohle_net::{ListenerSpec, Options, Server, StartError as NetError};
+use dohle_net::{ListenerSpec, Options, Reserved, Server, StartError as NetError};
 use dohle_os::{Clock, OsDisk};
 use dohle_protocol::api::broker_registration_request::{
     BrokerRegistrationRequest, Feature, Listener as RegisteredListener,
@@ -128,18 +128,22 @@ struct Threads {
 }
 
 impl Node {
-    /// Starts a combined node on formatted directories.
+    /// Starts a combined node on formatted directories. Ports of its listeners may have been reserved before.
     ///
     /// # Errors
     /// See [`StartError`].
-    pub fn start(settings: NodeSettings, config: BrokerConfig) -> Result<Self, StartError> {
+    pub fn start(
+        settings: NodeSettings,
+        config: BrokerConfig,
+        reserved: Vec<Reserved>,
+    ) -> Result<Self, StartError> {
         if !(config.roles.broker && config.roles.controller) {
             return Err(StartError::Roles);
         }
         if let Some(unsupported) = settings.unsupported().first() {
             return Err(StartError::Unsupported(unsupported.to_string()));
         }
-        let bound = addresses::bound(&config)?;
+        let bound = addresses::bound(&config, reserved)?;
         let mut rng = dohle_os::seeded_rng()?;
         let disk = OsDisk;
         let clock = Clock::start();
@@ -221,7 +225,7 @@ impl Node {
         let handlers = Arc::clone(&broker);
         let server = Server::start(
             options(&broker.config, thread_count, connections_max),
-            specs(&bound),
+            specs(bound),
             move |thread| Dispatcher::new(Arc::clone(&handlers), thread),
         );
         let serving = server.map_err(StartError::from).and_then(|server| {
@@ -418,12 +422,13 @@ fn group_settings(config: &BrokerConfig) -> GroupSettings {
     }
 }
 
-fn specs(bound: &[Bound]) -> Vec<ListenerSpec> {
-    let spec = |bound: &Bound| ListenerSpec {
-        name: bound.listener.name.to_string(),
-        address: bound.address,
+fn specs(bound: Vec<Bound>) -> Vec<ListenerSpec> {
+    let spec = |Bound { listener, address, reserved, .. }: Bound| ListenerSpec {
+        name: listener.name.to_string(),
+        address,
+        reserved,
     };
-    bound.iter().map(spec).collect()
+    bound.into_iter().map(spec).collect()
 }
 
 /// How many connections there may be at once. They take half of the file handles at most: without one

@@ -113,7 +113,8 @@ def facts(setting, results, long, named, root):
     return (
         f"{machine()}; {java()}; "
         f"commit {commit(root)}. Rounds in turn: {rounds(results)} ({', '.join(results.names)}), {results.seconds / 60:.0f} min, "
-        f"{form}; {pins}; life-cycle rows: all cores. Median (min–max); ratios are of each round."
+        f"{form}; {pins}; life-cycle rows: all cores. Rows that are not called durable: dohle.durability=os, which is what Kafka's default does. "
+        "Median (min–max); ratios are of each round."
     )
 
 

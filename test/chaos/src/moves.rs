@@ -23,7 +23,7 @@ use tokio::task::JoinHandle;
 use crate::load::client_config;
 
 /// How long a move is waited for before another is asked for as well.
-const WAIT_MAX: Duration = Duration::from_secs(2);
+const WAIT_MAX: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(5);
 
 /// A client at work.

@@ -43,6 +43,20 @@ def run(report, node, work, quick):
         it.driver.stop()
 
 
+def obstruct(directory):
+    """Makes each write of its checkpoint fail from now on; one that is under way ends first."""
+
+    def made():
+        try:
+            (directory / OBSTACLE).mkdir()
+            return True
+        except FileExistsError:
+            return False
+
+    wait_for(made, SOON, "the checkpoint is written")
+
+
+
 class Directories:
     """The checks, in order: the last ones end the node."""
 
@@ -260,8 +274,7 @@ class Directories:
 
     def failed(self):
         topic, here, there = self.both("failed")
-        wait_for(lambda: not (self.more / OBSTACLE).exists(), SOON, "the checkpoint is written")
-        (self.more / OBSTACLE).mkdir()
+        obstruct(self.more)
         # something to write down
         self.writes(topic, there)
         try:
@@ -302,7 +315,7 @@ class Directories:
 
     def without_metadata(self):
         topic, here, _ = self.both("metadata")
-        (self.data / OBSTACLE).mkdir()
+        obstruct(self.data)
         self.writes(topic, here)
         wait_for(lambda: not self.node.alive(), 90, "the node is still there")
         expect(self.node.process.returncode != 0, "the node says that all is well")

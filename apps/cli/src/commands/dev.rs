@@ -14,7 +14,7 @@ use dohle_base::Uuid;
 use dohle_config::{BrokerConfig, NoProviders, NodeSettings, Properties};
 use dohle_os::{Clock, DirLock, OsDisk, seeded_rng};
 use dohle_server::{
-    Node,
+    Node, Reserved,
     storage::{Content, FormatRequest, InitialControllers, format, survey},
 };
 
@@ -48,11 +48,13 @@ pub(crate) fn run(args: &DevArgs) -> Outcome {
         .ok_or_else(|| Failure::new(format!("--dir {}: is not valid UTF-8", args.dir.display())))?;
     if args.port > 0 {
         // Before anything is written: a second `dohle dev` in another directory must leave no trace.
-        free_port(args.port).map_err(|error| taken(args.port, &error))?;
+        is_free(args.port).map_err(|error| taken(args.port, &error))?;
     }
-    let (settings, config) = configuration(args.port, data_text)?;
+    let mut reserved = Vec::new();
+    let controller_port = controller_port(args.port, &mut reserved).map_err(Failure::new)?;
+    let (settings, config) = configuration(args.port, controller_port, data_text)?;
     prepare(&data, &config)?;
-    node::serve(settings, config, |node| say::result(hello(node, &args.dir, begun)))
+    node::serve(settings, config, reserved, |node| say::result(hello(node, &args.dir, begun)))
 }
 
 fn taken(port: u16, error: &std::io::Error) -> Failure {
@@ -65,16 +67,27 @@ fn taken(port: u16, error: &std::io::Error) -> Failure {
     })
 }
 
-/// The port itself, or one that is free if it is 0.
-fn free_port(port: u16) -> std::io::Result<u16> {
-    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
-    Ok(listener.local_addr()?.port())
+fn is_free(port: u16) -> std::io::Result<()> {
+    TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).map(drop)
 }
 
-fn configuration(port: u16, data: &str) -> Result<(NodeSettings, BrokerConfig), Failure> {
-    // The controller's port is part of the format, so it is chosen here.
-    let beside = port.checked_add(1).filter(|beside| port > 0 && free_port(*beside).is_ok());
-    let controller_port = beside.map_or_else(|| free_port(0), Ok).map_err(Failure::new)?;
+/// The next port, or any that is free and stays so. It is part of the format, so it is chosen before the node starts.
+fn controller_port(port: u16, reserved: &mut Vec<Reserved>) -> std::io::Result<u16> {
+    let beside = port.checked_add(1).filter(|beside| port > 0 && is_free(*beside).is_ok());
+    if let Some(beside) = beside {
+        return Ok(beside);
+    }
+    let any = Reserved::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    let port = any.address().port();
+    reserved.push(any);
+    Ok(port)
+}
+
+fn configuration(
+    port: u16,
+    controller_port: u16,
+    data: &str,
+) -> Result<(NodeSettings, BrokerConfig), Failure> {
     let listeners =
         format!("PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}");
     let quorum = format!("127.0.0.1:{controller_port}");

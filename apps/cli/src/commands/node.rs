@@ -1,7 +1,7 @@
 //! A node in this process, from start to signal.
 
 use dohle_config::{BrokerConfig, NodeSettings};
-use dohle_server::Node;
+use dohle_server::{Node, Reserved};
 
 use crate::{
     ending::{Ending, Failure, Outcome},
@@ -9,7 +9,7 @@ use crate::{
     say,
 };
 
-/// Starts a node, says `hello` of it, and serves until a signal asks to stop. A second signal does
+/// Starts a node, of whose ports some may be reserved, says `hello` of it, and serves until a signal asks to stop. A second signal does
 /// not wait for the stop to be clean.
 ///
 /// # Errors
@@ -17,6 +17,7 @@ use crate::{
 pub(crate) fn serve(
     settings: NodeSettings,
     config: BrokerConfig,
+    reserved: Vec<Reserved>,
     hello: impl FnOnce(&Node) -> Result<(), Failure>,
 ) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -26,7 +27,7 @@ pub(crate) fn serve(
         let _entered = runtime.enter();
         Signals::listen().map_err(Failure::new)?
     };
-    let node = Node::start(settings, config).map_err(Failure::new)?;
+    let node = Node::start(settings, config, reserved).map_err(Failure::new)?;
     // A greeting that nobody reads is no reason to stop.
     let _ = hello(&node);
     let outcome = runtime.block_on(async {

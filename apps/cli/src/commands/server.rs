@@ -30,7 +30,7 @@ pub(crate) fn run(args: &ServerArgs) -> Outcome {
         let name = args.file.display();
         return Err(Failure::all(unsupported.iter().map(|error| format!("{name}: {error}"))));
     }
-    node::serve(settings, config, |node| say::result(hello(node)))
+    node::serve(settings, config, Vec::new(), |node| say::result(hello(node)))
 }
 
 fn hello(node: &Node) -> String {

@@ -97,8 +97,8 @@ impl RaftJournal {
 impl Journal<MetadataRecord> for Gated<'_> {
     type Error = JournalError;
 
-    /// One batch, unless there are more records than a batch may hold: only the registration of a
-    /// broker leads to so many, and half of it is repeated when the broker registers again.
+    /// One batch, unless there are more records than a batch may hold: only a broker that comes or
+    /// goes leads to so many, and what half of it has left out is done when it registers again.
     fn append(&mut self, records: &[MetadataRecord]) -> Result<Offset, JournalError> {
         let values = records
             .iter()

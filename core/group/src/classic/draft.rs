@@ -65,6 +65,14 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Says when the member has the answer that was just decided: until then it sends no heartbeats, and its
+    /// session does not end.
+    pub(crate) fn await_told(&mut self, member_id: &Str) {
+        self.live.untold.insert(member_id.clone());
+        let (group_id, member_id) = (self.group_id.clone(), member_id.clone());
+        self.decision.effects.push(Effect::Told { group_id, member_id });
+    }
+
     pub(crate) fn answer_join(&mut self, waiter: JoinWaiter, response: JoinGroupResponse) {
         self.reply(waiter.token, Reply::Join(fit_join(response, waiter.version)));
     }

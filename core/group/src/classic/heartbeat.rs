@@ -77,13 +77,32 @@ pub(crate) fn expire_member(
     draft.finish()
 }
 
+/// A member has been answered: the time of its session begins.
+pub(crate) fn told(
+    machine: &GroupMachine,
+    session: &Session,
+    now: Now,
+    group_id: Str,
+    member_id: &Str,
+) -> GroupDecision {
+    let live = machine.live(session, &group_id);
+    let Some(live) = live.filter(|live| live.untold.contains(member_id)) else {
+        return GroupDecision::default();
+    };
+    let mut draft = Draft::new(session, now, group_id, live);
+    draft.live.untold.remove(member_id);
+    draft.refresh_session(member_id);
+    draft.finish()
+}
+
 impl Draft<'_> {
-    /// Whether a member's request is with us, so that it cannot send heartbeats. New members are
+    /// Whether a member's request, or the answer, is with us, so that it cannot send heartbeats. New members are
     /// the exception: their JoinGroup itself is given a time.
     fn waits_for_us(&self, member_id: &Str) -> bool {
         !self.live.newcomers.contains(member_id)
             && (self.live.joining.contains_key(member_id)
-                || self.live.syncing.contains_key(member_id))
+                || self.live.syncing.contains_key(member_id)
+                || self.live.untold.contains(member_id))
     }
 
     /// Whoever is left is at the barrier: go on, even if the group was still gathering.

@@ -267,6 +267,7 @@ impl Draft<'_> {
                     response.members = Vec::new();
                 }
                 self.answer_join(candidate.waiter, response);
+                self.await_told(&new_id);
             }
             GroupState::Stable | GroupState::CompletingRebalance => {
                 // The leader's assignment would still name the former id.

@@ -25,6 +25,8 @@ pub struct LiveGroup {
     pub(crate) joining: OrdMap<Str, JoinWaiter>,
     /// Members that wait for the leader's assignment.
     pub(crate) syncing: OrdMap<Str, ReplyToken>,
+    /// Members whose answer rests on what is not committed yet.
+    pub(crate) untold: OrdSet<Str>,
     /// Members that have not been through a rebalance yet: they cannot send heartbeats.
     pub(crate) newcomers: OrdSet<Str>,
     /// Member ids given out (KIP-394) whose owners have not come back with them.
@@ -126,6 +128,7 @@ impl LiveGroup {
         self.newcomers.remove(member_id);
         self.joining.remove(member_id);
         self.syncing.remove(member_id);
+        self.untold.remove(member_id);
         let member = self.group.members.remove(member_id)?;
         self.count_protocols(&member.protocols, false);
         if let Some(instance_id) = &member.instance_id {

@@ -149,6 +149,7 @@ impl Draft<'_> {
             if let Some(waiter) = self.live.joining.remove(&member_id) {
                 let response = self.joined(&member_id);
                 self.answer_join(waiter, response);
+                self.await_told(&member_id);
             }
             self.refresh_session(&member_id);
             self.live.newcomers.remove(&member_id);
@@ -169,6 +170,7 @@ impl Draft<'_> {
         for (member_id, token) in waiting {
             let response = self.assigned(&member_id);
             self.reply(token, Reply::Sync(response));
+            self.await_told(&member_id);
             self.refresh_session(&member_id);
         }
     }

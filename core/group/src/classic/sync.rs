@@ -53,6 +53,7 @@ pub(crate) fn sync(
     } else {
         let response = draft.assigned(&request.member_id);
         draft.reply(caller.token, Reply::Sync(response));
+        draft.await_told(&request.member_id);
     }
     draft.finish()
 }

@@ -105,13 +105,21 @@ impl World {
         if let Err(effects) = result {
             self.has_refused = true;
             for effect in effects {
-                let (token, _) = effect.fail(ErrorCode::COORDINATOR_NOT_AVAILABLE);
-                self.open.remove(&token);
+                let failed = effect.fail(ErrorCode::COORDINATOR_NOT_AVAILABLE);
+                failed.map(|(token, _)| self.open.remove(&token));
             }
         }
         self.runtime.handle_high_watermark(self.runtime.applied_end());
         while let Some(effect) = self.runtime.poll_effect() {
-            let Effect::Reply { token, reply } = effect else { continue };
+            let (token, reply) = match effect {
+                Effect::Reply { token, reply } => (token, reply),
+                Effect::Told { group_id, member_id } => {
+                    let told = Command::Told { group_id, member_id };
+                    self.runtime.handle(self.now, told, &mut self.log).expect("it writes nothing");
+                    continue;
+                }
+                _ => continue,
+            };
             let waited = self.open.remove(&token);
             assert!(waited || self.has_refused, "{token:?} is answered twice: {reply:?}");
             self.learn(token, reply);

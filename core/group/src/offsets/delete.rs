@@ -15,7 +15,7 @@ use super::tombstone;
 use crate::{
     Caller, Effect, Group, GroupDecision, GroupMachine, GroupRecord, Reply,
     classic::GroupState,
-    portion::Portion,
+    portion::{Portion, rest},
     session::{Purge, Session, Soft, Timer},
 };
 
@@ -134,20 +134,38 @@ pub(crate) fn purge_topics(
 
 /// The next portion of a purge. Other timers that are due have their turn before the one after it.
 pub(crate) fn purge(machine: &GroupMachine, session: &Session, now: Now) -> GroupDecision {
-    let mut portion = Portion::of_bytes(session.portion_bytes);
-    let mut soft = vec![Soft::Purge(None), Soft::Disarm(Timer::Purge)];
-    if let Some(purge) = &session.purge {
-        let mut done = purge.after.as_ref();
-        for group_id in machine.offsets().groups_after(done) {
-            if !purge_group(machine, group_id, &purge.topics, &mut portion) {
-                let rest = Purge { after: done.cloned(), ..purge.clone() };
-                soft = vec![Soft::Purge(Some(rest)), Soft::Arm(Timer::Purge, now.instant)];
-                break;
-            }
-            done = Some(group_id);
+    let mut portion = Portion::new(session, now);
+    let Some(purge) = &session.purge else {
+        return portion.finish(vec![Soft::Disarm(Timer::Purge)]);
+    };
+    let mut done = purge.after.as_ref();
+    for group_id in machine.offsets().groups_after(done) {
+        if !purge_group(machine, group_id, &purge.topics, &mut portion) {
+            let rest = Purge { after: done.cloned(), ..purge.clone() };
+            let again = Soft::Arm(Timer::Purge, now.instant);
+            return portion.finish(vec![Soft::Purge(Some(rest)), again]);
         }
+        done = Some(group_id);
     }
-    GroupDecision { records: portion.into_records(), soft, ..GroupDecision::default() }
+    let soft = purged(machine, session, now, purge, &portion);
+    portion.finish(soft)
+}
+
+/// All groups had their turn: the purge is over, or begins again later for what was left out.
+fn purged(
+    machine: &GroupMachine,
+    session: &Session,
+    now: Now,
+    purge: &Purge,
+    portion: &Portion<'_>,
+) -> Vec<Soft> {
+    let mut topics = purge.topics.clone();
+    topics.retain(|(topic, _)| portion.keeps(machine, topic));
+    if topics.is_empty() {
+        return vec![Soft::Purge(None), Soft::Disarm(Timer::Purge)];
+    }
+    let again = Soft::Arm(Timer::Purge, now.instant + rest(session));
+    vec![Soft::Purge(Some(Purge { topics, after: None })), again]
 }
 
 /// Takes the offsets of a group for topics that are gone; false if there was no room for all of
@@ -156,11 +174,14 @@ fn purge_group(
     machine: &GroupMachine,
     group_id: &Str,
     topics: &[(Str, TopicId)],
-    portion: &mut Portion,
+    portion: &mut Portion<'_>,
 ) -> bool {
     topics.iter().all(|(topic, topic_id)| {
+        if portion.leaves_out(group_id, Some(topic)) {
+            return true;
+        }
         let is_meant = |meant| meant == TopicId::ZERO || meant == *topic_id;
         let partitions = machine.offsets().partitions_of(group_id, topic, is_meant);
-        partitions.into_iter().all(|id| portion.take(tombstone(group_id, topic, id)))
+        partitions.into_iter().all(|id| portion.take_offset(group_id, topic, id))
     })
 }

@@ -218,7 +218,7 @@ impl Stage {
     ) -> Vec<String> {
         if let Err(rejected) = result {
             let error = dohle_base::ErrorCode::COORDINATOR_NOT_AVAILABLE;
-            let replies = rejected.effects.into_iter().map(|effect| effect.fail(error));
+            let replies = rejected.effects.into_iter().filter_map(|effect| effect.fail(error));
             return replies.map(|(token, reply)| self.told(token, &reply)).collect();
         }
         let mut lines: Vec<String> = self.log.stored[log_before..]
@@ -227,8 +227,15 @@ impl Stage {
             .collect();
         self.runtime.handle_high_watermark(self.runtime.applied_end());
         while let Some(effect) = self.runtime.poll_effect() {
-            if let Effect::Reply { token, reply } = effect {
-                lines.push(self.told(token, &reply));
+            match effect {
+                Effect::Reply { token, reply } => lines.push(self.told(token, &reply)),
+                Effect::Told { group_id, member_id } => {
+                    let told = Command::Told { group_id, member_id };
+                    self.runtime
+                        .handle(self.now(), told, &mut self.log)
+                        .expect("it writes nothing");
+                }
+                _ => {}
             }
         }
         lines

@@ -29,3 +29,6 @@ pub(crate) fn merge<T, K: Eq + Hash>(
     }
     merged
 }
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,11 @@ use self::appends::Appends;
 use super::{Answer, Asked, Call, Together, new_leader};
 use crate::{commit::Uncommitted, metadata::Published, partition::Partition};
 
+/// How long a disk is waited for at least, also with `acks=1`: what clients limit is the wait for other replicas, and with
+/// none Kafka answers as soon as its own log has the records, whatever the limit is. Who was told that they were
+/// too late would send them once more. Source: how long Kafka's producers wait by default, `request.timeout.ms`.
+const DISK_WAIT_MIN: Duration = Duration::from_secs(30);
+
 pub(crate) struct Produce;
 
 impl Together for Produce {
@@ -94,7 +99,8 @@ impl Draft {
             return Answer::now(mem::take(response));
         }
         let (mut response, uncommitted) = (mem::take(response), mem::take(uncommitted));
-        let time_max = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+        let asked = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+        let time_max = asked.max(DISK_WAIT_MIN);
         Answer::later(async move {
             for (write, error) in uncommitted.committed(time_max).await {
                 refuse_write(&mut response, &write.partition, error);

@@ -24,13 +24,16 @@ use tokio::{
     runtime::Runtime,
     sync::{mpsc, oneshot},
 };
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::{ControllerInbox, Event, FilesError, MetadataFiles};
 use crate::{Broker, Publisher, log_dirs::Alarm, metadata::Published, metrics::Metrics, placement};
 
 /// How many events are handled before what they wrote is synced.
 const EVENTS_PER_ROUND: usize = 256;
+
+/// How often a broker asks to go before it goes without: it gives up its leaderships, then it is fenced.
+const LEAVE_TRIES: usize = 2;
 
 /// How long to wait before a write is tried again that the disk refused.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -81,6 +84,8 @@ pub struct Driver<D: Disk = OsDisk> {
     /// The directories that get no new partitions, as the controller was told since the broker
     /// registered. It is told of none, too: the registration alone leaves it open.
     cordoned: Option<BTreeSet<Uuid>>,
+    /// As what this broker has registered, once it has.
+    registered: Option<(BrokerId, i64)>,
 }
 
 /// It is time to look around.
@@ -102,6 +107,7 @@ impl<D: Disk> Driver<D> {
             unsynced: false,
             unwritten: None,
             cordoned: None,
+            registered: None,
         }
     }
 
@@ -119,6 +125,7 @@ impl<D: Disk> Driver<D> {
             }
             reply => return Err(refused(reply)),
         };
+        self.registered = Some((broker_id, broker_epoch));
         let heartbeat = BrokerHeartbeatRequest {
             broker_id,
             broker_epoch,
@@ -206,7 +213,7 @@ impl<D: Disk> Driver<D> {
             self.settle_all(&mut publisher)?;
             self.clean()?;
             if stops {
-                return self.stop(&mut publisher);
+                return self.stop();
             }
         }
     }
@@ -350,6 +357,10 @@ impl<D: Disk> Driver<D> {
                 kraft_version: control.kraft_version,
             });
         }
+        self.answer();
+    }
+
+    fn answer(&mut self) {
         for Answer { token, reply } in self.replies.drain(..) {
             if let Some(waiting) = self.waiting.remove(&token) {
                 let _ = waiting.send(reply); // The client may have left.
@@ -405,11 +416,48 @@ impl<D: Disk> Driver<D> {
         Some(Request::AssignReplicasToDirs(request))
     }
 
-    fn stop(mut self, publisher: &mut Publisher) -> Result<(), FilesError> {
+    /// What is published is not followed any more: nobody asks, and the partitions are closed as they are.
+    fn stop(mut self) -> Result<(), FilesError> {
+        match self.leave() {
+            Err(DriverError::Files(error)) if error.may_pass() => {
+                // What the node takes for written is not: nothing may follow it.
+                warn!("this broker stays unfenced in the metadata: {error}");
+                return self.files.close();
+            }
+            Err(DriverError::Files(error)) => return Err(*error),
+            Err(error) => warn!("this broker stays unfenced in the metadata: {error}"),
+            Ok(()) => {}
+        }
         self.node.shut_down(self.clock.now());
         self.carry_out()?;
-        self.settle(publisher);
+        self.answer();
         self.files.close()
+    }
+
+    /// This broker gives up its leaderships and is fenced, as at a stop of Kafka. Whoever leads the quorum
+    /// next need not wait then until its session is over.
+    fn leave(&mut self) -> Result<(), DriverError> {
+        let Some((broker_id, broker_epoch)) = self.registered else { return Ok(()) };
+        for _ in 0..LEAVE_TRIES {
+            let heartbeat = BrokerHeartbeatRequest {
+                broker_id,
+                broker_epoch,
+                current_metadata_offset: self.node.published().offset(),
+                want_fence: false,
+                want_shut_down: true,
+                ..BrokerHeartbeatRequest::default()
+            };
+            match self.ask_now(Request::BrokerHeartbeat(heartbeat))? {
+                Reply::BrokerHeartbeat(answer) if answer.error_code.is_error() => {
+                    return Err(DriverError::Refused { code: answer.error_code, message: None });
+                }
+                Reply::BrokerHeartbeat(answer) if answer.should_shut_down => return Ok(()),
+                Reply::BrokerHeartbeat(_) => {}
+                reply => return Err(refused(reply)),
+            }
+        }
+        let message = Some("other brokers do not know yet that it goes".to_owned());
+        Err(DriverError::Refused { code: ErrorCode::BROKER_NOT_AVAILABLE, message })
     }
 }
 

@@ -27,9 +27,11 @@ use std::{
     time::Duration,
 };
 
-use dohle_base::{ErrorCode, Instant, PartitionId, Str, TopicId};
+use dohle_base::{ErrorCode, Instant, Now, PartitionId, Str, TopicId};
 use dohle_config::Offsets;
-use dohle_group::{Command, Effect, GroupMachine, GroupSettings, Reply, ReplyToken, append_error};
+use dohle_group::{
+    Command, Effect, GroupMachine, GroupSettings, Names, Reply, ReplyToken, append_error,
+};
 use dohle_machine::{Rejected, Runtime};
 use dohle_os::Clock;
 use dohle_records::{Codec, Compression};
@@ -195,7 +197,8 @@ impl Worker {
             let mut next = tokio::select! {
                 event = events.recv() => event,
                 () = self.commits() => {
-                    self.led.values_mut().for_each(Led::release);
+                    let now = self.clock.now();
+                    self.led.values_mut().for_each(|led| led.release(now));
                     continue;
                 }
                 () = rest(wait) => {
@@ -277,7 +280,7 @@ impl Worker {
     fn tick(&mut self) {
         for led in self.led.values_mut() {
             led.tick(&self.clock);
-            led.give_up(self.clock.now().instant);
+            led.give_up(self.clock.now());
         }
     }
 
@@ -304,11 +307,14 @@ impl Led {
     }
 
     fn handle(&mut self, clock: &Clock, command: Command) {
-        let now = clock.now();
+        self.handle_at(clock.now(), command);
+    }
+
+    fn handle_at(&mut self, now: Now, command: Command) {
         let compression = self.writes.compression;
         let mut journal = OffsetsJournal { partition: &self.partition, compression, now };
         let result = self.runtime.handle(now, command, &mut journal);
-        self.settle(result);
+        self.settle(now, result);
     }
 
     /// One bounded portion of what is due. The worker comes back while more is.
@@ -321,10 +327,10 @@ impl Led {
         let mut journal = OffsetsJournal { partition: &self.partition, compression, now };
         let result = self.runtime.tick(now, &mut journal);
         let refusal = result.as_ref().err().map(|rejected| rejected.error);
-        self.settle(result);
+        self.settle(now, result);
         self.resting_until = match refusal {
             Some(error) if is_for_size(error) => {
-                self.handle(clock, Command::TickTooLarge);
+                self.handle_at(now, Command::TickTooLarge);
                 None
             }
             Some(_) => Some(now.instant + RETRY_AFTER),
@@ -332,24 +338,23 @@ impl Led {
         };
     }
 
-    fn settle(&mut self, result: Result<(), Rejected<Effect, ErrorCode>>) {
+    fn settle(&mut self, now: Now, result: Result<(), Rejected<Effect, ErrorCode>>) {
         if let Err(Rejected { error, effects }) = result {
-            for effect in effects {
-                let (token, reply) = effect.fail(append_error(error));
-                self.answer(token, reply);
-            }
+            effects.into_iter().for_each(|effect| self.fail(effect, append_error(error)));
         }
-        self.release();
+        self.release(now);
     }
 
     /// Carries out the effects that rest on what is committed, and waits for what the others do.
-    fn release(&mut self) {
+    fn release(&mut self, now: Now) {
         self.commit = None;
         self.runtime.handle_high_watermark(self.partition.high_watermark());
         while let Some(effect) = self.runtime.poll_effect() {
             match effect {
                 Effect::Reply { token, reply } => self.answer(token, reply),
                 Effect::ParkedJoin { .. } => {}
+                Effect::Told { group_id, member_id } => self.told(now, group_id, member_id),
+                Effect::TombstoneTooLarge(names) => self.tell_too_large(&names),
             }
         }
         let Some(end) = self.runtime.awaited() else { return };
@@ -358,23 +363,45 @@ impl Led {
             // One that is not led any more is resigned soon, and its effects with it.
             Ok(false) | Err(_) => self.commit = Some(Satisfied(wait)),
             // Just now.
-            Ok(true) => self.release(),
+            Ok(true) => self.release(now),
         }
     }
 
     /// Answers who has waited for too long until something is committed.
-    fn give_up(&mut self, now: Instant) {
+    fn give_up(&mut self, now: Now) {
         let limit = self.writes.commit_max;
-        if self.runtime.held_since().is_none_or(|since| since + limit > now) {
+        if self.runtime.held_since().is_none_or(|since| since + limit > now.instant) {
             return;
         }
         // It may have been committed just now.
-        self.release();
-        while let Some(effect) = self.runtime.poll_overdue(now, limit) {
-            let (token, reply) = effect.fail(append_error(ErrorCode::REQUEST_TIMED_OUT));
+        self.release(now);
+        while let Some(effect) = self.runtime.poll_overdue(now.instant, limit) {
+            match effect {
+                Effect::Told { group_id, member_id } => self.told(now, group_id, member_id),
+                effect => self.fail(effect, append_error(ErrorCode::REQUEST_TIMED_OUT)),
+            }
+        }
+        self.release(now);
+    }
+
+    /// A member has been answered: the time of its session begins.
+    fn told(&mut self, now: Now, group_id: Str, member_id: Str) {
+        let compression = self.writes.compression;
+        let mut journal = OffsetsJournal { partition: &self.partition, compression, now };
+        let told = Command::Told { group_id, member_id };
+        let result = self.runtime.handle(now, told, &mut journal);
+        result.unwrap_or_else(|_| unreachable!("that writes nothing"));
+    }
+
+    fn fail(&mut self, effect: Effect, error: ErrorCode) {
+        if let Some((token, reply)) = effect.fail(error) {
             self.answer(token, reply);
         }
-        self.release();
+    }
+
+    fn tell_too_large(&self, Names { group_id, topic }: &Names) {
+        let (partition, topic) = (&self.partition, topic.as_deref().unwrap_or("none"));
+        error!(%partition, %group_id, topic, "a tombstone exceeds max.message.bytes; it is tried again from time to time");
     }
 
     fn answer(&mut self, token: ReplyToken, reply: Reply) {
@@ -387,8 +414,7 @@ impl Led {
         self.handle(clock, Command::Unloaded);
         let held: Vec<Effect> = self.runtime.resign().collect();
         for effect in held {
-            let (token, reply) = effect.fail(ErrorCode::NOT_COORDINATOR);
-            self.answer(token, reply);
+            self.fail(effect, ErrorCode::NOT_COORDINATOR);
         }
     }
 }

@@ -15,7 +15,7 @@ use dohle_protocol::api::assign_replicas_to_dirs_response::AssignReplicasToDirsR
 use super::told::{INDEX, Told};
 use crate::{
     Alarm, Broker, LogDir, OpenFiles, Published, Publisher, Upkeep, UpkeepInbox, controller::Event,
-    disk::NodeDisk, kit, partition::Partition,
+    disk::NodeDisk, kit, partition::Partition, partition_dirs,
 };
 
 /// The log directories.
@@ -130,7 +130,10 @@ impl Site {
     /// Flushes the directories and writes their checkpoints.
     pub(super) fn flush(&mut self) {
         let partitions = self.broker.partitions.all();
-        self.broker.log_dirs.iter().for_each(|dir| dir.flush(&partitions));
+        for dir in &self.broker.log_dirs {
+            dir.flush(&partitions);
+            partition_dirs::clear_all_left(&self.broker, dir);
+        }
         self.step();
     }
 

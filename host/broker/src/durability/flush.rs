@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use dohle_log::{FlushPlan, Flushed, IoError, LogError};
+use dohle_log::{FlushPlan, Flushed, IoError, Log, LogError};
 use dohle_replication::Leader;
 use tracing::{error, info, warn};
 
@@ -84,6 +84,21 @@ pub(crate) fn sync_all(
         !partition.with_leader(is_committed).unwrap_or(true)
     };
     partitions.iter().filter(lacks_sync).try_for_each(|partition| sync_segments(way, partition))
+}
+
+/// Makes all that is in a log durable that nobody else writes or flushes: a copy that is to become a partition's.
+///
+/// # Errors
+/// The disk failed, or was full.
+pub(crate) fn make_durable(way: &WriteAhead, log: &mut Log<NodeDisk>) -> Result<(), LogError> {
+    let Some(mut plan) = log.begin_flush()? else { return Ok(()) };
+    plan.write()?;
+    if plan.needs_volume() {
+        way.volume.sync()?;
+    }
+    let done = plan.sync()?;
+    log.finish_flush(done);
+    Ok(())
 }
 
 /// Makes the files of partitions be as a clean stop leaves them, on so many threads, those of many at the

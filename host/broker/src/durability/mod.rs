@@ -59,7 +59,7 @@ use crate::{
     partition::Partition,
     upkeep::Upkeep,
 };
-pub(crate) use flush::{close_all, flush, sync_all};
+pub(crate) use flush::{close_all, flush, make_durable, sync_all};
 pub(crate) use turn::begin_turns;
 pub(crate) use writer::{WriterThread, sync_segments};
 

@@ -4,6 +4,7 @@
 mod tests;
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     sync::{Arc, MutexGuard, PoisonError},
 };
@@ -56,11 +57,10 @@ impl LogDir {
         }
     }
 
-    /// Whether the checkpoints say anything of a partition.
+    /// Whether the checkpoints say anything of a partition, be it one that is forgotten.
     pub(crate) fn tells_of(&self, topic: &Str, index: PartitionId) -> bool {
-        let Known { recovery_point, log_start, cleaned_to } =
-            self.noted_of(&(topic.clone(), index));
-        [recovery_point, log_start, cleaned_to].iter().any(|offset| *offset > Offset::ZERO)
+        let (key, noted) = ((topic.clone(), index), self.noted());
+        noted.tells_of(&key) || noted.unwritten.contains(&key)
     }
 
     pub(super) fn noted(&self) -> MutexGuard<'_, Noted> {
@@ -84,6 +84,7 @@ impl LogDir {
 
     fn replace_checkpoints(&self, partitions: &[Arc<Partition>]) -> Result<(), IoError> {
         let _quiet = self.hold_checkpoints();
+        let unwritten = self.noted().unwritten.clone();
         let mut high_watermarks = PartitionOffsets::new();
         let mut recovery_points = PartitionOffsets::new();
         let mut log_starts = PartitionOffsets::new();
@@ -132,7 +133,13 @@ impl LogDir {
         self.noted().log_starts = log_starts;
         write(OffsetKind::CleanerPoint, &cleaned_to)?;
         self.noted().cleaned_to = cleaned_to;
+        self.has_written(&unwritten);
         Ok(())
+    }
+
+    /// The checkpoints do not tell any more of these, which are forgotten.
+    pub(super) fn has_written(&self, forgotten: &BTreeSet<Key>) {
+        self.noted().unwritten.retain(|key| !forgotten.contains(key));
     }
 
     /// Notes the recovery point of a partition that is about to lie here, for who holds the checkpoints.
@@ -159,15 +166,26 @@ pub(super) struct Noted {
     pub(super) recovery_points: PartitionOffsets,
     pub(super) log_starts: PartitionOffsets,
     pub(super) cleaned_to: PartitionOffsets,
+    /// What is forgotten, and the files may tell of it until they are written anew.
+    pub(super) unwritten: BTreeSet<Key>,
     /// Whether this process has marked the high watermarks as its own.
     pub(super) are_marked: bool,
 }
 
 impl Noted {
     pub(super) fn forget(&mut self, key: &Key) {
+        if self.tells_of(key) {
+            self.unwritten.insert(key.clone());
+        }
         for offsets in [&mut self.recovery_points, &mut self.log_starts, &mut self.cleaned_to] {
             offsets.remove(key);
         }
+    }
+
+    fn tells_of(&self, key: &Key) -> bool {
+        let tells =
+            |offsets: &PartitionOffsets| offsets.get(key).is_some_and(|at| *at > Offset::ZERO);
+        [&self.recovery_points, &self.log_starts, &self.cleaned_to].into_iter().any(tells)
     }
 }
 

@@ -135,7 +135,9 @@ impl LogDir {
         let _quiet = self.hold_checkpoints();
         OffsetKind::ALL
             .into_iter()
-            .try_for_each(|kind| checkpoint::strike_out(&self.disk, &self.path, kind, forgotten))
+            .try_for_each(|kind| checkpoint::strike_out(&self.disk, &self.path, kind, forgotten))?;
+        self.has_written(forgotten);
+        Ok(())
     }
 
     /// Forgets the partitions that are not among these; says which were forgotten since the directory was opened:

@@ -15,7 +15,7 @@ use dohle_log::{
 use dohle_replication::Leader;
 
 use super::{Move, Progress};
-use crate::disk::NodeDisk;
+use crate::{disk::NodeDisk, durability::make_durable, log_dirs::LogDir};
 
 /// How many bytes are copied at once, and at most under the partition's lock.
 pub(super) const CHUNK_SIZE: usize = 1 << 20;
@@ -262,8 +262,10 @@ impl Copy {
         if copy == partition { Ok(()) } else { Err(MoveError::Differs { copy, partition }) }
     }
 
-    pub(super) fn make_durable(&mut self) -> Result<(), MoveError> {
-        Ok(self.log.flush()?)
+    /// # Errors
+    /// The disk that it is on failed, or was full.
+    pub(super) fn make_durable(&mut self, target: &LogDir) -> Result<(), MoveError> {
+        Ok(make_durable(target.write_ahead(), &mut self.log)?)
     }
 
     fn tell(&self, moving: &Move) {

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use dohle_base::{ErrorCode, Offset, Timestamp, Uuid};
+use dohle_base::{ErrorCode, Offset, Uuid};
 use dohle_controller::{Reply, Request};
 use dohle_log::{Disk, IoError};
 use dohle_protocol::api::assign_replicas_to_dirs_request::{
@@ -72,9 +72,12 @@ pub(super) fn swap(
     moving: &Arc<Move>,
     mut copy: Copy,
 ) -> Result<Option<Copy>, MoveError> {
-    copy.make_durable()?;
     let (partition, target) = (&moving.partition, &moving.target);
+    copy.make_durable(target)?;
     let source = partition.log_dir();
+    // What could not be given another name when it left that directory is not to be taken for the copy.
+    partition_dirs::clear_left(broker, target, partition.topic(), partition.index())
+        .map_err(MoveError::TargetIo)?;
     target.save_topics(&broker.partitions.all()).map_err(MoveError::TargetIo)?;
     // Nobody cleans or flushes the old log while the new one takes its place, and no checkpoint of the new
     // directory forgets where the log starts.
@@ -126,11 +129,7 @@ pub(super) fn swap(
     drop((quiet, alone));
     // The recovery point goes into the checkpoint of the new directory.
     partition.unflushed();
-    clear(broker, &source, partition, now);
-    if let Err(error) = source.write_checkpoints(&broker.partitions.all()) {
-        warn!("checkpoints not written: {error}");
-        source.judge(&error);
-    }
+    clear(broker, &source, partition);
     // Not before: who deletes the partition waits for that, and a topic of its name may be made again, in the old
     // directory, which is to have nothing of this one then, nor to tell of it.
     drop(uncleaned);
@@ -149,7 +148,7 @@ fn put_in_place(
     if leader.epoch() > copy.log.latest_epoch() {
         copy.log.begin_leader_epoch(leader.epoch())?;
     }
-    copy.make_durable()?;
+    copy.make_durable(&moving.target)?;
     let path = moving.place();
     if let Err((error, is_in_place)) = rename(moving.target.disk(), &moving.path, &path) {
         moving.is_in_place.store(is_in_place, Ordering::Release);
@@ -168,18 +167,15 @@ fn rename<D: Disk>(disk: &D, from: &Path, to: &Path) -> Result<(), (IoError, boo
     synced.map_err(|error| (error, disk.rename(to, from).is_err()))
 }
 
-/// The old directory is scheduled for removal.
-fn clear(broker: &Broker, old: &Arc<LogDir>, partition: &Partition, now: Timestamp) {
-    old.forget(partition.topic(), partition.index());
-    let delay = broker.settings().long("log.segment.delete.delay.ms");
-    let due = Timestamp(now.0.saturating_add(delay));
-    let unique = broker.random_id();
-    match partition_dirs::delete(old, partition.topic(), partition.index(), unique, due) {
-        Ok(deleted) => broker.retention.remove(deleted),
-        Err(error) => {
-            warn!(%partition, "its old files stay until the next start: {error}");
-            old.judge(&error);
-        }
+/// The old directory is scheduled for removal, and its checkpoints tell of the partition no more.
+fn clear(broker: &Broker, old: &Arc<LogDir>, partition: &Partition) {
+    let (topic, index) = (partition.topic(), partition.index());
+    old.forget(topic, index);
+    partition_dirs::clear(broker, old, topic, index);
+    let gone = [(topic.clone(), index)].into();
+    if let Err(error) = old.write_forgotten(&broker.partitions.all(), &gone) {
+        warn!(%partition, "the checkpoints of its old directory still tell of it: {error}");
+        old.judge(&error);
     }
 }
 

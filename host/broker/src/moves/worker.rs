@@ -222,7 +222,7 @@ impl Worker {
             return Ok(Step::Copied(copied, copy));
         }
         if !moving.is_assigned.load(Ordering::Acquire) {
-            copy.make_durable()?;
+            copy.make_durable(&moving.target)?;
             if !may_ask {
                 return Ok(Step::Unasked(copy));
             }

@@ -129,6 +129,25 @@ fn what_a_move_has_noted_of_a_topic_is_forgotten_when_that_is_deleted() {
     assert_eq!(noted(&target.path, OffsetKind::RecoveryPoint), None);
 }
 
+/// Its checkpoints could not be written when the partition left it, and the topic is deleted before they are.
+#[test]
+fn what_a_directory_tells_of_a_partition_that_has_left_it_is_forgotten_when_the_topic_is_deleted() {
+    let root = tempfile::tempdir().unwrap();
+    let kit = kit_in(root, "", OpenFiles::within(1_000, 100, 2), 0, &LogConfig::default());
+    let mut publisher = Publisher::new(Arc::clone(&kit.broker), Rng::from_seed(1));
+    let mut state = no_topics();
+    make_topic(&mut state, "r", NAMED, 1, Uuid(7));
+    publisher.publish(Published { image: state.image().clone(), ..Published::default() });
+    let [other, left] = &kit.broker.log_dirs[..] else { unreachable!() };
+    left.note_recovery_point(("r".into(), PartitionId(0)), Offset(4)).unwrap();
+    left.forget(&"r".into(), PartitionId(0));
+    assert!(left.tells_of(&"r".into(), PartitionId(0)), "its checkpoint does");
+    assert!(!other.tells_of(&"r".into(), PartitionId(0)));
+    publisher.publish(Published { image: no_topics().image().clone(), ..Published::default() });
+    assert_eq!(noted(&left.path, OffsetKind::RecoveryPoint), None);
+    assert!(!left.tells_of(&"r".into(), PartitionId(0)));
+}
+
 /// Leaves a partition of the named topic that says in vain whose it is, and a log directory that was ours when the
 /// power was cut.
 fn leave_without_owner(dir: &Path, flushed_to: i64) {

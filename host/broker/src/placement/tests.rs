@@ -180,6 +180,25 @@ fn a_copy_counts_beside_frames_unless_it_is_a_former_topics() {
     }
 }
 
+/// A start could not give it another name.
+#[test]
+fn a_directory_of_a_former_topic_is_set_aside_or_passed_over() {
+    let unique = broker_with([&[], &[]], None).broker.random_id();
+    let stray = PartitionDir { role: DirRole::Stray, ..PartitionDir::parse(CURRENT).unwrap() };
+    for (can_be_named, wanted) in [(true, ("in", Some(A))), (false, ("chosen", Some(B)))] {
+        let kit = broker_with([&[CURRENT], &[]], None);
+        let a = &kit.broker.log_dirs[0];
+        let current = a.path.join(CURRENT);
+        partition_metadata::write(a.disk(), &current, TopicId(Uuid(4))).unwrap();
+        if !can_be_named {
+            // What is made up next is made up already.
+            std::fs::create_dir_all(a.path.join(stray.name(unique)).join("x")).unwrap();
+        }
+        assert_eq!(place(&kit, A, true), wanted);
+        assert_eq!(current.exists(), !can_be_named);
+    }
+}
+
 #[test]
 fn a_new_partition_is_made_while_a_directory_is_missing() {
     let kit = broker_with([&[], &[]], Some(A));

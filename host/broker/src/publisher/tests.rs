@@ -2,7 +2,7 @@
 
 use std::{io, path::Path, thread, time::Duration};
 
-use dohle_base::{BrokerId, LeaderEpoch, Offset};
+use dohle_base::{BrokerId, LeaderEpoch, Offset, Timestamp};
 use dohle_group::{Caller, Command, Reply};
 use dohle_log::{IoError, Log, LogConfig, OpenLog, Origin, disk::Operation};
 use dohle_metadata::MetadataState;

@@ -52,7 +52,8 @@ fn changes_are_collected_for_as_long_as_the_file_says() {
         let thread = kit.upkeep.remove(0).start(Arc::clone(&kit.broker), Arc::clone(dir)).unwrap();
         assert!(is_committed_soon(partition, append(partition)));
         dir.upkeep().changed();
-        let until = Instant::now() + Duration::from_secs(2);
+        // A disk may take its time for what is to be written.
+        let until = Instant::now() + Duration::from_secs(if is_written { 60 } else { 2 });
         while dir.noted_recovery_point(partition) < Offset(1) && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(10));
         }

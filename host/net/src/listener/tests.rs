@@ -15,7 +15,7 @@ fn accepted_sockets_inherit_no_delay_and_the_buffer_sizes() {
         ..Options::default()
     };
     let address = "127.0.0.1:0".parse().expect("an address");
-    let listener = open(address, &options).expect("a free port");
+    let listener = open(address, None, &options).expect("a free port");
     let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("connects");
     let (accepted, peer) = listener.accept().expect("a connection waits");
 

@@ -259,7 +259,7 @@ impl Service {
 
     pub(crate) fn at(address: SocketAddr, options: Options, file: Option<File>) -> Self {
         let seen = Arc::<Seen>::default();
-        let listener = ListenerSpec { name: "TEST".to_owned(), address };
+        let listener = ListenerSpec { name: "TEST".to_owned(), address, reserved: None };
         let (file, sight) = (file.map(Arc::new), Arc::clone(&seen));
         let server = Server::start(options, vec![listener], move |_| Obedient {
             seen: Arc::clone(&sight),

@@ -27,7 +27,7 @@ impl Handler for Mute {
 }
 
 fn listener(name: &str, address: SocketAddr) -> ListenerSpec {
-    ListenerSpec { name: name.to_owned(), address }
+    ListenerSpec { name: name.to_owned(), address, reserved: None }
 }
 
 #[test]

@@ -36,6 +36,8 @@ const KEYS: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a client tries what may be impossible: a node that serves here answers in milliseconds.
 pub(super) const TRIED: Duration = Duration::from_secs(6);
+/// The same for what the node serves: all that it waits for is a disk.
+const SERVED: Duration = Duration::from_secs(30);
 
 /// A record, without its time.
 type Seen = (i64, Option<Vec<u8>>, Option<Vec<u8>>);
@@ -275,9 +277,12 @@ pub(super) async fn append(
 
 async fn append_to(address: &str, topic: &str, index: i32) -> Result<()> {
     let producer = Producer::new(ProducerConfig {
-        delivery_timeout: TRIED,
+        delivery_timeout: SERVED,
         linger: Duration::ZERO,
-        ..ProducerConfig::new(ClientConfig { request_timeout: TRIED / 2, ..brief_config(address)? })
+        ..ProducerConfig::new(ClientConfig {
+            request_timeout: SERVED / 2,
+            ..brief_config(address)?
+        })
     })?;
     let value = "behind the damage";
     let record = ProducerRecord::new(topic, value).with_key("behind").with_partition(index);
@@ -288,7 +293,7 @@ async fn append_to(address: &str, topic: &str, index: i32) -> Result<()> {
     let partition = TopicPartition::new(topic, index);
     consumer.assign([partition.clone()]).await;
     consumer.seek(&partition, SeekTo::Offset(offset)).await;
-    let records = consumer.poll(TRIED).await?;
+    let records = consumer.poll(SERVED).await?;
     consumer.close().await;
     let first = records.first().context("nothing is read back")?;
     ensure!(first.offset == offset, "offset {} is read at {offset}", first.offset);

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use dohle_base::{ProducerEpoch, ProducerId};
 use dohle_log::LogConfig;
 use dohle_records::{BatchBuilder, BatchSpec, NewRecord, Producer};
+use tokio::time::timeout;
 
 use super::*;
 use crate::{
@@ -21,6 +22,16 @@ fn batch(transactional: bool) -> Bytes {
 
 /// Sends a batch to each of the first partitions.
 fn produce(kit: &Kit, acks: i16, batches: &[Bytes]) -> Answer<ProduceResponse> {
+    produce_within(0, kit, acks, batches)
+}
+
+/// The same, with the limit in milliseconds that the client sets.
+fn produce_within(
+    timeout_ms: i32,
+    kit: &Kit,
+    acks: i16,
+    batches: &[Bytes],
+) -> Answer<ProduceResponse> {
     let data = batches.iter().zip(0..).map(|(batch, index)| PartitionProduceData {
         index: PartitionId(index),
         records: Some(RecordSet::Bytes(batch.clone())),
@@ -31,7 +42,7 @@ fn produce(kit: &Kit, acks: i16, batches: &[Bytes]) -> Answer<ProduceResponse> {
         ..TopicProduceData::default()
     };
     let topic_data = [topic].into_iter().collect();
-    let body = ProduceRequest { acks, topic_data, ..ProduceRequest::default() };
+    let body = ProduceRequest { acks, timeout_ms, topic_data, ..ProduceRequest::default() };
     let asked = Asked { version: 11, correlation_id: 1, client_id: None, body };
     let mut answers = Vec::new();
     kit.call(11, |call| Produce::handle_all(call, &[asked], |answer| answers.push(answer)));
@@ -61,4 +72,25 @@ fn a_transaction_without_a_transactional_id_is_not_begun() {
         assert_eq!(end, Ok(Offset::ZERO));
     }
     assert!(matches!(produce(&kit, -1, &[batch(false)]), Answer::Later(_)));
+}
+
+/// Source: Kafka 4.4, where the limit is for other replicas, of which there are none.
+#[test]
+fn no_limit_of_a_client_makes_a_write_to_this_disk_late() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    for (timeout_ms, acks) in [(0, -1), (0, 1), (1, -1), (-5, 1)] {
+        let kit = kit("", OpenFiles::within(1_000, 100, 2), 1, &LogConfig::default());
+        let way = kit.partitions[0].log_dir();
+        let slow = way.write_ahead().hold_rounds();
+        let Answer::Later(mut answer) = produce_within(timeout_ms, &kit, acks, &[batch(false)])
+        else {
+            panic!("it is not waited for")
+        };
+        let soon = async { timeout(Duration::from_millis(20), &mut answer).await };
+        assert!(runtime.block_on(soon).is_err(), "{timeout_ms} ms, acks {acks}: told too early");
+        drop(slow);
+        let told = runtime.block_on(answer).message;
+        let told = &told.responses[0].partition_responses[0];
+        assert_eq!(told.error_code, ErrorCode::NONE, "{timeout_ms} ms, acks {acks}");
+    }
 }

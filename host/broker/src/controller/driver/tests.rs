@@ -15,9 +15,14 @@ use super::*;
 use crate::controller::files::tests::{formatted, load, registration, settings};
 
 fn start(disk: &SimDisk, settings: &MetadataLog) -> Driver<SimDisk> {
-    let (node, files) = load(disk, settings, 0).unwrap();
+    start_at(disk, settings, 0)
+}
+
+/// Each second another incarnation.
+fn start_at(disk: &SimDisk, settings: &MetadataLog, second: u64) -> Driver<SimDisk> {
+    let (node, files) = load(disk, settings, second).unwrap();
     let mut driver = Driver::new(node, files, Clock::start(), Arc::default());
-    driver.boot(registration(disk, 0)).unwrap();
+    driver.boot(registration(disk, second)).unwrap();
     driver
 }
 
@@ -83,6 +88,85 @@ fn a_disk_that_fills_up_stalls_a_metadata_log_that_is_large_already() {
             disk.restart(seed);
             assert_eq!(topics(&start(&disk, &settings)), topics_made, "seed {seed}");
         }
+    }
+}
+
+/// What is known of this broker, and who leads a topic's first partition.
+fn standing(node: &Node, topic: &str) -> (bool, bool, BrokerId) {
+    let image = node.controller().image();
+    let broker = &image.brokers[&BrokerId(1)];
+    let topic = image.topics.iter().find(|found| found.name == *topic).unwrap();
+    let leader = topic.partitions[&PartitionId(0)].leader;
+    (broker.fenced, broker.in_controlled_shutdown, leader)
+}
+
+/// As Kafka leaves it: one that is started next need not wait until a session is over.
+#[test]
+fn a_stop_leaves_the_broker_fenced_and_a_start_takes_it_back() {
+    let disk = formatted();
+    for made in 0..3 {
+        let mut driver = start_at(&disk, &settings(), made as u64);
+        create(&mut driver, made, 3).unwrap();
+        let in_service = (false, false, BrokerId(1));
+        assert_eq!(standing(&driver.node, "topic-000"), in_service);
+        driver.stop().unwrap();
+        let (node, _) = load(&disk, &settings(), 0).unwrap();
+        assert_eq!(standing(&node, "topic-000"), (true, true, BrokerId::NONE));
+    }
+}
+
+/// Whatever call of it fails or is the last one before the power goes.
+#[test]
+fn a_stop_that_is_cut_short_is_followed_by_a_start() {
+    let before = || {
+        let disk = formatted();
+        let mut driver = start(&disk, &settings());
+        create(&mut driver, 0, 3).unwrap();
+        (disk, driver)
+    };
+    let calls = {
+        let (disk, driver) = before();
+        let calls = disk.changes();
+        driver.stop().unwrap();
+        disk.changes() - calls
+    };
+    assert!(calls > 4, "{calls}");
+    for (call, power_ends) in (1..=calls).flat_map(|call| [(call, false), (call, true)]) {
+        let (disk, driver) = before();
+        let call = Some(disk.changes() + call);
+        let power_after = call.filter(|_| power_ends);
+        disk.set_faults(Faults { io_error_at: call, power_after, ..Faults::default() });
+        // How it ends does not matter here.
+        let _ = driver.stop();
+        disk.set_faults(Faults::default());
+        disk.restart(1);
+        let driver = start_at(&disk, &settings(), 1);
+        let standing = standing(&driver.node, "topic-000");
+        assert_eq!(standing, (false, false, BrokerId(1)), "{call:?}, {power_ends}");
+    }
+}
+
+#[test]
+fn a_stop_ends_on_a_full_disk_though_the_broker_cannot_be_fenced() {
+    // Whether a request could not be written before.
+    for stalls in [false, true] {
+        let disk = formatted();
+        let mut driver = start(&disk, &settings());
+        create(&mut driver, 0, 3).unwrap();
+        // No room for a batch, but for what lies beside the log.
+        disk.set_faults(Faults { bytes_free: Some(50), ..Faults::default() });
+        if stalls {
+            let token = driver.token();
+            driver.node.request(driver.clock.now(), token, topic(1, 1));
+            driver.carry_out_or_stall().unwrap();
+            assert!(driver.unwritten.is_some());
+        }
+        driver.stop().expect("it ends");
+        disk.set_faults(Faults::default());
+        let (node, _) = load(&disk, &settings(), 0).unwrap();
+        assert_eq!(standing(&node, "topic-000"), (false, false, BrokerId(1)));
+        drop(node);
+        assert_eq!(topics(&start(&disk, &settings())), 1);
     }
 }
 
