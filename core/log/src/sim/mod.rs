@@ -52,6 +52,9 @@ pub struct Faults {
     pub full_at: Option<u64>,
     /// The read of this number fails with `EIO`, counted from the start of the disk.
     pub read_error_at: Option<u64>,
+    /// The opening of this number fails with `EMFILE`, counted from the start of the disk: the process has as many
+    /// files open as it may.
+    pub no_handle_at: Option<u64>,
     /// How many bytes files may still grow by before the disk is full. Files that shrink or are
     /// removed give theirs back.
     pub bytes_free: Option<u64>,
@@ -166,7 +169,7 @@ impl SimDisk {
         changed
     }
 
-    /// How many files were opened.
+    /// How often a file was opened, or was to be.
     pub fn opens(&self) -> u64 {
         self.state().opens
     }
@@ -357,6 +360,16 @@ impl State {
         Ok(())
     }
 
+    /// Lets a file be opened, or not.
+    fn handle(&mut self, path: &Path) -> Result<(), IoError> {
+        self.opens += 1;
+        if self.faults.no_handle_at != Some(self.opens) {
+            return Ok(());
+        }
+        self.last_fault = Some((Operation::Open, path.to_owned()));
+        Err(no_handle(path))
+    }
+
     fn ignores(&self, path: &Path) -> bool {
         ends_as_one(path, &self.ignored)
     }
@@ -384,6 +397,7 @@ impl Disk for SimDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> Result<SimFile, IoError> {
         let state = &mut *self.state();
         state.powered(Operation::Open, path)?;
+        state.handle(path)?;
         let failed = |kind| IoError::of_kind(Operation::Open, path, kind);
         let inode = match state.names.file(path) {
             Some(inode) => inode,
@@ -396,7 +410,6 @@ impl Disk for SimDisk {
             None => return Err(failed(ErrorKind::NotFound)),
         };
         let (path, writable) = (path.to_owned(), mode != OpenMode::Read);
-        state.opens += 1;
         let told = Arc::new(AtomicU64::new(state.failed_syncs_of(inode)));
         Ok(SimFile { disk: self.clone(), path, inode, writable, start: state.starts, told })
     }
@@ -635,6 +648,12 @@ fn io_error(operation: Operation, path: &Path) -> IoError {
 }
 
 /// `ENOSPC`.
+/// `EMFILE`: too many files are open.
+fn no_handle(path: &Path) -> IoError {
+    let (path, kind) = (path.to_owned(), ErrorKind::Other);
+    IoError { operation: Operation::Open, path, kind, errno: Some(24) }
+}
+
 fn full(path: &Path) -> IoError {
     let kind = ErrorKind::StorageFull;
     IoError { operation: Operation::Write, path: path.to_owned(), kind, errno: Some(28) }
