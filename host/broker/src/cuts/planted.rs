@@ -3,7 +3,7 @@
 use dohle_log::sim::cuts::{Fault, at_each_call, once_at_each_call};
 
 use super::{
-    COMPACTED, DELETED, MANY, MANY_SEEDS, MOVED, RECORDS, REMADE, SEEDS, UNFRAMED,
+    COMPACTED, DELETED, MANY, MANY_SEEDS, MOVED, READ_ONCE, RECORDS, REMADE, SEEDS, UNFRAMED,
     script::{Handles, Op, Planted, Script},
 };
 
@@ -60,12 +60,10 @@ fn planted_faults_of_volumes_are_found() {
 #[test]
 fn planted_faults_of_segments_that_no_frame_has_are_found() {
     let no_volume = Planted::NoVolumeSync { first: 1, step: 1 };
-    // Behind what is read there is a call to be cut, or only one start that fails.
-    let (cut, fails) = (&UNFRAMED[..6], &UNFRAMED[..5]);
     for (planted, ops, fault) in [
-        (Planted::NoSyncOf(".log"), cut, Fault::PowerCut),
-        (no_volume, fails, Fault::NoHandle),
-        (Planted::SyncAgain(".log"), fails, Fault::ChangeError),
+        (Planted::NoSyncOf(".log"), UNFRAMED, Fault::PowerCut),
+        (no_volume, READ_ONCE, Fault::NoHandle),
+        (Planted::SyncAgain(".log"), READ_ONCE, Fault::ChangeError),
     ] {
         let swept = at_each_call(&Script { planted, ..Script::new(ops) }, fault, &SEEDS);
         assert!(swept.is_err(), "{planted:?}, {fault:?}");
