@@ -5,7 +5,7 @@
 
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
 
 /// The crates of the house, layer by layer, lowest first. Those of one layer do not see each other.
@@ -72,7 +72,7 @@ pub(crate) fn check() -> Result<()> {
         }
     }
     if !complaints.is_empty() {
-        bail!("the layers are broken:\n  {}", complaints.join("\n  "));
+        return Err(anyhow!(complaints.join("\n")).context("the layers are broken"));
     }
     println!("layers: {} crates, each uses only what is below it", packages.len());
     Ok(())

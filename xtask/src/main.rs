@@ -1,7 +1,7 @@
 //! The project's chores: `cargo xtask COMMAND`.
 //!
-//! Each command is a list of steps that anyone could type by hand; a step that fails ends the run
-//! with its exit status.
+//! Each command is a list of steps that anyone could type by hand. The first one that fails ends the run
+//! with exit status 1, and the last line says which it was.
 
 mod layers;
 mod node;
@@ -9,7 +9,7 @@ mod steps;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, bail};
 
 const HELP: &str = "\
 cargo xtask COMMAND
@@ -36,32 +36,56 @@ cargo xtask COMMAND
 
 fn main() -> ExitCode {
     match run() {
-        Ok(code) => code,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Without a backtrace, whatever the environment asks for: the last line says which step it was.
-            eprintln!("error: {error:#}");
+            eprint!("{}", told(&error));
             ExitCode::FAILURE
         }
     }
 }
 
-fn run() -> Result<ExitCode> {
+fn run() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let command = args.next().unwrap_or_default();
     let rest: Vec<String> = args.collect();
     match command.as_str() {
-        "check" => steps::check()?,
-        "layers" => layers::check()?,
-        "unit" => steps::unit()?,
-        "protocol" => steps::protocol()?,
-        "client" => steps::client()?,
-        "compat" => steps::compat(&rest)?,
-        "chaos" => steps::chaos(&rest)?,
-        "counts" => steps::counts(&rest)?,
-        "bench" => steps::bench(&rest)?,
-        "test" => steps::test()?,
-        "" | "help" | "--help" | "-h" => print!("{HELP}"),
-        other => bail!("no command {other:?}\n\n{HELP}"),
+        "check" => steps::check(),
+        "layers" => layers::check(),
+        "unit" => steps::unit(),
+        "protocol" => steps::protocol(),
+        "client" => steps::client(),
+        "compat" => steps::compat(&rest),
+        "chaos" => steps::chaos(&rest),
+        "counts" => steps::counts(&rest),
+        "bench" => steps::bench(&rest),
+        "test" => steps::test(),
+        "" | "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => {
+            eprintln!("{HELP}");
+            bail!("no command {other:?}")
+        }
     }
-    Ok(ExitCode::SUCCESS)
+}
+
+/// What went wrong, the step last: of a log often only the end is seen. Without a backtrace, whatever the
+/// environment asks for: one of this program tells nothing of the step.
+fn told(error: &Error) -> String {
+    let causes = error.chain().skip(1).map(|cause| format!("xtask: {cause}\n"));
+    causes.chain([format!("xtask: failed: {error}\n")]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn the_last_line_is_the_step_that_failed() {
+        let error = anyhow!("a\nb").context("one").context("layers");
+        assert_eq!(told(&error), "xtask: one\nxtask: a\nb\nxtask: failed: layers\n");
+    }
 }

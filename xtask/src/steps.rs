@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::{layers, node::DevNode};
 
@@ -21,7 +21,7 @@ fn run(program: &str, args: &[&str]) -> Result<()> {
 
 /// The same with variables of its own.
 fn run_with(program: &str, args: &[&str], variables: &[(&str, &str)]) -> Result<()> {
-    let line = format!("{program} {}", args.join(" "));
+    let line = [&[program], args].concat().join(" ");
     println!("\n=== {line}");
     let start = Instant::now();
     let status = Command::new(program)
@@ -51,8 +51,11 @@ fn merges() -> Result<()> {
     let found = Command::new("git").args(search).current_dir(root()).output().context("git")?;
     match found.status.code() {
         Some(1) => Ok(()),
-        Some(0) => bail!("a merge left\n{}", String::from_utf8_lossy(&found.stdout)),
-        _ => bail!("git grep: {}", String::from_utf8_lossy(&found.stderr)),
+        Some(0) => {
+            let lines = String::from_utf8_lossy(&found.stdout).trim_end().to_owned();
+            Err(anyhow!(lines).context("a merge left conflicts"))
+        }
+        _ => bail!("git grep: {}", String::from_utf8_lossy(&found.stderr).trim_end()),
     }
 }
 

@@ -113,6 +113,44 @@ const MOVED_AND_REMADE: &[script::Op] = &[
     Kill,
 ];
 
+/// A process ends before it has made durable what it has written, and what the next one finds of that is read: it has
+/// to stay although no frame has it.
+const UNFRAMED: &[script::Op] = &[
+    Create("t"),
+    Append("t", 1),
+    Send("t", 2),
+    Kill,
+    Read("t"),
+    Append("t", 1),
+    Send("t", 1),
+    Kill,
+    Read("t"),
+    Append("t", 1),
+];
+
+/// The same, and nothing comes behind it.
+const READ_ONCE: &[script::Op] = &[Create("t"), Append("t", 1), Send("t", 2), Kill, Read("t")];
+
+/// Nobody leads a partition at a start, and then this node does: it is opened where it lies, with what frames have of
+/// it and with what they have not.
+const UNLED: &[script::Op] = &[
+    Create("t"),
+    Append("t", 2),
+    Send("t", 1),
+    Unlead("t"),
+    Kill,
+    Flush,
+    Lead("t"),
+    Read("t"),
+    Append("t", 1),
+    Flush,
+    Append("t", 1),
+    Unlead("t"),
+    Restart,
+    Lead("t"),
+    Append("t", 1),
+];
+
 /// A start after a clean stop, and nothing is flushed before the power goes off: of what fills several sectors any may
 /// be there then.
 const STARTED: &[script::Op] = &[Create("t"), Append("t", 2), Restart, Append("t", 20)];
@@ -169,6 +207,13 @@ fn bears_with_volumes(script: &Script, fault: Fault) {
     once_at_each_call(script, fault, &MANY_SEEDS).unwrap_or_else(|broken| panic!("{broken}"));
 }
 
+/// Each file that is opened in a script cannot be, in turn.
+fn bears_without_a_handle(script: &Script) {
+    let opens = at_each_call(script, Fault::NoHandle, &SEEDS);
+    let opens = opens.unwrap_or_else(|broken| panic!("{broken}"));
+    assert!(opens > 20, "it opens hardly anything: {opens} files");
+}
+
 #[test]
 fn acknowledged_records_survive_power_cuts() {
     bears(RECORDS, Fault::PowerCut);
@@ -204,6 +249,35 @@ fn moves_survive_power_cuts() {
 fn topics_with_the_longest_names_are_told_from_the_former() {
     bears(LONG_NAMED, Fault::PowerCut);
     bears(LONG_NAMED, Fault::ChangeError);
+}
+
+/// What is read once is there for good, also where no frame has it.
+#[test]
+fn what_was_never_made_durable_and_is_read_after_a_crash_stays() {
+    [Fault::PowerCut, Fault::ChangeError, Fault::ChangeFull, Fault::ReadError]
+        .into_iter()
+        .for_each(|fault| bears(UNFRAMED, fault));
+    // Another start makes up for what the one before has left out.
+    [UNFRAMED, READ_ONCE].into_iter().for_each(|ops| bears_without_a_handle(&Script::new(ops)));
+}
+
+/// The same of logs whose files are closed.
+#[test]
+fn what_is_read_after_a_crash_stays_with_few_handles() {
+    let script = Script { handles: Handles::Few, ..Script::new(UNFRAMED) };
+    for fault in [Fault::PowerCut, Fault::ChangeError, Fault::ChangeFull, Fault::ReadError] {
+        at_each_call(&script, fault, &SEEDS).unwrap_or_else(|broken| panic!("{broken}"));
+    }
+    bears_without_a_handle(&script);
+}
+
+#[test]
+fn partitions_that_nobody_leads_for_a_while_lose_nothing() {
+    let script = Script::new(UNLED);
+    for fault in [Fault::PowerCut, Fault::ChangeError, Fault::ChangeFull, Fault::ReadError] {
+        let calls = once_at_each_call(&script, fault, &MANY_SEEDS);
+        assert!(calls.unwrap_or_else(|broken| panic!("{broken}")) > 5, "it does hardly anything");
+    }
 }
 
 /// Nothing is acknowledged that a start would keep offline for another process's.

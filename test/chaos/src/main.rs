@@ -18,6 +18,7 @@
 //! What the node does inside is none of this program's business: it knows the wire, the process and
 //! the disk.
 
+mod boot;
 mod bytes;
 mod cli;
 mod commits;

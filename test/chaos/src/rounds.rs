@@ -12,6 +12,7 @@ use dohle_base::Rng;
 use dohle_client::{Admin, ClientConfig, NewTopic};
 
 use crate::{
+    boot::Boot,
     bytes::offline,
     cli::Chaos,
     commits::Commits,
@@ -107,6 +108,7 @@ async fn hurt(
     let mut node = Node::format(&args.binary, &layout, &settings::overrides(args))?;
     let starting = node.start()?;
     node.ready(starting).await?;
+    outage.check(&mut node).await?;
     let address = node.address();
     let partitions = i32::from(args.partitions());
     make_topic_with(&address, TOPIC, partitions, &settings::topic_config(args)).await?;
@@ -176,8 +178,7 @@ async fn hurt(
         restart(&mut node, &mut outage, &mut rng, report).await?;
         let reach = if round % WHOLE_EVERY == 0 { Reach::Whole } else { Reach::Tail };
         if args.expect_loss {
-            // The machine has not started anew: a hole in what nobody synced is damage to the node, which serves
-            // none of that partition.
+            // What cannot be read any more may be cut off, or its partition not served: both are a loss.
             judge.offline = offline(&address, TOPIC, partitions).await?;
         }
         findings = judge.look(reach).await?;
@@ -235,8 +236,10 @@ fn disks(args: &Chaos, kind: Kind, dir: &Path, seed: u64) -> Result<(Outage, Vec
         volumes.push(Volume::make(dir, "volume-other", size)?);
     }
     let ring = volumes.iter().cycle();
-    let data = names.iter().zip(ring).map(|(name, volume)| volume.path().join(name)).collect();
-    Ok((Outage::PowerCut(volumes), data))
+    let data = names.iter().zip(ring).map(|(name, volume)| volume.path().join(name));
+    let data = data.collect::<Vec<_>>();
+    let boot = Boot::first(dir, &data, seed)?;
+    Ok((Outage::PowerCut { volumes, boot }, data))
 }
 
 /// Starts the node; in one of four cases the next outage does not wait until it serves.
@@ -250,11 +253,11 @@ async fn restart(
         let starting = node.start()?;
         if rng.below(4) > 0 {
             report.starts.push(node.ready(starting).await?);
-            return Ok(());
+            return outage.check(node).await;
         }
         let usual = report.starts.last().map_or(40, |start| start.as_millis() as u64);
         tokio::time::sleep(Duration::from_millis(rng.below(usual + 1))).await;
-        outage.strike(node, rng)?;
+        outage.strike_start(node, rng)?;
         report.outages += 1;
         report.outages_in_start += 1;
     }

@@ -137,20 +137,26 @@ def java_list(values):
     return "[" + ", ".join(sorted(values)) + "]"
 
 
+# Nothing is told.
+ABSENT = "absent"
+
+
 class LeftOut:
-    """Rows of a sample that are not compared, each for the reason that it tells."""
+    """Rows of a sample in which the two may differ, each for the reason that it tells.
+
+    What Kafka tells and what Dohle tells are patterns, or that it is absent.
+    """
 
     def __init__(self, table, sample):
         rows = [line.split("\t") for line in table.splitlines()[1:]]
-        expect(all(len(row) == 6 and row[5] for row in rows), f"rows without a reason: {rows}")
-        self.rows = {tuple(row[1:5]): 0 for row in rows if fnmatchcase(sample, row[0])}
+        expect(all(len(row) == 7 and row[6] for row in rows), f"rows without a reason: {rows}")
+        self.rows = {tuple(row[1:6]): 0 for row in rows if fnmatchcase(sample, row[0])}
 
     def covers(self, kind, name, field, values):
-        """Whether what differs there may: all values that are there are ones that the row tells of."""
-        found = [value for value in values if value is not None]
+        """Whether what differs there may: Kafka's value and Dohle's are what a row tells of them."""
         for row in self.rows:
-            *where, told = row
-            if all(map(fnmatchcase, (kind, name, field), where)) and all(fnmatchcase(v, told) for v in found):
+            where, told = row[:3], row[3:]
+            if all(map(fnmatchcase, (kind, name, field), where)) and all(map(is_told, values, told)):
                 self.rows[row] += 1
                 return True
         return False
@@ -158,6 +164,12 @@ class LeftOut:
     def useless(self):
         """Rows that nothing needed."""
         return [" ".join(row) for row, count in self.rows.items() if not count]
+
+
+def is_told(value, told):
+    if value is None or told == ABSENT:
+        return value is None and told == ABSENT
+    return fnmatchcase(value, told)
 
 
 def differences(seen, wanted, left_out):

@@ -38,9 +38,9 @@ class Report:
     battery: str
     passed: list = field(default_factory=list)
     failed: list = field(default_factory=list)
+    # why, of each that failed
+    reasons: list = field(default_factory=list)
     notes: list = field(default_factory=list)
-    # why, by name of what failed
-    reasons: dict = field(default_factory=dict)
 
     def check(self, name, action):
         """Runs one check; anything that it raises is a failure of this check alone. True if it passed."""
@@ -67,8 +67,14 @@ class Report:
 
     def fail(self, name, reason, seconds=None):
         self.failed.append(name)
-        self.reasons[name] = reason
+        self.reasons.append(reason)
         self.line("FAIL", name, seconds, reason)
+
+    def failures(self, limit=300):
+        """A line for each failure, with the beginning of its reason: the end of a log is often all that is seen."""
+        for name, reason in zip(self.failed, self.reasons):
+            text = " ".join(reason.split())
+            yield f"{self.battery}/{name}: {text[:limit]}" + ("…" if len(text) > limit else "")
 
     def note(self, text):
         self.notes.append(text)

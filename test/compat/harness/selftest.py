@@ -222,10 +222,22 @@ def manifests():
             seen | {(kind, "another"): {field: value}},
         ):
             expect(len(wrong(change)) == 1, f"a difference of {kind} was overlooked")
-    idle = "clean\tacl\t*\t*\t*\twhy\n"
-    expect_equal(wrong(seen, table + idle), ["acl * * *: left out, and nothing differs"], "an idle row")
+    # what may be absent may not be wrong
+    absent = [(key, field) for key, fields in wanted.items() for field in fields if field not in seen.get(key, {})]
+    for key, field in absent:
+        other = seen | {key: seen.get(key, {}) | {field: "1" + wanted[key][field]}}
+        expect(len(wrong(other)) == 1, f"a wrong value of {key} {field} was excused")
+    changed = "clean\tacl\t*\t*\t*\t*0\twhy\n"
+    key, field = next((key, field) for key in seen if key[0] == "acl" for field in seen[key])
+    for value, count in ((wanted[key][field] + "0", 0), (wanted[key][field] + "1", 2), (None, 2)):
+        told = {field: value} if value else {}
+        expect_equal(len(wrong(seen | {key: told}, table + changed)), count, f"{value} where another may be")
+    idle = "clean\tacl\t*\t*\t*\tabsent\twhy\n"
+    expect_equal(
+        wrong(seen, table + idle), ["acl * * * absent: left out, and nothing differs"], "an idle row"
+    )
     expect_equal(len(wrong(seen, table.splitlines()[0])), 9, "what nothing leaves out")
-    fails(lambda: wrong(seen, table + "clean\tacl\t*\t*\t*\t\n"), "a row without a reason")
+    fails(lambda: wrong(seen, table + "clean\tacl\t*\t*\t*\t*\t\n"), "a row without a reason")
     fails(lambda: manifest.rows("a\tk\tn\tf\t1\na\tk\tn\tf\t2", "a"), "a row twice")
 
 
@@ -316,3 +328,7 @@ def raising():
     inner = Silent("inner")
     inner.check("os error", lambda: open("/no/such/file"))
     expect_equal(inner.failed, ["os error"], "verdicts")
+    inner.fail("long", "first line\n  second line\n" + "x" * 1000)
+    first, second = inner.failures(limit=30)
+    expect(first.startswith("inner/os error: FileNotFoundError: "), first)
+    expect_equal(second, "inner/long: first line second line xxxxxxx…", "what the end of a run tells")

@@ -58,6 +58,8 @@ pub enum Fault {
     ChangeFull,
     /// As a change that fails, for a read.
     ReadError,
+    /// A file cannot be opened, for there are too many open; the run goes on, then the power goes off.
+    NoHandle,
 }
 
 /// Of so many calls `once_at_each_call` takes one to cut the start behind it. Not a divisor of how often anything is
@@ -208,12 +210,17 @@ impl Fault {
             Self::ChangeError => Faults { io_error_at: Some(call), ..Faults::default() },
             Self::ChangeFull => Faults { full_at: Some(call), ..Faults::default() },
             Self::ReadError => Faults { read_error_at: Some(call), ..Faults::default() },
+            Self::NoHandle => Faults { no_handle_at: Some(call), ..Faults::default() },
         }
     }
 }
 
 fn calls(disk: &SimDisk, fault: Fault) -> u64 {
-    if fault == Fault::ReadError { disk.reads() } else { disk.changes() }
+    match fault {
+        Fault::ReadError => disk.reads(),
+        Fault::NoHandle => disk.opens(),
+        Fault::PowerCut | Fault::ChangeError | Fault::ChangeFull => disk.changes(),
+    }
 }
 
 /// Takes the power away in the middle of a start.

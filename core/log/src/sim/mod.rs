@@ -53,6 +53,9 @@ pub struct Faults {
     pub full_at: Option<u64>,
     /// The read of this number fails with `EIO`, counted from the start of the disk.
     pub read_error_at: Option<u64>,
+    /// The opening of this number fails with `EMFILE`, counted from the start of the disk: the process has as many
+    /// files open as it may.
+    pub no_handle_at: Option<u64>,
     /// How many bytes files may still grow by before the disk is full. Files that shrink or are
     /// removed give theirs back.
     pub bytes_free: Option<u64>,
@@ -153,7 +156,7 @@ impl SimDisk {
         changed
     }
 
-    /// How many files were opened.
+    /// How often a file was opened, or was to be.
     pub fn opens(&self) -> u64 {
         self.state().opens
     }
@@ -321,6 +324,7 @@ impl Disk for SimDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> Result<SimFile, IoError> {
         let state = &mut *self.state();
         state.powered(Operation::Open, path)?;
+        state.handle(path)?;
         let failed = |kind| IoError::of_kind(Operation::Open, path, kind);
         let inode = match state.names.file(path) {
             Some(inode) => inode,
@@ -333,7 +337,6 @@ impl Disk for SimDisk {
             None => return Err(failed(ErrorKind::NotFound)),
         };
         let (path, writable) = (path.to_owned(), mode != OpenMode::Read);
-        state.opens += 1;
         let told = Arc::new(AtomicU64::new(state.failed_syncs_of(inode)));
         Ok(SimFile { disk: self.clone(), path, inode, writable, start: state.starts, told })
     }

@@ -34,6 +34,16 @@ impl State {
         Ok(())
     }
 
+    /// Lets a file be opened, or not.
+    pub(super) fn handle(&mut self, path: &Path) -> Result<(), IoError> {
+        self.opens += 1;
+        if self.faults.no_handle_at != Some(self.opens) {
+            return Ok(());
+        }
+        self.last_fault = Some((Operation::Open, path.to_owned()));
+        Err(no_handle(path))
+    }
+
     pub(super) fn ignores(&self, path: &Path) -> bool {
         ends_as_one(path, &self.ignored)
     }
@@ -101,4 +111,10 @@ pub(super) fn io_error(operation: Operation, path: &Path) -> IoError {
 pub(super) fn full(path: &Path) -> IoError {
     let kind = ErrorKind::StorageFull;
     IoError { operation: Operation::Write, path: path.to_owned(), kind, errno: Some(28) }
+}
+
+/// `EMFILE`: too many files are open.
+fn no_handle(path: &Path) -> IoError {
+    let (path, kind) = (path.to_owned(), ErrorKind::Other);
+    IoError { operation: Operation::Open, path, kind, errno: Some(24) }
 }

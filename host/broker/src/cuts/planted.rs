@@ -3,7 +3,7 @@
 use dohle_log::sim::cuts::{Fault, at_each_call, once_at_each_call};
 
 use super::{
-    COMPACTED, DELETED, MANY, MANY_SEEDS, MOVED, RECORDS, REMADE, SEEDS,
+    COMPACTED, DELETED, MANY, MANY_SEEDS, MOVED, READ_ONCE, RECORDS, REMADE, SEEDS, UNFRAMED,
     script::{Handles, Op, Planted, Script},
 };
 
@@ -52,5 +52,20 @@ fn planted_faults_of_volumes_are_found() {
         let script = Script { planted, handles, ..Script::new(ops) };
         let swept = once_at_each_call(&script, fault_for(planted), &MANY_SEEDS);
         assert!(swept.is_err(), "{planted:?}, {handles:?}");
+    }
+}
+
+/// What no frame has is made durable by a sync of its segments, or of the volume where there is no handle for what lies
+/// beside them; and nobody is told that a sync has done it that failed once.
+#[test]
+fn planted_faults_of_segments_that_no_frame_has_are_found() {
+    let no_volume = Planted::NoVolumeSync { first: 1, step: 1 };
+    for (planted, ops, fault) in [
+        (Planted::NoSyncOf(".log"), UNFRAMED, Fault::PowerCut),
+        (no_volume, READ_ONCE, Fault::NoHandle),
+        (Planted::SyncAgain(".log"), READ_ONCE, Fault::ChangeError),
+    ] {
+        let swept = at_each_call(&Script { planted, ..Script::new(ops) }, fault, &SEEDS);
+        assert!(swept.is_err(), "{planted:?}, {fault:?}");
     }
 }

@@ -40,6 +40,14 @@ pub(super) enum Op {
     Append(&'static str, usize),
     /// The same to each of the many, at once.
     AppendMany(usize),
+    /// So many records are sent and written to the log; the process does not come to make them durable.
+    Send(&'static str, usize),
+    /// A consumer reads all that it is given: that stays.
+    Read(&'static str),
+    /// From the next start on nobody leads the partition, by what the metadata says.
+    Unlead(&'static str),
+    /// This node leads it again.
+    Lead(&'static str),
     /// Records before this offset are deleted.
     DeleteRecords(&'static str, i64),
     Flush,
@@ -131,6 +139,9 @@ impl Run for Script {
             return Err(complaint.clone());
         }
         let mut site = Site::start(&disk, &told, self.handles)?;
+        lock(&told).lead_all();
+        site.publish();
+        site.step();
         site.check()?;
         let ids = lock(&told).ids().into_iter();
         let partitions: Vec<_> = ids.map(|id| site.partition(id).expect("checked")).collect();
@@ -185,6 +196,20 @@ impl Player<'_> {
             }),
             Op::Append(name, count) => self.append(&[name], count)?,
             Op::AppendMany(count) => self.append(&MANY, count)?,
+            Op::Send(name, count) => {
+                send(site, &find(site, name)?, count);
+                // Nothing else is done.
+                return Ok(());
+            }
+            Op::Read(name) => {
+                let partition = find(site, name)?;
+                match lock(&site.told).topic(partition.topic_id()).read(&partition) {
+                    Err(complaint) if is_undisturbed(self.disk) => return Err(complaint),
+                    _ => {}
+                }
+            }
+            Op::Unlead(name) => lock(&site.told).lead(name, false),
+            Op::Lead(name) => Self::change(site, |told| told.lead(name, true)),
             Op::DeleteRecords(name, to) => {
                 let partition = find(site, name)?;
                 delete_records(site, &partition, Offset(to), self.planted);

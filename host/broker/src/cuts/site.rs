@@ -154,7 +154,7 @@ impl Site {
     /// What is wrong.
     pub(super) fn check(&self) -> Result<(), String> {
         let told = lock(&self.told);
-        told.ids().into_iter().try_for_each(|id| {
+        told.ids().into_iter().filter(|id| told.is_led(*id)).try_for_each(|id| {
             let partition = self.partition(id).ok_or_else(|| format!("{id} is not there"))?;
             told.topics[&id].check(&partition)
         })
@@ -170,7 +170,9 @@ impl Site {
         }
         let told = lock(&self.told);
         let partitions = self.broker.partitions.all();
-        let mut healthy = partitions.iter().filter(|one| !one.log_dir().has_failed());
+        let is_served =
+            |one: &&Arc<Partition>| !one.log_dir().has_failed() && told.is_led(one.topic_id());
+        let mut healthy = partitions.iter().filter(is_served);
         healthy.try_for_each(|partition| told.topics[&partition.topic_id()].check(partition))
     }
 }

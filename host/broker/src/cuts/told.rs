@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dohle_base::{Offset, PartitionId, TopicId, Uuid};
+use dohle_base::{BrokerId, Offset, PartitionId, TopicId, Uuid};
 use dohle_log::ReadRange;
 use dohle_metadata::{MetadataRecord, MetadataState};
 use dohle_protocol::records::metadata::{
@@ -18,6 +18,8 @@ use crate::{
 
 /// The only partition of each topic.
 pub(super) const INDEX: PartitionId = PartitionId(0);
+/// This node.
+const SELF: BrokerId = BrokerId(1);
 
 /// All that was told, and the metadata, which is committed elsewhere.
 #[derive(Clone, Debug)]
@@ -35,7 +37,7 @@ pub(super) struct Told {
 pub(super) struct Topic {
     /// The keys and values that were sent and may lie at an offset.
     sent: BTreeMap<Offset, BTreeSet<Record>>,
-    /// Those that were acknowledged.
+    /// Those that were acknowledged, or read by a consumer.
     acked: BTreeMap<Offset, Record>,
     /// Up to where records were deleted for sure.
     deleted: Offset,
@@ -96,6 +98,33 @@ impl Told {
         }));
     }
 
+    /// This node leads the partition from now on, or nobody does.
+    pub(super) fn lead(&mut self, name: &str, is_led: bool) {
+        let leader = if is_led { SELF } else { BrokerId::NONE };
+        self.commit(MetadataRecord::PartitionChange(PartitionChangeRecord {
+            partition_id: INDEX,
+            topic_id: self.id(name),
+            leader,
+            ..PartitionChangeRecord::default()
+        }));
+    }
+
+    /// Nobody is in the way of this node any more.
+    pub(super) fn lead_all(&mut self) {
+        let topics = self.ids().into_iter().filter(|id| !self.is_led(*id));
+        let names =
+            topics.filter_map(|id| Some(self.metadata.image().topics.get(id)?.name.clone()));
+        for name in names.collect::<Vec<_>>() {
+            self.lead(&name, true);
+        }
+    }
+
+    /// Whether this node is to lead the topic's partition.
+    pub(super) fn is_led(&self, id: TopicId) -> bool {
+        let topic = self.metadata.image().topics.get(id);
+        topic.is_some_and(|topic| topic.partitions[&INDEX].leader == SELF)
+    }
+
     /// The topic that has the name now.
     pub(super) fn id(&self, name: &str) -> TopicId {
         self.metadata.image().topics.named(name).expect("it was made").id
@@ -127,6 +156,15 @@ impl Topic {
 
     pub(super) fn deleted(&mut self, to: Offset) {
         self.deleted = self.deleted.max(to);
+    }
+
+    /// A consumer reads all that it is given.
+    ///
+    /// # Errors
+    /// It cannot.
+    pub(super) fn read(&mut self, partition: &Partition) -> Result<(), String> {
+        self.acked.extend(read(partition)?.1);
+        Ok(())
     }
 
     /// Whether a partition that is served has what was told.
