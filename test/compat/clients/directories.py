@@ -56,7 +56,6 @@ def obstruct(directory):
     wait_for(made, SOON, "the checkpoint is written")
 
 
-
 class Directories:
     """The checks, in order: the last ones end the node."""
 
