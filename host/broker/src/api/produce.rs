@@ -31,6 +31,12 @@ use self::appends::Appends;
 use super::{Answer, Asked, Call, Together, new_leader};
 use crate::{commit::Uncommitted, metadata::Published, partition::Partition};
 
+/// How long an answer waits for the disk at least, whatever the request allows: that limit is for other
+/// replicas. Kafka asks it neither with `acks=1` nor where there are none, and who is told of a timeout without
+/// having a sequence number writes twice. Source: as long as clients allow, unless they are told otherwise
+/// (`request.timeout.ms`).
+const WAIT_MIN: Duration = Duration::from_secs(30);
+
 pub(crate) struct Produce;
 
 impl Together for Produce {
@@ -94,7 +100,8 @@ impl Draft {
             return Answer::now(mem::take(response));
         }
         let (mut response, uncommitted) = (mem::take(response), mem::take(uncommitted));
-        let time_max = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+        let asked = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+        let time_max = asked.max(WAIT_MIN);
         Answer::later(async move {
             for (write, error) in uncommitted.committed(time_max).await {
                 refuse_write(&mut response, &write.partition, error);
