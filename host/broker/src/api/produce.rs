@@ -6,8 +6,9 @@
 //! so are batches of a transaction that come without one.
 //! Authorises: Write on the topics.
 //!
-//! An answer that acknowledges leaves when what it acknowledges is committed. For now that is the same
-//! for `acks=1` and `acks=all`: this replica is the only one.
+//! An answer that acknowledges leaves when what it acknowledges is committed. That is the same for
+//! `acks=1` and `acks=all`, for no other replica gets anything: where the metadata has others in sync, or
+//! fewer than `min.insync.replicas`, as it may where Kafka was before, `acks=all` is refused.
 
 mod appends;
 

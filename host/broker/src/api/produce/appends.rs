@@ -28,6 +28,9 @@ const ZSTD_VERSION: i16 = 7;
 /// From here on the answer says who leads instead (KIP-951).
 const NEW_LEADER_VERSION: i16 = 10;
 
+/// Acknowledged is what all have that are in sync.
+const ACKS_ALL: i16 = -1;
+
 /// How many batches are appended before others get the partition's lock.
 const LOCKED_MAX: usize = 32;
 
@@ -37,6 +40,8 @@ pub(super) struct Appends<'a> {
     list: SmallVec<[Append<'a>; 1]>,
     /// How many answers have been drafted.
     drafts: usize,
+    /// Who must have what the request appends that is at it now.
+    acks: i16,
 }
 
 /// One of them.
@@ -60,12 +65,13 @@ struct Place {
 impl<'a> Appends<'a> {
     /// Of so many requests.
     pub(super) fn new(published: &'a Published, requests: usize) -> Self {
-        Self { published, list: SmallVec::with_capacity(requests), drafts: 0 }
+        Self { published, list: SmallVec::with_capacity(requests), drafts: 0, acks: 0 }
     }
 
     /// Writes the answer to a request into the next draft, without the results of what it appends.
     pub(super) fn draft(&mut self, call: Call<'a>, request: &'a ProduceRequest, draft: &mut Draft) {
         let refusal = refusal_of_all(request);
+        self.acks = request.acks;
         for (index, topic) in request.topic_data.iter().enumerate() {
             draft.response.responses.push(match refusal {
                 Some(error) => refuse_topic(topic, error),
@@ -125,6 +131,9 @@ impl<'a> Appends<'a> {
             && let Some(error) = too_new(batch)
         {
             return refused(data, error);
+        }
+        if self.acks == ACKS_ALL && partition.refuses_acks_all() {
+            return refused(data, ErrorCode::NOT_ENOUGH_REPLICAS);
         }
         self.list.push(Append { call, topic, partition, data, batch, place });
         PartitionProduceResponse::default()

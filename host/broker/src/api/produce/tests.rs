@@ -1,5 +1,7 @@
 //! What is refused whatever else is in the request, and how long an answer waits.
 
+mod in_sync;
+
 use bytes::Bytes;
 use dohle_base::{ProducerEpoch, ProducerId};
 use dohle_log::LogConfig;
