@@ -45,6 +45,8 @@ pub struct Publisher {
     has_published: bool,
     /// Whether some partitions refuse `acks=all` that did not, or the reverse.
     have_refusals_changed: bool,
+    /// Of how many that was told.
+    refusals_told: usize,
     /// Where partitions were put that the metadata does not know to be there.
     assignments: Vec<(TopicId, PartitionId, Uuid)>,
     /// The directories whose failure was noticed.
@@ -65,6 +67,7 @@ impl Publisher {
             jitter_seed,
             has_published: false,
             have_refusals_changed: false,
+            refusals_told: 0,
             assignments,
             failed,
             absent,

@@ -47,9 +47,11 @@ impl Publisher {
         }
         let partitions = self.broker.partitions.all();
         let refuse = |partition: &&Arc<Partition>| partition.refuses_acks_all();
-        match partitions.iter().filter(refuse).count() {
-            0 => info!("acks=all is taken everywhere again"),
-            count => warn!(
+        let count = partitions.iter().filter(refuse).count();
+        match std::mem::replace(&mut self.refusals_told, count) {
+            told if told == count => {}
+            _ if count == 0 => info!("acks=all is taken everywhere again"),
+            _ => warn!(
                 partitions = count,
                 "acks=all is refused: other brokers are in sync, which get nothing from this one, or fewer than min.insync.replicas"
             ),

@@ -40,7 +40,7 @@ pub(super) struct Appends<'a> {
     list: SmallVec<[Append<'a>; 1]>,
     /// How many answers have been drafted.
     drafts: usize,
-    /// Who must have what the request appends that is at it now.
+    /// How many must have what the request appends that is being drafted.
     acks: i16,
 }
 
