@@ -3,7 +3,7 @@
 //! Method: the sources of all other crates, tests apart, are searched for who reads. Each field of [`BrokerConfig`]
 //! is read somewhere as a field of a value that is one; each key that it is made from is marked as used; and each
 //! key that is marked is one of those, or is read by its name, or is the broker's value of a topic's key that is
-//! marked.
+//! marked. What is of the first only is read at the start, and a key that can be set later says so.
 //!
 //! [`BrokerConfig`]: dohle_config::BrokerConfig
 
@@ -14,7 +14,7 @@ use std::{
 };
 
 use dohle_config::{
-    Effect,
+    ConfigKey, Effect, Scope,
     keys::{BROKER, TOPIC},
 };
 
@@ -101,6 +101,19 @@ fn structures() -> BTreeMap<&'static str, Vec<(&'static str, &'static str)>> {
     structures.collect()
 }
 
+/// Whether a node's settings are asked for this key by its name.
+fn asks(readers: &[String], name: &str) -> bool {
+    let kinds = ["int", "long", "boolean", "text", "list"];
+    let calls = kinds.map(|kind| format!(".{kind}(\"{name}\")"));
+    readers.iter().any(|source| calls.iter().any(|call| source.contains(call)))
+}
+
+/// The broker's values of topics' keys that are marked.
+fn used_by_topics() -> BTreeSet<&'static str> {
+    let used = TOPIC.iter().filter(|key| key.effect == Effect::Used);
+    used.flat_map(|key| key.synonyms.iter().map(|synonym| synonym.name)).collect()
+}
+
 #[test]
 fn somebody_reads_each_field_of_the_configuration() {
     let (readers, structures) = (readers(), structures());
@@ -138,16 +151,7 @@ fn a_key_is_marked_as_used_where_it_is_read_and_only_there() {
         let literal = format!("\"{name}\"");
         readers.iter().filter(|source| source.contains(&literal)).count() > 0
     };
-    let asked = |name: &str| {
-        let kinds = ["int", "long", "boolean", "text", "list"];
-        let calls = kinds.map(|kind| format!(".{kind}(\"{name}\")"));
-        readers.iter().any(|source| calls.iter().any(|call| source.contains(call)))
-    };
-    let of_topics: BTreeSet<&str> = TOPIC
-        .iter()
-        .filter(|key| key.effect == Effect::Used)
-        .flat_map(|key| key.synonyms.iter().map(|synonym| synonym.name))
-        .collect();
+    let of_topics = used_by_topics();
     for key in BROKER.iter() {
         let name = key.name;
         let is_read = typed.contains(name)
@@ -156,6 +160,31 @@ fn a_key_is_marked_as_used_where_it_is_read_and_only_there() {
             || of_topics.contains(name)
             || named(name);
         assert!(is_read || !is_used(name), "{name} is marked as used, and nobody reads it");
-        assert!(is_used(name) || !asked(name), "{name} is read, and not marked as used");
+        assert!(is_used(name) || !asks(&readers, name), "{name} is read, and not marked as used");
     }
+}
+
+/// What the page says of keys that nobody looks at again.
+const AT_START: &str = "what is set while it runs has no effect";
+
+/// A node's settings become a [`BrokerConfig`] once, whatever is set later.
+///
+/// [`BrokerConfig`]: dohle_config::BrokerConfig
+#[test]
+fn what_is_set_of_a_key_and_not_looked_at_again_has_no_effect_and_the_page_says_so() {
+    let readers = readers();
+    let of_topics = used_by_topics();
+    let says_wrong = |key: &&ConfigKey| {
+        let literal = format!("\"{}\"", key.name);
+        let is_made_into_field = TYPED.contains(&literal)
+            || LISTENERS.contains(&literal)
+            || BY_CONFIG.contains(&key.name);
+        let is_for_start =
+            is_made_into_field && !asks(&readers, key.name) && !of_topics.contains(key.name);
+        is_for_start != key.doc().contains(AT_START)
+    };
+    let can_be_set =
+        BROKER.iter().filter(|key| key.effect == Effect::Used && key.scope != Scope::ReadOnly);
+    let wrong: Vec<_> = can_be_set.filter(says_wrong).map(|key| key.name).collect();
+    assert!(wrong.is_empty(), "it is the other way round with {wrong:#?}");
 }

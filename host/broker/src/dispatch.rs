@@ -247,7 +247,7 @@ impl Encoder {
         self.tally.answered(key, writer.errors(), size);
         let (mut output, splices) = writer.into_parts();
         let encoded = output.split().freeze();
-        // What is behind the answer keeps all of the memory.
+        // The rest, however little it is, keeps the memory of the answer before it as well.
         if encoded.len() + output.capacity() <= OUTPUT_KEPT_MAX {
             self.output.replace(output);
         }
@@ -279,3 +279,6 @@ fn interleave(encoded: &Bytes, splices: &[Splice], ranges: Ranges) -> Response {
     }
     Response::with_parts(encoded.slice(..first.at), parts)
 }
+
+#[cfg(test)]
+mod tests;

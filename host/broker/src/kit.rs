@@ -14,7 +14,7 @@ use dohle_os::Clock;
 use dohle_replication::{CommitRule, Leader};
 use tempfile::TempDir;
 
-pub(crate) use self::metadata::{make_topic, no_topics};
+pub(crate) use self::metadata::{make_topic, no_topics, replicate};
 use crate::{
     Alarm, Broker, Cleaner, ControllerHandle, ControllerInbox, Coordinator, GroupWrites,
     ListenerKind, LogDir, OpenFiles, Parts, Published, Retention, Upkeep, UpkeepInbox,

@@ -43,6 +43,8 @@ pub struct Partition {
     /// When whoever of its producers wrote longest ago did so, or before; `i64::MAX` if it has none. Tells
     /// without the lock of the state whether one may have expired.
     oldest_producer: AtomicI64,
+    /// Whether the publisher has found that `acks=all` would not be kept; see there, `in_sync`.
+    refuses_acks_all: AtomicBool,
     /// Whether clients have used it since `open_files` last went round.
     is_used: AtomicBool,
     /// Whether it stands in the ring of `open_files`.
@@ -89,6 +91,7 @@ impl Partition {
             is_dirty: AtomicBool::new(false),
             unframed_end: AtomicI64::new(0),
             oldest_producer: AtomicI64::new(oldest_producer),
+            refuses_acks_all: AtomicBool::new(false),
             is_used: AtomicBool::new(false),
             is_in_ring: AtomicBool::new(false),
             state: Mutex::new(state),
@@ -237,6 +240,17 @@ impl Partition {
         matches!(&*self.state(), State::Led(_))
     }
 
+    /// Whether it takes nothing whose writer counts on all that are in sync. Of one that is not led here
+    /// that is not said.
+    pub(crate) fn refuses_acks_all(&self) -> bool {
+        self.refuses_acks_all.load(Ordering::Relaxed) && self.is_led()
+    }
+
+    /// From now on it is so or not; says whether that is news.
+    pub(crate) fn set_refuses_acks_all(&self, refuses: bool) -> bool {
+        self.refuses_acks_all.swap(refuses, Ordering::Relaxed) != refuses
+    }
+
     /// Whether nobody needs anything of it here any more.
     pub(crate) fn is_gone(&self) -> bool {
         matches!(&*self.state(), State::Gone)
@@ -370,13 +384,17 @@ impl Partition {
     /// durable, see `is_committed`.
     ///
     /// # Errors
-    /// The log refuses; or the partition is offline, or not led here.
+    /// The log refuses; or the partition is offline, or not led here. `NOT_ENOUGH_REPLICAS` if others than
+    /// this node would have to have what a coordinator writes.
     pub fn append(
         self: &Arc<Self>,
         batches: &[u8],
         origin: Origin,
         now: Timestamp,
     ) -> Result<Result<(Appended, bool), AppendError>, ErrorCode> {
+        if origin == Origin::Coordinator && self.refuses_acks_all() {
+            return Err(ErrorCode::NOT_ENOUGH_REPLICAS);
+        }
         self.with_writer(|leader, written| {
             let appended = leader.append(batches, origin, now, written);
             appended.map(|appended| (appended, leader.is_committed(appended.last_offset.next())))

@@ -4,6 +4,7 @@
 //! Runs on the controller's thread. What an image promises is there before the image is shown, and
 //! what it no longer has is taken away after.
 
+mod in_sync;
 mod opening;
 #[cfg(test)]
 mod tests;
@@ -42,6 +43,10 @@ pub struct Publisher {
     /// Drawn once: a change of settings is no reason for another jitter.
     jitter_seed: u64,
     has_published: bool,
+    /// Whether some partitions refuse `acks=all` that did not, or the reverse.
+    have_refusals_changed: bool,
+    /// Of how many that was told.
+    refusals_told: usize,
     /// Where partitions were put that the metadata does not know to be there.
     assignments: Vec<(TopicId, PartitionId, Uuid)>,
     /// The directories whose failure was noticed.
@@ -57,8 +62,17 @@ impl Publisher {
     pub fn new(broker: Arc<Broker>, mut rng: Rng) -> Self {
         let (failed, absent, jitter_seed) = (BTreeSet::new(), BTreeSet::new(), rng.next_u64());
         let (assignments, uncoordinated) = (Vec::new(), Some(Vec::new()));
-        let has_published = false;
-        Self { broker, jitter_seed, has_published, assignments, failed, absent, uncoordinated }
+        Self {
+            broker,
+            jitter_seed,
+            has_published: false,
+            have_refusals_changed: false,
+            refusals_told: 0,
+            assignments,
+            failed,
+            absent,
+            uncoordinated,
+        }
     }
 
     /// All logs of the start are open: from now on they take records.
@@ -110,6 +124,7 @@ impl Publisher {
         let unled = unled.collect();
         self.open(unled, &new, false);
         self.configure(&delta, &new);
+        self.tell_refusals();
         let deleted: Vec<_> =
             delta.deleted.iter().map(|topic| (topic.name.clone(), topic.id)).collect();
         self.broker.show(new);
@@ -150,6 +165,10 @@ impl Publisher {
             let log_config = topic_config::log_config(&of_topic.1, expiration, self.jitter_seed);
             let log_config = shared(&mut last, log_config);
             let rule = topic_config::commit_rule(&of_topic.1);
+            let isr_min = || of_topic.1.min_insync_replicas;
+            let refuses_acks_all =
+                in_sync::refuses_acks_all(&partition, self.broker.node_id, isr_min);
+            self.have_refusals_changed |= refuses_acks_all;
             config = Some(of_topic);
             let cleaner = self.broker.cleaner.clone();
             let is_new = !is_first && !self.absent.contains(&(topic.id, index));
@@ -167,6 +186,7 @@ impl Publisher {
                 dir,
                 config: log_config,
                 rule,
+                refuses_acks_all,
                 cleaner,
                 withheld: None,
             };
@@ -281,6 +301,7 @@ impl Publisher {
         let mut unled = Vec::new();
         for change in there {
             let Some(partition) = self.broker.partitions.get(topic.id, change.id) else { continue };
+            self.judge_in_sync(&partition, new);
             if change.after.leader != self.broker.node_id {
                 continue; // With one replica nobody else can lead: this one is on its way back.
             }
@@ -319,6 +340,7 @@ impl Publisher {
         let mut last = None;
         for partition in self.broker.partitions.all() {
             if all || named.contains(partition.topic()) {
+                self.judge_in_sync(&partition, new);
                 let settings = self.broker.settings();
                 let config = topic_config::resolve(&settings, &new.image, partition.topic());
                 let rule = topic_config::commit_rule(&config);

@@ -114,7 +114,8 @@ pub(super) const KEYS: &[ConfigKey] = keys! {
     "message.timestamp.after.max.ms": Long = 3_600_000, at_least(0),
         synonyms(&[same("log.message.timestamp.after.max.ms")]), used;
 
-    /// How many replicas must be in sync for a write with `acks=all` to be accepted.
+    /// How many replicas must be in sync, if there are so many, for a write with `acks=all` to be
+    /// accepted. Dohle refuses it too where another broker than itself is in sync: that would not get it.
     "min.insync.replicas": Int = 1, at_least(1), synonyms(&[same("min.insync.replicas")]), used;
 
     /// Whether a replica that is not in sync may become leader when no other is left, losing

@@ -6,8 +6,9 @@
 //! so are batches of a transaction that come without one.
 //! Authorises: Write on the topics.
 //!
-//! An answer that acknowledges leaves when what it acknowledges is committed. For now that is the same
-//! for `acks=1` and `acks=all`: this replica is the only one.
+//! An answer that acknowledges leaves when what it acknowledges is committed. That is the same for
+//! `acks=1` and `acks=all`, for no other replica gets anything: where the metadata has others in sync, or
+//! fewer than `min.insync.replicas`, as it may where Kafka was before, `acks=all` is refused.
 
 mod appends;
 
@@ -31,9 +32,10 @@ use self::appends::Appends;
 use super::{Answer, Asked, Call, Together, new_leader};
 use crate::{commit::Uncommitted, metadata::Published, partition::Partition};
 
-/// How long a disk is waited for at least, also with `acks=1`: what clients limit is the wait for other replicas, and with
-/// none Kafka answers as soon as its own log has the records, whatever the limit is. Who was told that they were
-/// too late would send them once more. Source: how long Kafka's producers wait by default, `request.timeout.ms`.
+/// How long an answer waits for the disk at least, whatever the request allows: that limit is for other
+/// replicas. Kafka asks it neither with `acks=1` nor where there are none, and who is told of a timeout without
+/// having a sequence number writes twice. Source: as long as clients allow, unless they are told otherwise
+/// (`request.timeout.ms`).
 const DISK_WAIT_MIN: Duration = Duration::from_secs(30);
 
 pub(crate) struct Produce;

@@ -3,8 +3,8 @@
 use dohle_base::{BrokerId, PartitionId, TopicId, Uuid};
 use dohle_metadata::{METADATA_VERSION, MetadataRecord, MetadataState, MetadataVersion};
 use dohle_protocol::records::metadata::{
-    feature_level_record::FeatureLevelRecord, partition_record::PartitionRecord,
-    topic_record::TopicRecord,
+    feature_level_record::FeatureLevelRecord, partition_change_record::PartitionChangeRecord,
+    partition_record::PartitionRecord, topic_record::TopicRecord,
 };
 
 /// A cluster without topics, of the newest version.
@@ -40,4 +40,19 @@ pub(crate) fn make_topic(
         };
         state.apply(&MetadataRecord::Partition(partition)).unwrap();
     }
+}
+
+/// A topic's first partition has these replicas, of which those are in sync.
+pub(crate) fn replicate(topic_id: TopicId, replicas: &[i32], isr: &[i32]) -> MetadataRecord {
+    let ids = |ids: &[i32]| Some(ids.iter().copied().map(BrokerId).collect());
+    let directories = replicas.iter().map(|id| Uuid(6 + *id as u128));
+    let change = PartitionChangeRecord {
+        topic_id,
+        partition_id: PartitionId(0),
+        replicas: ids(replicas),
+        isr: ids(isr),
+        directories: Some(directories.collect()),
+        ..PartitionChangeRecord::default()
+    };
+    change.into()
 }

@@ -95,6 +95,7 @@ pub(super) struct Opening {
     pub(super) dir: Arc<LogDir>,
     pub(super) config: Arc<LogConfig>,
     pub(super) rule: CommitRule,
+    pub(super) refuses_acks_all: bool,
     pub(super) cleaner: Cleaner,
     /// Why it is not to be opened, if so.
     pub(super) withheld: Option<Withheld>,
@@ -137,12 +138,13 @@ impl Opening {
             (State::Offline, None, false)
         });
         let path = self.path();
-        let Self { topic, index, dir, rule, cleaner, unled, .. } = self;
+        let Self { topic, index, dir, rule, refuses_acks_all, cleaner, unled, .. } = self;
         let is_redone = dir.redo(topic.id, index, |_| ()).is_some();
         // Of one that nobody led frames are kept until it is flushed.
         let may_be_kept = unled.is_some();
         let new = || Partition::new(&topic, index, dir, State::NotLed, cleaner);
         let partition = unled.unwrap_or_else(new);
+        partition.set_refuses_acks_all(refuses_acks_all);
         // Before it can be appended to: a frame would be behind a hole.
         unsynced.into_iter().for_each(|end| partition.leave_unframed(end));
         partition.opened(state);

@@ -69,7 +69,7 @@ struct Gathered {
 enum Next {
     /// Nothing, or something that may be long in coming.
     Later,
-    /// More pieces, or a file range of which so many bytes are in memory.
+    /// More bytes, or a file range of which so many are in memory.
     AtOnce { warm: usize },
 }
 
@@ -216,7 +216,10 @@ impl Output {
         let mut gathered = Gathered { pieces: 0, bytes: 0, next: Next::Later };
         for (index, part) in self.parts.iter().enumerate() {
             if index == WRITE_PIECES_MAX {
-                gathered.next = Next::AtOnce { warm: 0 };
+                // Of a file range it is not known yet.
+                if matches!(part, Part::Bytes(_)) {
+                    gathered.next = Next::AtOnce { warm: 0 };
+                }
                 break;
             }
             let size = match part {

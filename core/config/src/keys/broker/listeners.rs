@@ -6,12 +6,14 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     scope: ReadOnly;
 
     /// The endpoints to listen on, each as `NAME://HOST:PORT`; an empty host means all interfaces.
+    /// Dohle takes what the file says at start: what is set while it runs has no effect.
     "listeners": List = "PLAINTEXT://:9092", non_empty_list, high, per_broker, used;
 
     /// The endpoints that clients and other brokers are told to connect to; `listeners` if absent.
     "advertised.listeners": List, non_empty_list_or_null, high, used;
 
-    /// Which security protocol each listener name speaks, as `NAME:PROTOCOL` pairs.
+    /// Which security protocol each listener name speaks, as `NAME:PROTOCOL` pairs. Dohle takes what the
+    /// file says at start: what is set while it runs has no effect.
     "listener.security.protocol.map": String = "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT",
         low, per_broker, used;
 

@@ -31,7 +31,8 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     "controlled.shutdown.enable": Boolean = true;
 
     /// Names of the providers that replace `${name:path:key}` in values; each needs
-    /// `config.providers.NAME.class`.
+    /// `config.providers.NAME.class`. Dohle takes what the file says at start: what is set while it
+    /// runs has no effect.
     "config.providers": List = "", any_list, low, cluster_wide, used;
 
     /// Threads for housekeeping work.

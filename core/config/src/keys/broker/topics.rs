@@ -17,7 +17,8 @@ pub(in crate::keys) const KEYS: &[ConfigKey] = keys! {
     /// Whether topics can be deleted at all.
     "delete.topic.enable": Boolean = true, high, used;
 
-    /// How many replicas must be in sync for a write with `acks=all` to be accepted.
+    /// How many replicas must be in sync, if there are so many, for a write with `acks=all` to be
+    /// accepted. Dohle refuses it too where another broker than itself is in sync: that would not get it.
     "min.insync.replicas": Int = 1, at_least(1), high, cluster_wide, used;
 
     /// Whether a replica that is not in sync may become leader when no other is left, losing

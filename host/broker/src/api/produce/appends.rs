@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use dohle_base::{ErrorCode, LeaderEpoch, Offset, PartitionId, Timestamp, TopicId};
+use dohle_base::{ErrorCode, LeaderEpoch, Offset, Timestamp, TopicId};
 use dohle_log::{AppendError, Appended, Results};
-use dohle_metadata::Topic;
 use dohle_protocol::{
     RecordSet,
     api::{
@@ -20,7 +19,7 @@ use smallvec::SmallVec;
 use tracing::debug;
 
 use super::{Call, Draft, refusal_of_all, refuse_topic, refused};
-use crate::{metadata::Published, partition::Partition, storage, topic_config, topic_names};
+use crate::{metadata::Published, partition::Partition, storage, topic_names};
 
 /// From here on topics come as ids.
 const TOPIC_ID_VERSION: i16 = 13;
@@ -29,8 +28,8 @@ const ZSTD_VERSION: i16 = 7;
 /// From here on the answer says who leads instead (KIP-951).
 const NEW_LEADER_VERSION: i16 = 10;
 
-/// What a producer asks for whose records are to be on all replicas in sync.
-const ALL: i16 = -1;
+/// Acknowledged is what all have that are in sync.
+const ACKS_ALL: i16 = -1;
 
 /// How many batches are appended before others get the partition's lock.
 const LOCKED_MAX: usize = 32;
@@ -41,6 +40,8 @@ pub(super) struct Appends<'a> {
     list: SmallVec<[Append<'a>; 1]>,
     /// How many answers have been drafted.
     drafts: usize,
+    /// How many must have what the request appends that is being drafted.
+    acks: i16,
 }
 
 /// One of them.
@@ -61,37 +62,20 @@ struct Place {
     partition: usize,
 }
 
-/// Whether a write would be on fewer replicas than `acks=all` asks for: with a directory that was one of several
-/// brokers'. They are not replicated to, so what only this one has is not enough while another one counts as in sync and
-/// could lead. Source: Kafka 4.4, where `min.insync.replicas` is never more than there are replicas.
-fn lacks_replicas(
-    published: &Published,
-    call: Call<'_>,
-    topic: &Topic,
-    index: PartitionId,
-) -> bool {
-    let Some(partition) = topic.partitions.get(&index) else { return false };
-    if partition.replicas.len() <= 1 {
-        return false;
-    }
-    let wanted = topic_config::resolve(&call.broker.settings(), &published.image, &topic.name);
-    let wanted = usize::try_from(wanted.min_insync_replicas).unwrap_or(1);
-    partition.isr != [call.broker.node_id] || wanted.min(partition.replicas.len()) > 1
-}
-
 impl<'a> Appends<'a> {
     /// Of so many requests.
     pub(super) fn new(published: &'a Published, requests: usize) -> Self {
-        Self { published, list: SmallVec::with_capacity(requests), drafts: 0 }
+        Self { published, list: SmallVec::with_capacity(requests), drafts: 0, acks: 0 }
     }
 
     /// Writes the answer to a request into the next draft, without the results of what it appends.
     pub(super) fn draft(&mut self, call: Call<'a>, request: &'a ProduceRequest, draft: &mut Draft) {
         let refusal = refusal_of_all(request);
+        self.acks = request.acks;
         for (index, topic) in request.topic_data.iter().enumerate() {
             draft.response.responses.push(match refusal {
                 Some(error) => refuse_topic(topic, error),
-                None => self.topic(call, index, topic, request.acks),
+                None => self.topic(call, index, topic),
             });
         }
         self.drafts += 1;
@@ -102,7 +86,6 @@ impl<'a> Appends<'a> {
         call: Call<'a>,
         index: usize,
         topic: &'a TopicProduceData,
-        acks: i16,
     ) -> TopicProduceResponse {
         let by_id = call.version >= TOPIC_ID_VERSION;
         let topics = &self.published.image.topics;
@@ -122,9 +105,6 @@ impl<'a> Appends<'a> {
         }
         let partitions = topic.partition_data.iter().enumerate().map(|(partition, data)| {
             let place = Place { draft: self.drafts, topic: index, partition };
-            if acks == ALL && lacks_replicas(self.published, call, known, data.index) {
-                return refused(data, ErrorCode::NOT_ENOUGH_REPLICAS);
-            }
             self.partition(call, known.id, data, place)
         });
         TopicProduceResponse {
@@ -151,6 +131,9 @@ impl<'a> Appends<'a> {
             && let Some(error) = too_new(batch)
         {
             return refused(data, error);
+        }
+        if self.acks == ACKS_ALL && partition.refuses_acks_all() {
+            return refused(data, ErrorCode::NOT_ENOUGH_REPLICAS);
         }
         self.list.push(Append { call, topic, partition, data, batch, place });
         PartitionProduceResponse::default()

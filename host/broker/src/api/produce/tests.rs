@@ -1,37 +1,51 @@
-//! What is refused whatever else is in the request.
+//! What is refused whatever else is in the request, and how long an answer waits.
+
+mod in_sync;
 
 use bytes::Bytes;
-use dohle_base::{BrokerId, ProducerEpoch, ProducerId, Uuid};
+use dohle_base::{ProducerEpoch, ProducerId};
 use dohle_log::LogConfig;
-use dohle_metadata::MetadataRecord;
-use dohle_protocol::records::metadata::partition_record::PartitionRecord;
 use dohle_records::{BatchBuilder, BatchSpec, NewRecord, Producer};
-use tokio::time::timeout;
+
+use tokio::{
+    runtime::{Builder, LocalOptions, LocalRuntime},
+    task::yield_now,
+    time::Instant,
+};
 
 use super::*;
 use crate::{
     OpenFiles,
-    kit::{Kit, kit, make_topic, no_topics},
+    durability::begin_turns,
+    kit::{Kit, kit},
+    time_limit::start_clock,
 };
 
 fn batch(transactional: bool) -> Bytes {
     let producer = Producer { id: ProducerId(5), epoch: ProducerEpoch(0), base_sequence: 0 };
-    let mut batch =
-        BatchBuilder::new(BatchSpec { producer, transactional, ..BatchSpec::default() });
+    of(BatchSpec { producer, transactional, ..BatchSpec::default() })
+}
+
+/// Without a sequence number.
+fn plain() -> Bytes {
+    of(BatchSpec::default())
+}
+
+fn of(spec: BatchSpec) -> Bytes {
+    let mut batch = BatchBuilder::new(spec);
     batch.append(&NewRecord { value: Some(b"x"), ..NewRecord::default() }).unwrap();
     batch.finish()
 }
 
 /// Sends a batch to each of the first partitions.
 fn produce(kit: &Kit, acks: i16, batches: &[Bytes]) -> Answer<ProduceResponse> {
-    produce_within(0, kit, acks, batches)
+    produce_within(kit, acks, 0, batches)
 }
 
-/// The same, with the limit in milliseconds that the client sets.
 fn produce_within(
-    timeout_ms: i32,
     kit: &Kit,
     acks: i16,
+    timeout_ms: i32,
     batches: &[Bytes],
 ) -> Answer<ProduceResponse> {
     let data = batches.iter().zip(0..).map(|(batch, index)| PartitionProduceData {
@@ -76,60 +90,51 @@ fn a_transaction_without_a_transactional_id_is_not_begun() {
     assert!(matches!(produce(&kit, -1, &[batch(false)]), Answer::Later(_)));
 }
 
-/// Source: Kafka 4.4, where the limit is for other replicas, of which there are none.
-#[test]
-fn no_limit_of_a_client_makes_a_write_to_this_disk_late() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    for (timeout_ms, acks) in [(0, -1), (0, 1), (1, -1), (-5, 1)] {
-        let kit = kit("", OpenFiles::within(1_000, 100, 2), 1, &LogConfig::default());
-        let way = kit.partitions[0].log_dir();
-        let slow = way.write_ahead().hold_rounds();
-        let Answer::Later(mut answer) = produce_within(timeout_ms, &kit, acks, &[batch(false)])
-        else {
-            panic!("it is not waited for")
-        };
-        let soon = async { timeout(Duration::from_millis(20), &mut answer).await };
-        assert!(runtime.block_on(soon).is_err(), "{timeout_ms} ms, acks {acks}: told too early");
-        drop(slow);
-        let told = runtime.block_on(answer).message;
-        let told = &told.responses[0].partition_responses[0];
-        assert_eq!(told.error_code, ErrorCode::NONE, "{timeout_ms} ms, acks {acks}");
-    }
+fn runtime(is_paused: bool) -> LocalRuntime {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_time().start_paused(is_paused).build_local(LocalOptions::default()).unwrap()
 }
 
-/// Source: Kafka 4.4; that the others in sync are gone it finds out by itself.
+/// What the first partition is told, once it is.
+async fn told(answer: Answer<ProduceResponse>) -> ErrorCode {
+    let Answer::Later(answer) = answer else { panic!("nothing was appended") };
+    answer.await.message.responses[0].partition_responses[0].error_code
+}
+
+/// Without idempotence its producer would write it twice.
 #[test]
-fn records_for_all_replicas_are_refused_while_others_are_not_written_to() {
-    // Who is in sync, how many must be, and whether it is enough.
-    let cases: [(&[i32], i32, bool); 4] =
-        [(&[1, 2, 3], 1, false), (&[1], 2, false), (&[1], 9, false), (&[1], 1, true)];
-    for (isr, wanted, is_enough) in cases {
-        let settings = format!("min.insync.replicas={wanted}\n");
-        let kit = kit(&settings, OpenFiles::within(1_000, 100, 2), 1, &LogConfig::default());
-        let mut state = no_topics();
-        make_topic(&mut state, "t", kit.partitions[0].topic_id(), 0, Uuid(7));
-        let partition = PartitionRecord {
-            partition_id: PartitionId(0),
-            topic_id: kit.partitions[0].topic_id(),
-            replicas: vec![BrokerId(1), BrokerId(2), BrokerId(3)],
-            isr: isr.iter().map(|id| BrokerId(*id)).collect(),
-            leader: BrokerId(1),
-            directories: vec![Uuid(7), Uuid(8), Uuid(9)],
-            ..PartitionRecord::default()
-        };
-        state.apply(&MetadataRecord::Partition(partition)).unwrap();
-        kit.broker.show(Published { image: state.image().clone(), ..Published::default() });
-        let end = || kit.partitions[0].with_leader(|leader| leader.standing().log_end);
-        match produce(&kit, -1, &[batch(false)]) {
-            Answer::Later(_) => assert!(is_enough, "{isr:?}, {wanted}"),
-            answer => {
-                assert_eq!(codes(answer), [ErrorCode::NOT_ENOUGH_REPLICAS], "{isr:?}, {wanted}");
-                assert_eq!(end(), Ok(Offset::ZERO), "nothing is written");
-                assert!(!is_enough, "{isr:?}, {wanted}");
+fn without_any_time_a_disk_that_answers_is_waited_for() {
+    let kit = kit("", OpenFiles::within(1_000, 100, 2), 1, &LogConfig::default());
+    runtime(false).block_on(async {
+        begin_turns();
+        start_clock();
+        yield_now().await;
+        for acks in [1, -1] {
+            for timeout_ms in [0, -1, 1, i32::MIN] {
+                let answer = produce_within(&kit, acks, timeout_ms, &[plain()]);
+                assert_eq!(told(answer).await, ErrorCode::NONE, "{acks} {timeout_ms}");
             }
         }
-        if !is_enough {
-            assert!(matches!(produce(&kit, 1, &[batch(false)]), Answer::Later(_)), "acks=1");
+    });
+}
+
+#[test]
+fn nobody_waits_for_ever() {
+    let kit = kit("", OpenFiles::within(1_000, 100, 2), 1, &LogConfig::default());
+    let not_over = runtime(false);
+    not_over.block_on(async {
+        begin_turns();
+        yield_now().await;
+    });
+    // The turn that asks the disk does not end, and time passes as soon as nobody has anything to do.
+    runtime(true).block_on(async {
+        start_clock();
+        yield_now().await;
+        for (acks, timeout_ms, seconds) in [(1, 0, 30), (-1, 5_000, 30), (1, 40_000, 40)] {
+            let began = Instant::now();
+            let answer = produce_within(&kit, acks, timeout_ms, &[plain()]);
+            assert_eq!(told(answer).await, ErrorCode::REQUEST_TIMED_OUT);
+            assert_eq!(began.elapsed().as_secs(), seconds);
         }
-    }
+    });
 }

@@ -81,6 +81,7 @@ fn opening(node: &Kit, rule: CommitRule) -> Opening {
         dir: Arc::clone(&node.broker.log_dirs[0]),
         config: Arc::new(LogConfig::default()),
         rule,
+        refuses_acks_all: false,
         cleaner: Cleaner::default(),
         withheld: None,
     }

@@ -219,3 +219,23 @@ fn a_full_socket_brings_a_new_look_only_after_some_time() {
     let (slow, _) = looks_to_send(&file, 2 * WARM_FOR);
     assert!(slow > looks, "the time for which a look counts is over");
 }
+
+/// Else they are held back while the disk is waited for.
+#[test]
+fn as_many_pieces_as_fit_leave_at_once_where_a_range_follows_that_may_be_cold() {
+    let file = file(&[3; 100]);
+    let next_behind = |last: Option<Part>| {
+        let mut output = Output::default();
+        for _ in 0..WRITE_PIECES_MAX {
+            output.push_part(Part::Bytes(Bytes::from_static(b"x")));
+        }
+        last.into_iter().for_each(|part| output.push_part(part));
+        let gathered = output.gather(&mut [0; SCRATCH_BYTES]).unwrap();
+        assert_eq!(gathered.pieces, WRITE_PIECES_MAX);
+        gathered.next
+    };
+    assert_eq!(next_behind(None), Next::Later);
+    let more = Part::Bytes(Bytes::from_static(b"x"));
+    assert_eq!(next_behind(Some(more)), Next::AtOnce { warm: 0 });
+    assert_eq!(next_behind(Some(range(&file, 0, 100))), Next::Later);
+}
