@@ -14,11 +14,6 @@ impl WriteAhead {
         }
     }
 
-    /// As a sync that takes its time: no round ends while this is held.
-    pub(crate) fn hold_rounds(&self) -> impl Sized + '_ {
-        self.rounds()
-    }
-
     /// The process is gone: there are no more rounds.
     pub(crate) fn die(&self) {
         if let Some(rounds) = self.rounds().take() {
