@@ -20,7 +20,8 @@ cargo xtask COMMAND
             classes, our client and foreign ones against a real node, what a request costs, and
             a short chaos
   unit      only the Rust tests and those of the benchmarks' runner
-  protocol  only the protocol against Kafka's own classes
+  protocol  only the protocol against Kafka's own classes, and formatted directories against its
+            tool and broker
   client    only our own client, against a node
   compat    only foreign clients; further arguments go to test/compat/run
   chaos     a real node that is killed, loses power, runs out of disk and loses one of its disks;

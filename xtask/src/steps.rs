@@ -68,9 +68,18 @@ pub(crate) fn unit() -> Result<()> {
     )
 }
 
-/// The codecs against the classes and schemas in Kafka's jars.
+/// The codecs against the classes and schemas in Kafka's jars, and what we format against its tool and broker.
 pub(crate) fn protocol() -> Result<()> {
-    run("test/protocol-oracle/run", &[])
+    let found = Command::new("test/compat/kafka-libs").current_dir(root()).output();
+    let found = found.context("test/compat/kafka-libs")?;
+    if !found.status.success() {
+        bail!("Kafka's jars: {}", String::from_utf8_lossy(&found.stderr).trim_end());
+    }
+    let libs = String::from_utf8(found.stdout).context("the path of Kafka's jars")?;
+    let libs = libs.trim_end();
+    run("test/protocol-oracle/run", &[libs])?;
+    let tests = ["test", "--quiet", "--package", "dohle-cli", "--test", "cli", "kafka"];
+    run_with("cargo", &[&tests[..], &["--", "--ignored"]].concat(), &[("KAFKA_LIBS", libs)])
 }
 
 /// Our own client against a node built from this tree.

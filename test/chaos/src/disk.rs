@@ -34,7 +34,7 @@ use crate::{
     ledger::Ledger,
     load::{Load, Manner, TOPIC},
     node::{Layout, Node},
-    rounds::{end, make_topic, prepare, seed},
+    rounds::{add_panics, end, make_topic, prepare, seed},
     volume::Volume,
 };
 
@@ -138,7 +138,7 @@ async fn fail_all(args: &Chaos, dir: &Path, seed: u64) -> Result<Findings> {
     }
     let Scene { mut node, lost, kept, ledger, judge, .. } = scene;
     node.kill()?;
-    node.panics()?.into_iter().for_each(|line| findings.add(line));
+    add_panics(&node, args, &mut findings)?;
     let acknowledged = [&lost, &kept].map(|half| ledger.acknowledged_in(half));
     report.tell(acknowledged, judge.records_read);
     for (error, count) in ledger.refused() {

@@ -43,6 +43,8 @@ struct Entries {
     refused: BTreeMap<String, u64>,
     /// How many bytes of records of bursts were acknowledged.
     large_size: u64,
+    /// From how many on none are sent.
+    large_max: u64,
 }
 
 /// What had been acknowledged at some time.
@@ -55,13 +57,19 @@ pub(crate) struct Acknowledged {
 impl Ledger {
     pub(crate) fn new(seed: u64, partitions: i32, filling_max: u64) -> Self {
         let acknowledged = (0..partitions).map(|_| BTreeMap::new()).collect();
-        let entries = Mutex::new(Entries { acknowledged, ..Entries::default() });
+        let entries =
+            Mutex::new(Entries { acknowledged, large_max: u64::MAX, ..Entries::default() });
         Self { seed, partitions, filling_max, large: None, entries }
     }
 
     /// With bursts of records of so many bytes, if any.
     pub(crate) fn with_large(self, large: Option<Range<u64>>) -> Self {
         Self { large, ..self }
+    }
+
+    /// Bursts are left out from now on once so many bytes of them were acknowledged, since the beginning.
+    pub(crate) fn allow_large(&self, bytes: u64) {
+        self.entries().large_max = bytes;
     }
 
     /// Whether there are bursts.
@@ -84,7 +92,8 @@ impl Ledger {
         loop {
             entries.sent += 1;
             let id = entries.sent - 1;
-            if partitions.contains(&self.partition_of(id)) {
+            let is_left_out = self.is_large(id) && entries.large_size >= entries.large_max;
+            if !is_left_out && partitions.contains(&self.partition_of(id)) {
                 return id;
             }
         }

@@ -95,6 +95,14 @@ pub(crate) fn end(args: &Chaos, findings: &Findings, dir: &Path, seed: u64) -> R
     Ok(ExitCode::SUCCESS)
 }
 
+/// A panic is a finding, and never the loss that is expected.
+pub(crate) fn add_panics(node: &Node, args: &Chaos, findings: &mut Findings) -> Result<()> {
+    let panics = node.panics()?;
+    ensure!(panics.is_empty() || !args.expect_loss, "{}", panics.join("; "));
+    panics.into_iter().for_each(|line| findings.add(line));
+    Ok(())
+}
+
 async fn hurt(
     args: &Chaos,
     kind: Kind,
@@ -146,6 +154,7 @@ async fn hurt(
     let mut findings = Findings::default();
     for round in 1..=args.rounds {
         tokio::time::sleep(Duration::from_millis(20 + rng.below(WORK_MAX_MS))).await;
+        ledger.allow_large(settings::LARGE_MAX * u64::from(round));
         let (begun, removed_before) = (Instant::now(), report.removed);
         loop {
             ensure!(load.is_at_work(), "a producer has given up");
@@ -212,7 +221,7 @@ async fn hurt(
     (report.acknowledged, report.commits) = (ledger.acknowledged_count(), commits.acknowledged());
     report.records_read = judge.records_read;
     node.kill()?;
-    node.panics()?.into_iter().for_each(|line| findings.add(line));
+    add_panics(&node, args, &mut findings)?;
     for (error, count) in ledger.refused() {
         println!("chaos: {count} records: {error}");
     }

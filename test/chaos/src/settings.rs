@@ -10,9 +10,11 @@ const FILLING_MAX: u64 = 600;
 const LARGE: Range<u64> = 600_000..1_000_000;
 /// The file system of a power cut: a few hundred megabytes of segments and what goes with them.
 const VOLUME_SIZE: u64 = 1 << 30;
-/// What a round with large records may write besides, which may wait for compaction and for moves: the file takes no
-/// more of the disk than is written to it. Seen: half as much.
+/// What a round with large records may write besides, those that are under way and copies of moves included: the
+/// file takes no more of the disk than is written to it.
 const VOLUME_SIZE_LARGE: u64 = 1 << 30;
+/// How many bytes of large records a round has on average, at most.
+pub(crate) const LARGE_MAX: u64 = 384 << 20;
 
 /// The settings of the topic.
 pub(crate) fn topic_config(args: &Chaos) -> Vec<(&'static str, &'static str)> {

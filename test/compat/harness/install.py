@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,6 +34,9 @@ RDKAFKA_CRATE = "0.39.0"
 RSKAFKA_CRATE = "0.6.0"
 FRANZ_GO = "v1.22.2"
 KAFKA_PYTHON = "3.0.12"
+
+# Seconds between two tries.
+PAUSES = (5, 30)
 
 
 class InstallError(Exception):
@@ -75,11 +79,23 @@ def once(folder, key, make):
     with alone():
         if not complete():
             print(f"installing {folder.name}", file=sys.stderr, flush=True)
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            make(folder)
+            patiently(folder, make)
             stamp.write_text(digest)
     return folder
+
+
+def patiently(folder, make, pauses=PAUSES):
+    """Calls `make(folder)` on an empty folder, after each of the pauses once more: who serves packages stumbles."""
+    for pause in (*pauses, None):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        try:
+            return make(folder)
+        except InstallError as error:
+            if pause is None:
+                raise
+            print(f"{folder.name}, again in {pause} s: {error}", file=sys.stderr, flush=True)
+            time.sleep(pause)
 
 
 def edit(path, pattern, replacement):

@@ -6,6 +6,8 @@ the Java client, CRC-32C with the one that the standard gives.
 
 import copy
 import json
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 
 from clients.checks import expect_records
@@ -15,7 +17,7 @@ from disk import golden as disk_golden
 from disk import manifest, observe, shell, workload
 from wire import batches, golden, schema
 
-from . import lists
+from . import install, lists
 from .report import Failed, Report, expect, expect_equal
 
 
@@ -47,6 +49,7 @@ def run(report, node, work, quick):
         ("a whole run has a seed that is drawn, and none but those it is told", seeds),
         ("images differ by what no node draws", images),
         ("a check that raises fails", raising),
+        ("what cannot be fetched is tried again, from an empty folder, and fails in the end", stumbling),
     ):
         report.check(name, check)
 
@@ -332,3 +335,21 @@ def raising():
     first, second = inner.failures(limit=30)
     expect(first.startswith("inner/os error: FileNotFoundError: "), first)
     expect_equal(second, "inner/long: first line second line xxxxxxx…", "what the end of a run tells")
+
+
+def stumbling():
+    def make(folder):
+        tries.append(sorted(p.name for p in folder.iterdir()))
+        (folder / "half").touch()
+        if len(tries) < good:
+            raise install.InstallError("not yet")
+
+    for good in (1, 3, 4):
+        with tempfile.TemporaryDirectory() as work:
+            tries = []
+            try:
+                install.patiently(Path(work) / "x", make, (0, 0))
+                expect(good <= 3, "it failed three times and counts as made")
+            except install.InstallError:
+                expect(good == 4, "it was made and counts as failed")
+            expect_equal(tries, [[]] * min(good, 3), "what each try found")

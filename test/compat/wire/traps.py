@@ -301,7 +301,7 @@ class Traps:
         with self.connect() as reader, self.connect() as writer:
             times = []
             for _ in range(10):
-                fetch = reader.send("Fetch", 11, self.fetch(self.end(writer), 5000))
+                fetch = reader.send("Fetch", 11, self.fetch(self.end(writer), 60_000))
                 time.sleep(0.05)
                 writer.call("Produce", 9, self.produce())
                 # From when the append is acknowledged: how slow the disk is nobody judges here.
