@@ -4,10 +4,12 @@
 //! The node is the real one, from the publisher to the write-ahead log, on a simulated disk (`site`); only its
 //! threads are not there, so that each thing is done when a script says so (`script`). What it tells clients is
 //! noted (`told`), and each fault that is planted is found (`planted`). What the node does about names that it cannot give
-//! before its next start is looked at by itself (`in_the_way`).
+//! before its next start is looked at by itself (`in_the_way`), and so are failures that it must hear of though another
+//! error, or that nobody had the file open, hides them (`hidden`).
 //!
 //! Not here: the metadata's own log, which is committed elsewhere (`controller`), and a log by itself (core/log).
 
+mod hidden;
 mod in_the_way;
 mod planted;
 mod script;

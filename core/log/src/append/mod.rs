@@ -3,7 +3,7 @@
 //!
 //! What can go to the disk in one write does, and only then does the log's end move; a roll or a new
 //! epoch that it needs comes before. If the write fails, what it left is cut off; if that fails, too,
-//! the log is closed.
+//! the log is closed, and what kept it from being cut is the error, unless the disk is only full.
 //!
 //! The append path makes no sync, but for one: the roll of a log with one segment whose name no flush has
 //! synced yet syncs the directory, for a power cut may not leave just the later name. As a rule that comes once in
@@ -93,7 +93,7 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
-    /// Writes at the end of the active segment. If that fails, nothing is left of it.
+    /// Writes at the end of the active segment. If that fails, nothing is left of it, or the log is closed.
     fn write(&mut self, slices: &[IoSlice<'_>]) -> Result<(), IoError> {
         let segment = self.segments.last_mut().expect("a log has at least one segment");
         let position = u64::from(segment.size);
@@ -108,12 +108,13 @@ impl<D: Disk> Log<D> {
         segment.reserve(&self.dir, coming, &self.config)?;
         let file = segment.file(&self.dir)?;
         self.as_closed = false;
-        let written = file.write_all_at(slices, position);
-        if written.is_err() {
-            self.poisoned |= file.truncate(position).is_err();
-            segment.forget_room();
-        }
-        written
+        let Err(error) = file.write_all_at(slices, position) else { return Ok(()) };
+        let cut = file.truncate(position);
+        segment.forget_room();
+        let Err(uncut) = cut else { return Err(error) };
+        self.poisoned = true;
+        // The worse of the two: a disk that is only full would stay in service.
+        Err(if uncut.is_full() { error } else { uncut })
     }
 
     /// Source: interop facts A.7.

@@ -38,7 +38,7 @@ use crate::disk::{DirEntry, Disk, IoError, OpenMode, Operation};
 use content::Content;
 pub use file::SimFile;
 use names::Names;
-use state::ends_as_one;
+use state::{ends_as_one, io_error};
 
 /// What goes wrong, and when. The default is nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,6 +96,8 @@ struct State {
     ignored_volume_syncs: Option<(u64, u64)>,
     /// Syncs of paths that end so are made again if they fail.
     repeated: Vec<String>,
+    /// Files that could not be written back, of which the sync of their volume is yet to tell.
+    unwritten: Vec<PathBuf>,
     /// The time of what is written, if the disk knows.
     now: Option<Timestamp>,
     modified: BTreeMap<u64, Timestamp>,
@@ -147,6 +149,10 @@ impl SimDisk {
             Ok(()) => {
                 files.for_each(|(_, content)| content.sync());
                 dirs.into_iter().for_each(|dir| state.names.sync(dir));
+                let untold = state.unwritten.extract_if(.., |file| file.starts_with(path));
+                if untold.count() > 0 {
+                    return Err(io_error(Operation::Sync, path));
+                }
             }
             Err(error) if error.errno.is_some() => {
                 files.for_each(|(_, content)| content.forget());
@@ -154,6 +160,17 @@ impl SimDisk {
             Err(_) => {}
         }
         changed
+    }
+
+    /// The system could not write back what was written to a file and not synced, and nobody was at a sync: it is lost
+    /// at the next power cut although later syncs succeed. That is told by the next sync to each who has the file
+    /// open, and by the next one of the volume. Nothing if there is no such file.
+    pub fn fail_write_back(&self, path: &Path) {
+        let state = &mut *self.state();
+        let Some(inode) = state.names.file(path) else { return };
+        state.file(inode).forget();
+        *state.failed_syncs.entry(inode).or_default() += 1;
+        state.unwritten.push(path.to_owned());
     }
 
     /// How often a file was opened, or was to be.

@@ -312,6 +312,24 @@ fn a_sync_of_the_volume_keeps_all_and_a_failed_one_loses_it() {
     assert_eq!(left(&disk), (2, 4), "nobody makes up for it");
 }
 
+/// Whoever has the file open is told, and the volume; who opens it then is not.
+#[test]
+fn what_could_not_be_written_back_is_told_once_and_lost() {
+    let disk = disk_with(b"kept");
+    append(&disk, b" lost", 4);
+    let open = || disk.open(Path::new(FILE), OpenMode::Write).unwrap();
+    let before = open();
+    disk.fail_write_back(Path::new(FILE));
+    open().sync().unwrap();
+    assert!(before.sync().unwrap_err().is_of_sync());
+    before.sync().unwrap();
+    disk.sync_all(Path::new("/")).unwrap_err();
+    disk.sync_all(Path::new("/")).unwrap();
+    assert_eq!(disk.peek(Path::new(FILE)).unwrap(), b"kept lost");
+    disk.restart(1);
+    assert_ne!(disk.peek(Path::new(FILE)).unwrap(), b"kept lost");
+}
+
 #[test]
 fn planted_faults_of_syncs_are_as_they_say() {
     let volume = Path::new("/d");

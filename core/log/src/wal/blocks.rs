@@ -89,22 +89,27 @@ impl<F: DiskFile> Blocks<F> {
         self.sync_by(file)
     }
 
-    /// Makes durable what was written to the file.
+    /// Makes durable what was written to the file. Others may write blocks and sync at the same time.
     pub(super) fn sync(&self) -> Result<(), IoError> {
         self.sync_by(&self.file)
     }
 
     fn sync_by(&self, file: &F) -> Result<(), IoError> {
-        let written = self.state().written.clone();
-        file.sync()?;
-        let Some(synced) = written else { return Ok(()) };
-        let mut state = self.state();
-        // Another may have been written meanwhile, in the same place.
-        if state.written.as_ref() == Some(&synced) {
-            state.written = None;
+        loop {
+            let written = self.state().written.clone();
+            file.sync()?;
+            let Some(synced) = written else { return Ok(()) };
+            let mut state = self.state();
+            let sequence = synced.sequence;
+            if state.written.as_ref() == Some(&synced) {
+                (state.durable, state.written) = (synced, None);
+            }
+            // Another sync may have begun later and ended earlier: what that found durable is newer.
+            if state.durable.sequence >= sequence {
+                return Ok(());
+            }
+            // Another block was written in the same place meanwhile, and may lie there torn.
         }
-        state.durable = synced;
-        Ok(())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -1,6 +1,7 @@
 //! What was synced is found again, whatever the power did; what is torn is cut; what is damaged is said.
 
 mod handover;
+mod overlap;
 mod salt;
 mod search;
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use dohle_base::{LeaderEpoch, Offset, Timestamp};
 use dohle_log::{
     AppendError, Appended, CompressionPolicy, Disk, Log, LogConfig, OpenLog, Origin, ProducerError,
+    disk::Operation,
     sim::{Faults, SimDisk},
 };
 use dohle_records::{
@@ -484,6 +485,30 @@ fn a_log_whose_failed_write_cannot_be_undone_is_closed() {
     let error = records(1).append(&mut log).unwrap_err();
     assert_eq!(error, AppendError::Log(dohle_log::LogError::Poisoned));
     assert!(log.close().is_err());
+}
+
+/// A disk that is only full is sound, and one that does not let a file be cut is not.
+#[test]
+fn of_a_full_disk_that_cannot_undo_a_write_the_worse_is_told() {
+    let mut uncut = 0;
+    for call in 1..8 {
+        let (disk, mut log) = empty(LogConfig::default());
+        records(1).append(&mut log).unwrap();
+        let io_error_at = Some(disk.changes() + call);
+        disk.set_faults(Faults { bytes_free: Some(50), io_error_at, ..Faults::default() });
+        let error = records(5).append(&mut log).unwrap_err();
+        if !matches!(disk.last_fault(), Some((Operation::Truncate, _))) || !log.is_poisoned() {
+            continue;
+        }
+        uncut += 1;
+        let AppendError::Log(dohle_log::LogError::Io(error)) = error else { panic!("{error}") };
+        assert_eq!((error.operation, error.errno), (Operation::Truncate, Some(5)));
+        disk.set_faults(Faults::default());
+        drop(log);
+        let mut log = open(&disk, LogConfig::default()).unwrap();
+        assert_eq!(read_values(&mut log).len(), 1);
+    }
+    assert_eq!(uncut, 1);
 }
 
 #[test]

@@ -328,7 +328,7 @@ fn find(site: &Site, name: &str) -> Result<Arc<Partition>, String> {
 ///
 /// # Errors
 /// Not all of them are.
-fn append(
+pub(super) fn append(
     site: &mut Site,
     partitions: &[Arc<Partition>],
     count: usize,
@@ -355,7 +355,7 @@ fn append(
 }
 
 /// Sends records, a batch each; says which are in the log.
-fn send(site: &Site, partition: &Arc<Partition>, count: usize) -> Vec<(Offset, Record)> {
+pub(super) fn send(site: &Site, partition: &Arc<Partition>, count: usize) -> Vec<(Offset, Record)> {
     let id = partition.topic_id();
     let mut sent = Vec::new();
     for _ in 0..count {

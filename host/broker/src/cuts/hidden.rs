@@ -1,0 +1,91 @@
+//! Failures of a disk that are not told by the call that one would look at.
+
+use std::{path::PathBuf, sync::Arc};
+
+use dohle_base::Offset;
+use dohle_log::{
+    disk::Operation,
+    sim::{Faults, SimDisk},
+};
+
+use super::{
+    script::{Handles, Planted, append, send},
+    site::{Shared, Site, formatted, lock},
+};
+use crate::partition::Partition;
+
+/// So many that some share a directory.
+const TOPICS: [&str; 3] = ["t", "u", "v"];
+/// More changes than an append makes.
+const CALLS: u64 = 8;
+
+/// A node with topics that have a record each.
+fn site(handles: Handles) -> (SimDisk, Site, Vec<Arc<Partition>>) {
+    let (disk, told) = (formatted(), Shared::default());
+    let mut site = Site::start(&disk, &told, handles).unwrap();
+    TOPICS.iter().for_each(|name| lock(&told).create(name, &[]));
+    site.publish();
+    let ids = TOPICS.map(|name| lock(&told).id(name));
+    let partitions = ids.map(|id| site.partition(id).unwrap()).to_vec();
+    append(&mut site, &partitions, 1, Planted::Nothing).unwrap();
+    site.flush();
+    (disk, site, partitions)
+}
+
+/// The segment of a partition.
+fn segment(partition: &Partition) -> PathBuf {
+    partition.log_dir().path.join(format!("{partition}/00000000000000000000.log"))
+}
+
+/// That a disk is full is no failure of it. What a write has left there and cannot be cut off again is.
+#[test]
+fn a_full_disk_that_cannot_undo_an_append_is_out_of_service() {
+    let mut uncut = 0;
+    for call in 1..CALLS {
+        let (disk, mut site, partitions) = site(Handles::Enough);
+        let full = &partitions[..1];
+        let before = disk.peek(&segment(&full[0])).unwrap().len();
+        let io_error_at = Some(disk.changes() + call);
+        disk.set_faults(Faults { bytes_free: Some(10), io_error_at, ..Faults::default() });
+        append(&mut site, full, 1, Planted::Nothing).unwrap_err();
+        let is_cut = disk.peek(&segment(&full[0])).unwrap().len() == before;
+        if is_cut || !matches!(disk.last_fault(), Some((Operation::Truncate, _))) {
+            continue;
+        }
+        uncut += 1;
+        assert!(full[0].log_dir().has_failed());
+        for partition in &partitions {
+            let is_elsewhere = partition.directory() != full[0].directory();
+            assert_eq!(partition.is_led(), is_elsewhere, "{partition}");
+        }
+        site.check_healthy().unwrap();
+        let told = Arc::clone(&site.told);
+        drop(site);
+        disk.set_faults(Faults::default());
+        disk.kill();
+        Site::start(&disk, &told, Handles::Enough).unwrap().check().unwrap();
+    }
+    assert_eq!(uncut, 1);
+}
+
+/// Who opens the file again to sync it is not told: its volume is asked, or what is lost would be acknowledged.
+#[test]
+fn what_could_not_be_written_back_of_a_closed_log_is_not_acknowledged() {
+    for asks_volume in [true, false] {
+        let (disk, mut site, partitions) = site(Handles::Few);
+        let partition = &partitions[0];
+        // As behind a frame that found no room: its segments are synced.
+        partition.with_leader(|_| partition.leave_unframed(Offset(2))).unwrap();
+        assert_eq!(send(&site, partition, 1).len(), 1);
+        disk.fail_write_back(&segment(partition));
+        if !asks_volume {
+            disk.ignore_volume_syncs(1, 1);
+        }
+        site.step();
+        let is_out = (partition.log_dir().has_failed(), partition.is_led());
+        assert_eq!(is_out, (asks_volume, !asks_volume));
+        // Else the fault goes unheard, and this says why the volume is asked.
+        let is_acknowledged = partition.high_watermark() == Offset(2);
+        assert_eq!(is_acknowledged, !asks_volume);
+    }
+}
