@@ -158,7 +158,7 @@ impl Command {
                 let failures = groups.map(|group| describe_failure(group, error_code)).collect();
                 (caller, Reply::DescribeGroups(failures))
             }
-            Self::ListGroups { caller, .. } => (caller, Reply::ListGroups(Vec::new())),
+            Self::ListGroups { caller, .. } => (caller, Reply::ListGroups(Err(error_code))),
             Self::DeleteGroups(caller, groups) => {
                 let groups = groups.iter().cloned();
                 let failures = groups.map(|group| delete_failure(group, error_code)).collect();
