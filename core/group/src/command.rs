@@ -45,6 +45,8 @@ pub enum Command {
     /// The log has refused the records of the last tick, which was at the same time, because they
     /// are too large.
     TickTooLarge,
+    /// The log has refused the records of the last tick, which was at the same time, for any other reason.
+    TickRefused,
     /// A member has its answer, see [`Effect::Told`](crate::Effect::Told): its session starts anew.
     Told {
         /// Its group.
@@ -104,6 +106,7 @@ impl Command {
             | Self::Unloaded
             | Self::TopicsDeleted(_)
             | Self::TickTooLarge
+            | Self::TickRefused
             | Self::Told { .. } => None,
             Self::Join { caller, .. }
             | Self::Sync(caller, _)
@@ -127,6 +130,7 @@ impl Command {
             | Self::Unloaded
             | Self::TopicsDeleted(_)
             | Self::TickTooLarge
+            | Self::TickRefused
             | Self::Told { .. } => return None,
             Self::Join { caller, request, .. } => {
                 let response = join_failure(&request.member_id, error_code);

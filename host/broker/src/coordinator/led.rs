@@ -5,7 +5,6 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use dohle_base::{ErrorCode, Instant, Now, Str};
@@ -18,17 +17,12 @@ use tracing::error;
 use super::{Asked, GroupWrites, journal::OffsetsJournal};
 use crate::partition::Partition;
 
-/// How long a machine rests whose log refused what its timers wanted to write.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
-
 /// One partition that this node leads.
 pub(super) struct Led {
     partition: Arc<Partition>,
     writes: GroupWrites,
     runtime: Runtime<GroupMachine>,
     waiting: BTreeMap<ReplyToken, oneshot::Sender<Reply>>,
-    /// Not ticked before: its log refused.
-    resting_until: Option<Instant>,
     /// Effects are held until what they rest on is committed.
     commit: Option<Satisfied>,
 }
@@ -39,20 +33,13 @@ impl Led {
         writes: GroupWrites,
         runtime: Runtime<GroupMachine>,
     ) -> Self {
-        let (waiting, resting_until, commit) = (BTreeMap::new(), None, None);
-        Self { partition, writes, runtime, waiting, resting_until, commit }
+        Self { partition, writes, runtime, waiting: BTreeMap::new(), commit: None }
     }
 
     /// When to come back: for what is due, or for who has waited for too long.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let given_up = self.runtime.held_since().map(|since| since + self.writes.commit_max);
-        self.due().into_iter().chain(given_up).min()
-    }
-
-    /// When the machine has something to do.
-    fn due(&self) -> Option<Instant> {
-        let deadline = self.runtime.deadline()?;
-        Some(self.resting_until.map_or(deadline, |until| deadline.max(until)))
+        self.runtime.deadline().into_iter().chain(given_up).min()
     }
 
     /// Hands a request to the machine.
@@ -71,22 +58,17 @@ impl Led {
 
     /// One bounded portion of what is due. The worker comes back while more is.
     pub(super) fn tick(&mut self, now: Now) {
-        if self.due().is_none_or(|due| due > now.instant) {
+        if self.runtime.deadline().is_none_or(|due| due > now.instant) {
             return;
         }
         let compression = self.writes.compression;
         let mut journal = OffsetsJournal { partition: &self.partition, compression, now };
         let result = self.runtime.tick(now, &mut journal);
-        let refusal = result.as_ref().err().map(|rejected| rejected.error);
+        if let Err(rejected) = &result {
+            // Before anything else moves its timers.
+            self.handle(now, refused(rejected.error));
+        }
         self.settle(now, result);
-        self.resting_until = match refusal {
-            Some(error) if is_for_size(error) => {
-                self.handle(now, Command::TickTooLarge);
-                None
-            }
-            Some(_) => Some(now.instant + RETRY_AFTER),
-            None => None,
-        };
     }
 
     fn settle(&mut self, now: Now, result: Result<(), Rejected<Effect, ErrorCode>>) {
@@ -179,7 +161,11 @@ impl Led {
     }
 }
 
-/// Whether a log refused records for what they are: it takes others.
-fn is_for_size(error: ErrorCode) -> bool {
-    matches!(error, ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE)
+/// What a machine is told when a tick's records were refused. Records that are too large are no better later, but
+/// others may be smaller.
+fn refused(error: ErrorCode) -> Command {
+    match error {
+        ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE => Command::TickTooLarge,
+        _ => Command::TickRefused,
+    }
 }

@@ -351,6 +351,23 @@ fn a_partition_that_is_lost_while_it_is_read_has_no_coordinator() {
 }
 
 #[test]
+fn a_timer_whose_write_is_refused_holds_up_no_other_and_is_tried_again() {
+    let mut turns = Turns::loaded();
+    let alone = turns.members("a", 1);
+    turns.pass(Duration::from_millis(1));
+    let two = turns.members("b", 2);
+    turns.pass(Duration::from_secs(5));
+    assert_eq!(turns.heartbeat("b", &two[1]), ErrorCode::NONE);
+    // That the last member has gone would be written, that one of two has would not.
+    turns.partition().set_refuses_acks_all(true);
+    turns.pass(Duration::from_secs(6));
+    assert_eq!(turns.heartbeat("b", &two[1]), ErrorCode::REBALANCE_IN_PROGRESS);
+    turns.partition().set_refuses_acks_all(false);
+    turns.pass(Duration::from_secs(1));
+    assert_eq!(turns.heartbeat("a", &alone[0]), ErrorCode::UNKNOWN_MEMBER_ID);
+}
+
+#[test]
 fn a_group_is_written_with_the_codec_that_was_set_and_read_again() {
     for codec in Codec::ALL {
         let node = node(1);
