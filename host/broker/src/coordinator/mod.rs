@@ -22,6 +22,7 @@ use std::{
     collections::BTreeMap,
     future::poll_fn,
     io,
+    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -47,8 +48,9 @@ use self::{
 };
 use crate::{fatal::Fatal, partition::Partition};
 
-/// How many requests may wait for the coordinator thread before senders wait themselves.
-const INBOX_MAX: usize = 1_024;
+/// How many requests may wait for the coordinator thread before senders wait themselves. Source: more than a node has
+/// members; a heartbeat that finds no room would not be known to have come.
+const INBOX_MAX: usize = 65_536;
 
 /// How many events are handled before replies that are due leave.
 const EVENTS_PER_ROUND: usize = 128;
@@ -214,34 +216,43 @@ impl Worker {
         mut events: mpsc::Receiver<Event>,
         mut outcomes: mpsc::UnboundedReceiver<Outcome>,
     ) {
-        loop {
-            let wait = self.deadline().map(|deadline| deadline.since(clock.now().instant));
-            let mut next = tokio::select! {
-                event = events.recv() => event,
-                Some(outcome) = outcomes.recv() => {
-                    self.take_over(clock.now(), outcome);
-                    continue;
-                }
-                () = self.commits() => {
-                    let now = clock.now();
-                    self.led.values_mut().for_each(|led| led.release(now));
-                    continue;
-                }
-                () = rest(wait) => {
-                    self.tick(clock.now());
-                    continue;
-                }
-            };
-            for _ in 0..EVENTS_PER_ROUND {
-                match next {
-                    None | Some(Event::Stop) => return self.resign_all(clock.now()),
-                    Some(event) => self.handle(clock.now(), event),
-                }
-                let Ok(event) = events.try_recv() else { break };
-                next = Some(event);
+        while self.turn(&clock, &mut events, &mut outcomes).await.is_continue() {}
+        self.resign_all(clock.now());
+    }
+
+    /// What comes next; breaks at the end.
+    async fn turn(
+        &mut self,
+        clock: &Clock,
+        events: &mut mpsc::Receiver<Event>,
+        outcomes: &mut mpsc::UnboundedReceiver<Outcome>,
+    ) -> ControlFlow<()> {
+        let wait = self.deadline().map(|deadline| deadline.since(clock.now().instant));
+        tokio::select! {
+            event = events.recv() => self.round(clock, event, events)?,
+            Some(outcome) = outcomes.recv() => self.take_over(clock.now(), outcome),
+            () = self.commits() => {
+                let now = clock.now();
+                self.led.values_mut().for_each(|led| led.release(now));
+                return ControlFlow::Continue(());
             }
-            self.tick(clock.now());
+            () = rest(wait) => {}
         }
+        self.tick(clock.now(), events)
+    }
+
+    fn round(
+        &mut self,
+        clock: &Clock,
+        first: Option<Event>,
+        events: &mut mpsc::Receiver<Event>,
+    ) -> ControlFlow<()> {
+        self.handle(clock.now(), first.unwrap_or(Event::Stop))?;
+        for _ in 1..EVENTS_PER_ROUND {
+            let Ok(event) = events.try_recv() else { break };
+            self.handle(clock.now(), event)?;
+        }
+        ControlFlow::Continue(())
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -260,7 +271,8 @@ impl Worker {
         })
     }
 
-    fn handle(&mut self, now: Now, event: Event) {
+    /// Breaks at the end of the thread.
+    fn handle(&mut self, now: Now, event: Event) -> ControlFlow<()> {
         match event {
             Event::Ask(partition, asked) => {
                 if let Some(led) = self.led.get_mut(&partition) {
@@ -279,8 +291,9 @@ impl Worker {
                 }
                 self.loading.values_mut().for_each(|loading| loading.topics_deleted(&topics));
             }
-            Event::Stop => {}
+            Event::Stop => return ControlFlow::Break(()),
         }
+        ControlFlow::Continue(())
     }
 
     fn elect(&mut self, now: Now, partition: Arc<Partition>) {
@@ -319,12 +332,22 @@ impl Worker {
         }
     }
 
-    fn tick(&mut self, now: Now) {
+    /// One portion of what is due. All that has come by now is heard first: a member may have sent its heartbeat in
+    /// time and only the thread be late.
+    fn tick(&mut self, now: Now, events: &mut mpsc::Receiver<Event>) -> ControlFlow<()> {
+        if self.deadline().is_none_or(|deadline| deadline > now.instant) {
+            return ControlFlow::Continue(());
+        }
+        for _ in 0..events.len() {
+            let Ok(event) = events.try_recv() else { break };
+            self.handle(now, event)?;
+        }
         for led in self.led.values_mut() {
             led.tick(now);
             led.give_up(now);
         }
         self.loading.values_mut().for_each(|loading| loading.tick(now.instant));
+        ControlFlow::Continue(())
     }
 
     fn resign(&mut self, now: Now, index: PartitionId) {

@@ -159,7 +159,7 @@ impl Turns {
     }
 
     fn tell(&mut self, event: Event) {
-        self.worker.handle(self.now, event);
+        assert!(self.worker.handle(self.now, event).is_continue());
     }
 
     /// What the loader does.
@@ -186,7 +186,7 @@ impl Turns {
             if self.worker.deadline().is_none_or(|deadline| deadline > self.now.instant) {
                 return;
             }
-            self.worker.tick(self.now);
+            assert!(self.worker.tick(self.now, &mut self.events).is_continue());
         }
         panic!("time does not pass");
     }
@@ -365,6 +365,20 @@ fn a_timer_whose_write_is_refused_holds_up_no_other_and_is_tried_again() {
     turns.partition().set_refuses_acks_all(false);
     turns.pass(Duration::from_secs(1));
     assert_eq!(turns.heartbeat("a", &alone[0]), ErrorCode::UNKNOWN_MEMBER_ID);
+}
+
+#[test]
+fn a_member_whose_heartbeat_has_come_while_the_thread_was_held_up_is_not_expelled() {
+    let mut turns = Turns::loaded();
+    let members = turns.members("a", 2);
+    let heartbeat = heartbeat_of(&turns.coordinator, "a", &members[0]);
+    let mut answer = turns.ask(heartbeat);
+    turns.pass(Duration::from_secs(11));
+    turns.serve();
+    // The other one was silent.
+    assert_eq!(error_of(answer.try_recv().unwrap()), ErrorCode::NONE);
+    assert_eq!(turns.heartbeat("a", &members[0]), ErrorCode::REBALANCE_IN_PROGRESS);
+    assert_eq!(turns.heartbeat("a", &members[1]), ErrorCode::UNKNOWN_MEMBER_ID);
 }
 
 #[test]
