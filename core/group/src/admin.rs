@@ -131,7 +131,7 @@ impl ListFilter {
 /// Lists the groups of all types that pass the filter.
 pub(crate) fn list(machine: &GroupMachine, session: &Session, filter: &ListFilter) -> Reply {
     let listed = machine.groups().map(|(group_id, group)| listed(session, group_id, group));
-    Reply::ListGroups(listed.filter(|group| filter.passes(group)).collect())
+    Reply::ListGroups(Ok(listed.filter(|group| filter.passes(group)).collect()))
 }
 
 fn listed(session: &Session, group_id: &Str, group: &Group) -> ListedGroup {

@@ -45,6 +45,8 @@ pub enum Command {
     /// The log has refused the records of the last tick, which was at the same time, because they
     /// are too large.
     TickTooLarge,
+    /// The log has refused the records of the last tick, which was at the same time, for any other reason.
+    TickRefused,
     /// A member has its answer, see [`Effect::Told`](crate::Effect::Told): its session starts anew.
     Told {
         /// Its group.
@@ -104,6 +106,7 @@ impl Command {
             | Self::Unloaded
             | Self::TopicsDeleted(_)
             | Self::TickTooLarge
+            | Self::TickRefused
             | Self::Told { .. } => None,
             Self::Join { caller, .. }
             | Self::Sync(caller, _)
@@ -127,6 +130,7 @@ impl Command {
             | Self::Unloaded
             | Self::TopicsDeleted(_)
             | Self::TickTooLarge
+            | Self::TickRefused
             | Self::Told { .. } => return None,
             Self::Join { caller, request, .. } => {
                 let response = join_failure(&request.member_id, error_code);
@@ -158,7 +162,7 @@ impl Command {
                 let failures = groups.map(|group| describe_failure(group, error_code)).collect();
                 (caller, Reply::DescribeGroups(failures))
             }
-            Self::ListGroups { caller, .. } => (caller, Reply::ListGroups(Vec::new())),
+            Self::ListGroups { caller, .. } => (caller, Reply::ListGroups(Err(error_code))),
             Self::DeleteGroups(caller, groups) => {
                 let groups = groups.iter().cloned();
                 let failures = groups.map(|group| delete_failure(group, error_code)).collect();

@@ -10,8 +10,8 @@
 //!    [`Command::Configure`] and [`Command::Loaded`];
 //! 2. for each request: hands it a [`Command`], and carries out effects as they are released;
 //! 3. ticks it while the deadline is past. One tick does a bounded portion of work, so the deadline
-//!    may still be past after it; if the journal refuses a tick's records as too large, hands it
-//!    [`Command::TickTooLarge`] with the same time, and else waits a little before the next tick;
+//!    may still be past after it; if the journal refuses a tick's records, hands it, before anything else and
+//!    with the same time, [`Command::TickTooLarge`] or [`Command::TickRefused`];
 //! 4. when the journal refuses, gives [`Effect::fail`] of every effect to whoever waits for it;
 //! 5. on losing the leadership: hands it [`Command::Unloaded`] and does the same with all that
 //!    [`dohle_machine::Runtime::resign`] gives.

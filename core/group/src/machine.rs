@@ -14,7 +14,7 @@ use crate::{
     Command, Effect, GroupDecision, GroupRecord, ModernGroup, Offsets, Reply, Trace, admin,
     classic::{self, ClassicGroup, Draft, LiveGroup},
     expire, offsets, portion,
-    session::{Session, Soft, TOO_LARGE_RETRY_MS, Timer, after_ms},
+    session::{REFUSED_RETRY_MS, Session, Soft, Timer, after_ms},
 };
 
 /// A group, by the protocol that its last record speaks.
@@ -140,6 +140,7 @@ impl GroupMachine {
             Command::Unloaded => unloaded(session),
             Command::TopicsDeleted(topics) => offsets::purge_topics(session, now, topics),
             Command::TickTooLarge => self.tick_too_large(session, now),
+            Command::TickRefused => tick_refused(session, now),
             Command::Told { group_id, member_id } => {
                 classic::told(self, session, now, group_id, &member_id)
             }
@@ -203,6 +204,14 @@ impl GroupMachine {
     }
 }
 
+/// What the first timer wants to write was refused: it is tried again later, and those behind it, which may have
+/// nothing to write, go on.
+fn tick_refused(session: &Session, now: Now) -> GroupDecision {
+    let Some(timer) = session.timers.due(now.instant) else { return GroupDecision::default() };
+    let soft = vec![Soft::Arm(timer.clone(), after_ms(now, REFUSED_RETRY_MS))];
+    GroupDecision { soft, ..GroupDecision::default() }
+}
+
 fn unloaded(session: &Session) -> GroupDecision {
     let effects = session.live.values().flat_map(LiveGroup::dismissals).collect();
     GroupDecision { effects, ..GroupDecision::default() }
@@ -225,9 +234,7 @@ impl Machine for GroupMachine {
     }
 
     fn tick(&self, session: &Session, now: Now) -> GroupDecision {
-        let Some((_, timer)) = session.timers.first().filter(|(at, _)| *at <= now.instant) else {
-            return GroupDecision::default();
-        };
+        let Some(timer) = session.timers.due(now.instant) else { return GroupDecision::default() };
         match timer.clone() {
             Timer::Heartbeat { group_id, member_id } => {
                 classic::expire_member(self, session, now, group_id, member_id)
@@ -277,12 +284,12 @@ impl GroupMachine {
     /// What the first timer wants to write was refused for its size. Others that are due have
     /// their turn before it tries again.
     fn tick_too_large(&self, session: &Session, now: Now) -> GroupDecision {
-        let Some((_, timer)) = session.timers.first() else { return GroupDecision::default() };
-        if matches!(timer, Timer::Sweep | Timer::Purge) {
-            return portion::refused(session, now, timer, &self.tick(session, now).records);
+        match session.timers.due(now.instant) {
+            Some(timer @ (Timer::Sweep | Timer::Purge)) => {
+                portion::refused(session, now, timer, &self.tick(session, now).records)
+            }
+            _ => tick_refused(session, now),
         }
-        let soft = vec![Soft::Arm(timer.clone(), after_ms(now, TOO_LARGE_RETRY_MS))];
-        GroupDecision { soft, ..GroupDecision::default() }
     }
 
     fn time_out(

@@ -17,7 +17,7 @@ use dohle_base::{Instant, Now, PartitionId, Str};
 use crate::{
     Effect, GroupDecision, GroupMachine, GroupRecord,
     offsets::tombstone,
-    session::{Session, Soft, TOO_LARGE_RETRY_MS, Timer},
+    session::{REFUSED_RETRY_MS, Session, Soft, Timer},
 };
 
 /// How many bytes a portion has at first, and at most. Source: far below the default of
@@ -189,7 +189,7 @@ pub(crate) fn refused(
 
 /// How long a tombstone is left out that is too large: until expired offsets are looked for again.
 pub(crate) fn rest(session: &Session) -> Duration {
-    let ms = session.settings().offsets_retention_check_interval_ms.max(TOO_LARGE_RETRY_MS);
+    let ms = session.settings().offsets_retention_check_interval_ms.max(REFUSED_RETRY_MS);
     Duration::from_millis(ms.unsigned_abs())
 }
 

@@ -71,8 +71,8 @@ pub enum Reply {
     OffsetDelete(OffsetDeleteResponse),
     /// To DescribeGroups, for the groups of this coordinator.
     DescribeGroups(Vec<DescribedGroup>),
-    /// To ListGroups, for the groups of this coordinator.
-    ListGroups(Vec<ListedGroup>),
+    /// To ListGroups, for the groups of this coordinator; or why they cannot be told.
+    ListGroups(Result<Vec<ListedGroup>, ErrorCode>),
     /// To DeleteGroups, for the groups of this coordinator.
     DeleteGroups(Vec<DeletableGroupResult>),
 }
@@ -144,7 +144,7 @@ impl Reply {
             Self::DescribeGroups(groups) => Self::DescribeGroups(
                 groups.into_iter().map(|group| describe_failure(group.group_id, error)).collect(),
             ),
-            Self::ListGroups(_) => Self::ListGroups(Vec::new()),
+            Self::ListGroups(_) => Self::ListGroups(Err(error)),
             Self::DeleteGroups(groups) => Self::DeleteGroups(
                 groups.into_iter().map(|group| delete_failure(group.group_id, error)).collect(),
             ),

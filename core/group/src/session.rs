@@ -113,13 +113,18 @@ impl Timers {
         self.due.contains_key(timer)
     }
 
+    /// The first one, if its time has come.
+    pub(crate) fn due(&self, now: Instant) -> Option<&Timer> {
+        self.first().filter(|(at, _)| *at <= now).map(|(_, timer)| timer)
+    }
+
     pub(crate) fn first(&self) -> Option<&(Instant, Timer)> {
         self.queue.first()
     }
 }
 
-/// How long a timer rests, at least, whose records were too large.
-pub(crate) const TOO_LARGE_RETRY_MS: i64 = 1_000;
+/// How long a timer rests, at least, whose records were refused.
+pub(crate) const REFUSED_RETRY_MS: i64 = 1_000;
 
 /// The instant `ms` from now; now itself for nonsense from a client.
 pub(crate) fn after_ms(now: Now, ms: i64) -> Instant {

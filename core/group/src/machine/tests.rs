@@ -198,6 +198,10 @@ impl World {
         while let Some(due) = self.runtime.deadline().filter(|due| *due <= end) {
             self.now.instant = self.now.instant.max(due);
             let result = self.runtime.tick(self.now, &mut self.log);
+            if result.is_err() {
+                let refused = self.runtime.handle(self.now, Command::TickRefused, &mut self.log);
+                refused.expect("it writes nothing");
+            }
             self.see(result.map_err(|rejected| rejected.effects));
             ticks += 1;
             if self.log.refuses && ticks > 50 {

@@ -121,7 +121,8 @@ pub(crate) fn reply(token: ReplyToken, reply: &Reply) -> String {
             let groups: Vec<String> = groups.iter().map(describe).collect();
             format!("describe {}", groups.join(" "))
         }
-        Reply::ListGroups(groups) => {
+        Reply::ListGroups(Err(error)) => format!("list {}", outcome(*error)),
+        Reply::ListGroups(Ok(groups)) => {
             let groups = groups.iter().map(|group| {
                 let kind = (&group.group_type, &group.protocol_type);
                 format!("{}:{}:{}:{:?}", group.group_id, group.group_state, kind.0, kind.1)

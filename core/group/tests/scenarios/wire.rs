@@ -30,7 +30,11 @@ pub(crate) fn assert_fits(reply: &Reply, version: i16) {
         ),
         Reply::ListGroups(groups) => {
             assert_sent(
-                &ListGroupsResponse { groups: groups.clone(), ..Default::default() },
+                &ListGroupsResponse {
+                    error_code: groups.as_ref().err().copied().unwrap_or_default(),
+                    groups: groups.clone().unwrap_or_default(),
+                    ..Default::default()
+                },
                 version,
             );
         }

@@ -113,8 +113,8 @@ impl<D: Disk> Log<D> {
         segment.forget_room();
         let Err(uncut) = cut else { return Err(error) };
         self.poisoned = true;
-        // The worse of the two: a disk that is only full would stay in service.
-        Err(if uncut.is_full() { error } else { uncut })
+        // A directory that is only full would stay in service.
+        Err(if error.is_full() { uncut } else { error })
     }
 
     /// Source: interop facts A.7.

@@ -39,16 +39,30 @@ impl Endpoint for ListGroups {
             .collect();
         let broker = Arc::clone(call.broker);
         Answer::later(async move {
-            let mut response = ListGroupsResponse::default();
+            let mut replies = Vec::with_capacity(commands.len());
             for (partition, command) in commands {
-                if let Reply::ListGroups(groups) = broker.coordinator.ask(partition, command).await
-                {
-                    response.groups.extend(groups);
-                }
+                replies.push(broker.coordinator.ask(partition, command).await);
             }
-            response
+            together(replies)
         })
     }
+}
+
+/// What the coordinators know; nothing if one of them cannot tell now, as with Kafka.
+fn together(replies: Vec<Reply>) -> ListGroupsResponse {
+    let mut groups = Vec::new();
+    for reply in replies {
+        match reply {
+            Reply::ListGroups(Ok(listed)) => groups.extend(listed),
+            // It has just gone to another node, which tells.
+            Reply::ListGroups(Err(ErrorCode::NOT_COORDINATOR)) => {}
+            Reply::ListGroups(Err(error_code)) => {
+                return ListGroupsResponse { error_code, ..ListGroupsResponse::default() };
+            }
+            other => unreachable!("each command has one kind of reply: {other:?}"),
+        }
+    }
+    ListGroupsResponse { groups, ..ListGroupsResponse::default() }
 }
 
 fn led_partitions(call: Call<'_>) -> impl Iterator<Item = PartitionId> {
@@ -59,4 +73,29 @@ fn led_partitions(call: Call<'_>) -> impl Iterator<Item = PartitionId> {
         led.map(|(index, _)| *index).collect()
     });
     led.into_iter()
+}
+
+#[cfg(test)]
+mod tests {
+    use dohle_protocol::api::list_groups_response::ListedGroup;
+
+    use super::*;
+
+    #[test]
+    fn one_coordinator_that_cannot_tell_now_is_told_instead_of_a_part() {
+        let listed = || Reply::ListGroups(Ok(vec![ListedGroup::default()]));
+        let no = |error| Reply::ListGroups(Err(error));
+        let loading = ErrorCode::COORDINATOR_LOAD_IN_PROGRESS;
+        // (what the coordinators say, the error, how many groups)
+        let rows = [
+            (vec![], ErrorCode::NONE, 0),
+            (vec![listed(), listed()], ErrorCode::NONE, 2),
+            (vec![listed(), no(ErrorCode::NOT_COORDINATOR)], ErrorCode::NONE, 1),
+            (vec![listed(), no(loading), listed()], loading, 0),
+        ];
+        for (replies, error_code, count) in rows {
+            let response = together(replies);
+            assert_eq!((response.error_code, response.groups.len()), (error_code, count));
+        }
+    }
 }

@@ -28,6 +28,9 @@ pub(super) enum LoadError {
     /// The log could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// Nobody wants it any more.
+    #[error("the coordinator has ended")]
+    Unwanted,
     /// The disk failed.
     #[error(transparent)]
     Io(#[from] IoError),
@@ -72,12 +75,25 @@ pub(super) enum Fault {
     },
 }
 
-/// The machine after all records of the partition.
-pub(super) fn load(partition: &Partition) -> Result<Runtime<GroupMachine>, LoadError> {
+/// The machine after all records of the partition, while it is wanted.
+pub(super) fn load(
+    partition: &Partition,
+    is_wanted: impl Fn() -> bool,
+) -> Result<Runtime<GroupMachine>, LoadError> {
     let mut runtime = Runtime::default();
-    let standing = partition.with_leader(|leader| leader.standing()).map_err(LoadError::NotLed)?;
-    let mut next = standing.log_start;
-    while next < standing.log_end {
+    let mut next = Offset::ZERO;
+    loop {
+        // Anew each time: it takes a while, and others than the coordinator may append.
+        let standing =
+            partition.with_leader(|leader| leader.standing()).map_err(LoadError::NotLed)?;
+        runtime.handle_high_watermark(standing.high_watermark);
+        next = next.max(standing.log_start);
+        if next >= standing.log_end {
+            return Ok(runtime);
+        }
+        if !is_wanted() {
+            return Err(LoadError::Unwanted);
+        }
         let read = Read {
             from: next,
             size_max: READ_SIZE,
@@ -86,11 +102,9 @@ pub(super) fn load(partition: &Partition) -> Result<Runtime<GroupMachine>, LoadE
         };
         let found =
             partition.with_leader(|leader| leader.read(read)).map_err(LoadError::NotLed)??;
-        let Some(slice) = found.slice else { break };
+        let Some(slice) = found.slice else { return Ok(runtime) };
         next = replay_slice(&mut runtime, &slice, next, standing.log_end)?;
     }
-    runtime.handle_high_watermark(standing.high_watermark);
-    Ok(runtime)
 }
 
 /// Takes in the batches of a slice from `next` on; says where the next slice begins.

@@ -3,24 +3,30 @@
 //!
 //! ```text
 //!   handler ──Ask──▶ inbox ──▶ Runtime<GroupMachine> ──append──▶ partition
-//!      ▲                              │
+//!      ▲                         ▲    │                             │
+//!      │                         └────│──── loader's thread ◀──read─┘ when this node begins to lead
 //!      └────────── oneshot ◀──────────┘ once the high watermark has passed
 //! ```
 //!
-//! The thread sleeps while nobody asks and no timer of a group is due.
+//! The thread sleeps while nobody asks and no timer of a group is due. It reads nothing: what is asked of groups
+//! whose partition is still being read waits for a moment, and is then refused with COORDINATOR_LOAD_IN_PROGRESS.
 //! Not here: what a group is (core/group), and which partition a group belongs to (the handlers).
 
 mod journal;
+mod led;
 mod load;
+mod loader;
+mod loading;
 
 use std::{
     collections::BTreeMap,
     future::poll_fn,
     io,
-    pin::Pin,
+    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
+        mpsc as jobs,
     },
     task::Poll,
     thread::JoinHandle,
@@ -29,27 +35,29 @@ use std::{
 
 use dohle_base::{ErrorCode, Instant, Now, PartitionId, Str, TopicId};
 use dohle_config::Offsets;
-use dohle_group::{
-    Command, Effect, GroupMachine, GroupSettings, Names, Reply, ReplyToken, append_error,
-};
-use dohle_machine::{Rejected, Runtime};
+use dohle_group::{Command, GroupSettings, Reply, ReplyToken};
 use dohle_os::Clock;
 use dohle_records::{Codec, Compression};
-use dohle_replication::wait::{Satisfied, Wait};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
+use self::{
+    led::Led,
+    loader::{Job, LoadId, Loader, Outcome},
+    loading::Loading,
+};
 use crate::{fatal::Fatal, partition::Partition};
-use journal::OffsetsJournal;
 
-/// How many requests may wait for the coordinator thread before senders wait themselves.
-const INBOX_MAX: usize = 1_024;
+/// How many requests may wait for the coordinator thread before senders wait themselves. Source: more than a node has
+/// members; a heartbeat that finds no room would not be known to have come.
+const INBOX_MAX: usize = 65_536;
 
 /// How many events are handled before replies that are due leave.
 const EVENTS_PER_ROUND: usize = 128;
 
-/// How long a machine rests whose log refused what its timers wanted to write.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How long requests wait for a partition that is being read. Source: most are read by then, and whoever waits is
+/// answered sooner than by asking again; it is less than clients take between heartbeats.
+const LOAD_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How coordinators write.
 #[derive(Clone, Copy, Debug)]
@@ -73,12 +81,7 @@ impl GroupWrites {
 /// What reaches the coordinator thread.
 enum Event {
     /// A request, for the group's partition.
-    Ask {
-        partition: PartitionId,
-        token: ReplyToken,
-        command: Box<Command>,
-        reply: oneshot::Sender<Reply>,
-    },
+    Ask(PartitionId, Asked),
     /// This node leads the partition from now on.
     Elected(Arc<Partition>),
     /// This node no longer leads it, or it is gone.
@@ -89,6 +92,21 @@ enum Event {
     Stop,
 }
 
+/// A request, and who waits for the answer.
+struct Asked {
+    token: ReplyToken,
+    command: Box<Command>,
+    reply: oneshot::Sender<Reply>,
+}
+
+impl Asked {
+    fn refuse(self, error: ErrorCode) {
+        if let Some((_, refusal)) = self.command.refuse(error) {
+            let _ = self.reply.send(refusal); // The client may have left.
+        }
+    }
+}
+
 /// Reaches the coordinator thread.
 pub struct Coordinator {
     inbox: mpsc::Sender<Event>,
@@ -96,7 +114,7 @@ pub struct Coordinator {
 }
 
 impl Coordinator {
-    /// Starts the thread.
+    /// Starts the thread, and the one that reads for it.
     ///
     /// # Errors
     /// The system has no thread or runtime to give.
@@ -108,8 +126,13 @@ impl Coordinator {
     ) -> io::Result<(Self, JoinHandle<()>)> {
         let (inbox, events) = mpsc::channel(INBOX_MAX);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        let worker = Worker { settings, writes, clock, led: BTreeMap::new() };
-        let run = move || runtime.block_on(worker.run(events));
+        let (Loader { jobs, outcomes }, loader) = Loader::start(fatal)?;
+        let worker = Worker::new(settings, writes, jobs);
+        let run = move || {
+            runtime.block_on(worker.run(clock, events, outcomes));
+            // A panic of its was told by itself.
+            let _ = loader.join();
+        };
         let thread = fatal.start_thread("coordinator", run)?;
         Ok((Self { inbox, next_token: AtomicU64::new(0) }, thread))
     }
@@ -128,7 +151,7 @@ impl Coordinator {
         let (token, refusal) = refusal.expect("a request has somebody who waits for an answer");
         let (reply, answer) = oneshot::channel();
         let command = Box::new(command);
-        let event = Event::Ask { partition, token, command, reply };
+        let event = Event::Ask(partition, Asked { token, command, reply });
         match self.inbox.send(event).await {
             // The thread answers all before it ends, unless it ends by a panic.
             Ok(()) => answer.await.unwrap_or(refusal),
@@ -163,18 +186,6 @@ impl Coordinator {
     }
 }
 
-/// One partition that this node leads.
-struct Led {
-    partition: Arc<Partition>,
-    writes: GroupWrites,
-    runtime: Runtime<GroupMachine>,
-    waiting: BTreeMap<ReplyToken, oneshot::Sender<Reply>>,
-    /// Not ticked before: its log refused.
-    resting_until: Option<Instant>,
-    /// Effects are held until what they rest on is committed.
-    commit: Option<Satisfied>,
-}
-
 /// Ready after `wait`; never if there is nothing to wait for.
 async fn rest(wait: Option<Duration>) {
     match wait {
@@ -186,242 +197,174 @@ async fn rest(wait: Option<Duration>) {
 struct Worker {
     settings: GroupSettings,
     writes: GroupWrites,
-    clock: Clock,
     led: BTreeMap<PartitionId, Led>,
+    /// Those that are not read to their end yet.
+    loading: BTreeMap<PartitionId, Loading>,
+    jobs: jobs::Sender<Job>,
+    next_load: u64,
 }
 
 impl Worker {
-    async fn run(mut self, mut events: mpsc::Receiver<Event>) {
-        loop {
-            let wait = self.deadline().map(|deadline| deadline.since(self.clock.now().instant));
-            let mut next = tokio::select! {
-                event = events.recv() => event,
-                () = self.commits() => {
-                    let now = self.clock.now();
-                    self.led.values_mut().for_each(|led| led.release(now));
-                    continue;
-                }
-                () = rest(wait) => {
-                    self.tick();
-                    continue;
-                }
-            };
-            for _ in 0..EVENTS_PER_ROUND {
-                match next {
-                    None | Some(Event::Stop) => return self.resign_all(),
-                    Some(event) => self.handle(event),
-                }
-                let Ok(event) = events.try_recv() else { break };
-                next = Some(event);
+    fn new(settings: GroupSettings, writes: GroupWrites, jobs: jobs::Sender<Job>) -> Self {
+        let (led, loading) = (BTreeMap::new(), BTreeMap::new());
+        Self { settings, writes, led, loading, jobs, next_load: 0 }
+    }
+
+    async fn run(
+        mut self,
+        clock: Clock,
+        mut events: mpsc::Receiver<Event>,
+        mut outcomes: mpsc::UnboundedReceiver<Outcome>,
+    ) {
+        while self.turn(&clock, &mut events, &mut outcomes).await.is_continue() {}
+        self.resign_all(clock.now());
+    }
+
+    /// What comes next; breaks at the end.
+    async fn turn(
+        &mut self,
+        clock: &Clock,
+        events: &mut mpsc::Receiver<Event>,
+        outcomes: &mut mpsc::UnboundedReceiver<Outcome>,
+    ) -> ControlFlow<()> {
+        let wait = self.deadline().map(|deadline| deadline.since(clock.now().instant));
+        tokio::select! {
+            event = events.recv() => self.round(clock, event, events)?,
+            Some(outcome) = outcomes.recv() => self.take_over(clock.now(), outcome),
+            () = self.commits() => {
+                let now = clock.now();
+                self.led.values_mut().for_each(|led| led.release(now));
+                return ControlFlow::Continue(());
             }
-            self.tick();
+            () = rest(wait) => {}
         }
+        self.tick(clock.now(), events)
+    }
+
+    fn round(
+        &mut self,
+        clock: &Clock,
+        first: Option<Event>,
+        events: &mut mpsc::Receiver<Event>,
+    ) -> ControlFlow<()> {
+        self.handle(clock.now(), first.unwrap_or(Event::Stop))?;
+        for _ in 1..EVENTS_PER_ROUND {
+            let Ok(event) = events.try_recv() else { break };
+            self.handle(clock.now(), event)?;
+        }
+        ControlFlow::Continue(())
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.led.values().filter_map(Led::deadline).min()
+        let led = self.led.values().filter_map(Led::deadline);
+        led.chain(self.loading.values().filter_map(Loading::deadline)).min()
     }
 
     /// Ready when something is committed that effects wait for.
     fn commits(&mut self) -> impl Future<Output = ()> {
         let led = &mut self.led;
         poll_fn(move |context| {
-            let mut commits = led.values_mut().filter_map(|led| led.commit.as_mut());
-            match commits.any(|commit| Pin::new(commit).poll(context).is_ready()) {
+            match led.values_mut().any(|led| led.poll_commit(context).is_ready()) {
                 true => Poll::Ready(()),
                 false => Poll::Pending,
             }
         })
     }
 
-    fn handle(&mut self, event: Event) {
+    /// Breaks at the end of the thread.
+    fn handle(&mut self, now: Now, event: Event) -> ControlFlow<()> {
         match event {
-            Event::Ask { partition, token, command, reply } => {
-                let Some(led) = self.led.get_mut(&partition) else {
-                    if let Some((_, refusal)) = command.refuse(ErrorCode::NOT_COORDINATOR) {
-                        let _ = reply.send(refusal); // The client may have left.
-                    }
-                    return;
-                };
-                led.waiting.insert(token, reply);
-                led.handle(&self.clock, *command);
-            }
-            Event::Elected(partition) => self.elect(partition),
-            Event::Resigned(partition) => {
-                if let Some(led) = self.led.remove(&partition) {
-                    led.resign(&self.clock);
+            Event::Ask(partition, asked) => {
+                if let Some(led) = self.led.get_mut(&partition) {
+                    led.ask(now, asked);
+                } else if let Some(loading) = self.loading.get_mut(&partition) {
+                    loading.ask(now.instant, asked);
+                } else {
+                    asked.refuse(ErrorCode::NOT_COORDINATOR);
                 }
             }
+            Event::Elected(partition) => self.elect(now, partition),
+            Event::Resigned(partition) => self.resign(now, partition),
             Event::TopicsDeleted(topics) => {
                 for led in self.led.values_mut() {
-                    led.handle(&self.clock, Command::TopicsDeleted(topics.clone()));
+                    led.handle(now, Command::TopicsDeleted(topics.clone()));
                 }
+                self.loading.values_mut().for_each(|loading| loading.topics_deleted(&topics));
             }
-            Event::Stop => {}
+            Event::Stop => return ControlFlow::Break(()),
         }
+        ControlFlow::Continue(())
     }
 
-    fn elect(&mut self, partition: Arc<Partition>) {
+    fn elect(&mut self, now: Now, partition: Arc<Partition>) {
         let index = partition.index();
-        match load::load(&partition) {
+        self.resign(now, index);
+        let id = LoadId(self.next_load);
+        self.next_load += 1;
+        self.loading.insert(index, Loading::new(id, now.instant, LOAD_PATIENCE));
+        // Fails only when the loader has panicked, which ends the node.
+        let _ = self.jobs.send(Job { id, partition });
+    }
+
+    /// A partition is read: its groups are coordinated, if this node still leads it.
+    fn take_over(&mut self, now: Now, outcome: Outcome) {
+        let Outcome { id, partition, machine } = outcome;
+        let index = partition.index();
+        if self.loading.get(&index).is_none_or(|loading| loading.id != id) {
+            return;
+        }
+        let Some(mut loading) = self.loading.remove(&index) else { return };
+        match machine {
             Ok(runtime) => {
-                let waiting = BTreeMap::new();
-                let (resting_until, commit, writes) = (None, None, self.writes);
-                let mut led = Led { partition, writes, runtime, waiting, resting_until, commit };
-                led.handle(&self.clock, Command::Configure(self.settings.clone()));
-                led.handle(&self.clock, Command::Loaded);
+                let mut led = Led::new(partition, self.writes, runtime);
+                led.handle(now, Command::Configure(self.settings.clone()));
+                led.handle(now, Command::Loaded);
+                let (waiting, deleted) = loading.loaded();
+                waiting.into_iter().for_each(|asked| led.ask(now, asked));
+                deleted.into_iter().for_each(|deleted| led.handle(now, deleted));
                 self.led.insert(index, led);
             }
             // Its groups have no coordinator until the partition is repaired; all others go on.
-            Err(reason) => error!(%index, "offsets partition not loaded: {reason}"),
+            Err(reason) => {
+                error!(%index, "offsets partition not loaded: {reason}");
+                loading.refuse(ErrorCode::NOT_COORDINATOR);
+            }
         }
     }
 
-    fn tick(&mut self) {
+    /// One portion of what is due. All that has come by now is heard first: a member may have sent its heartbeat in
+    /// time and only the thread be late.
+    fn tick(&mut self, now: Now, events: &mut mpsc::Receiver<Event>) -> ControlFlow<()> {
+        if self.deadline().is_none_or(|deadline| deadline > now.instant) {
+            return ControlFlow::Continue(());
+        }
+        for _ in 0..events.len() {
+            let Ok(event) = events.try_recv() else { break };
+            self.handle(now, event)?;
+        }
         for led in self.led.values_mut() {
-            led.tick(&self.clock);
-            led.give_up(self.clock.now());
+            led.tick(now);
+            led.give_up(now);
+        }
+        self.loading.values_mut().for_each(|loading| loading.tick(now.instant));
+        ControlFlow::Continue(())
+    }
+
+    fn resign(&mut self, now: Now, index: PartitionId) {
+        if let Some(led) = self.led.remove(&index) {
+            led.resign(now);
+        }
+        if let Some(mut loading) = self.loading.remove(&index) {
+            loading.refuse(ErrorCode::NOT_COORDINATOR);
         }
     }
 
-    fn resign_all(self) {
+    fn resign_all(mut self, now: Now) {
         let count = self.led.len();
-        for led in self.led.into_values() {
-            led.resign(&self.clock);
-        }
+        let all = self.led.keys().chain(self.loading.keys()).copied();
+        all.collect::<Vec<_>>().into_iter().for_each(|index| self.resign(now, index));
         info!(partitions = count, "group coordinator stopped");
     }
-}
-
-impl Led {
-    /// When to come back: for what is due, or for who has waited for too long.
-    fn deadline(&self) -> Option<Instant> {
-        let given_up = self.runtime.held_since().map(|since| since + self.writes.commit_max);
-        self.due().into_iter().chain(given_up).min()
-    }
-
-    /// When the machine has something to do.
-    fn due(&self) -> Option<Instant> {
-        let deadline = self.runtime.deadline()?;
-        Some(self.resting_until.map_or(deadline, |until| deadline.max(until)))
-    }
-
-    fn handle(&mut self, clock: &Clock, command: Command) {
-        self.handle_at(clock.now(), command);
-    }
-
-    fn handle_at(&mut self, now: Now, command: Command) {
-        let compression = self.writes.compression;
-        let mut journal = OffsetsJournal { partition: &self.partition, compression, now };
-        let result = self.runtime.handle(now, command, &mut journal);
-        self.settle(now, result);
-    }
-
-    /// One bounded portion of what is due. The worker comes back while more is.
-    fn tick(&mut self, clock: &Clock) {
-        let now = clock.now();
-        if self.due().is_none_or(|due| due > now.instant) {
-            return;
-        }
-        let compression = self.writes.compression;
-        let mut journal = OffsetsJournal { partition: &self.partition, compression, now };
-        let result = self.runtime.tick(now, &mut journal);
-        let refusal = result.as_ref().err().map(|rejected| rejected.error);
-        self.settle(now, result);
-        self.resting_until = match refusal {
-            Some(error) if is_for_size(error) => {
-                self.handle_at(now, Command::TickTooLarge);
-                None
-            }
-            Some(_) => Some(now.instant + RETRY_AFTER),
-            None => None,
-        };
-    }
-
-    fn settle(&mut self, now: Now, result: Result<(), Rejected<Effect, ErrorCode>>) {
-        if let Err(Rejected { error, effects }) = result {
-            effects.into_iter().for_each(|effect| self.fail(effect, append_error(error)));
-        }
-        self.release(now);
-    }
-
-    /// Carries out the effects that rest on what is committed, and waits for what the others do.
-    fn release(&mut self, now: Now) {
-        self.commit = None;
-        self.runtime.handle_high_watermark(self.partition.high_watermark());
-        while let Some(effect) = self.runtime.poll_effect() {
-            match effect {
-                Effect::Reply { token, reply } => self.answer(token, reply),
-                Effect::ParkedJoin { .. } => {}
-                Effect::Told { group_id, member_id } => self.told(now, group_id, member_id),
-                Effect::TombstoneTooLarge(names) => self.tell_too_large(&names),
-            }
-        }
-        let Some(end) = self.runtime.awaited() else { return };
-        let wait = Wait::new(1);
-        match self.partition.is_committed(end, &wait) {
-            // One that is not led any more is resigned soon, and its effects with it.
-            Ok(false) | Err(_) => self.commit = Some(Satisfied(wait)),
-            // Just now.
-            Ok(true) => self.release(now),
-        }
-    }
-
-    /// Answers who has waited for too long until something is committed.
-    fn give_up(&mut self, now: Now) {
-        let limit = self.writes.commit_max;
-        if self.runtime.held_since().is_none_or(|since| since + limit > now.instant) {
-            return;
-        }
-        // It may have been committed just now.
-        self.release(now);
-        while let Some(effect) = self.runtime.poll_overdue(now.instant, limit) {
-            match effect {
-                Effect::Told { group_id, member_id } => self.told(now, group_id, member_id),
-                effect => self.fail(effect, append_error(ErrorCode::REQUEST_TIMED_OUT)),
-            }
-        }
-        self.release(now);
-    }
-
-    /// A member has been answered: the time of its session begins.
-    fn told(&mut self, now: Now, group_id: Str, member_id: Str) {
-        let compression = self.writes.compression;
-        let mut journal = OffsetsJournal { partition: &self.partition, compression, now };
-        let told = Command::Told { group_id, member_id };
-        let result = self.runtime.handle(now, told, &mut journal);
-        result.unwrap_or_else(|_| unreachable!("that writes nothing"));
-    }
-
-    fn fail(&mut self, effect: Effect, error: ErrorCode) {
-        if let Some((token, reply)) = effect.fail(error) {
-            self.answer(token, reply);
-        }
-    }
-
-    fn tell_too_large(&self, Names { group_id, topic }: &Names) {
-        let (partition, topic) = (&self.partition, topic.as_deref().unwrap_or("none"));
-        error!(%partition, %group_id, topic, "a tombstone exceeds max.message.bytes; it is tried again from time to time");
-    }
-
-    fn answer(&mut self, token: ReplyToken, reply: Reply) {
-        if let Some(waiting) = self.waiting.remove(&token) {
-            let _ = waiting.send(reply); // The client may have left.
-        }
-    }
-
-    fn resign(mut self, clock: &Clock) {
-        self.handle(clock, Command::Unloaded);
-        let held: Vec<Effect> = self.runtime.resign().collect();
-        for effect in held {
-            self.fail(effect, ErrorCode::NOT_COORDINATOR);
-        }
-    }
-}
-
-/// Whether a log refused records for what they are: it takes others.
-fn is_for_size(error: ErrorCode) -> bool {
-    matches!(error, ErrorCode::MESSAGE_TOO_LARGE | ErrorCode::RECORD_LIST_TOO_LARGE)
 }
 
 #[cfg(test)]
