@@ -237,6 +237,10 @@ const WRITTEN: &[script::Op] = &[
     Append("o", 1),
 ];
 
+/// Such a topic moves: what its copy has of it, it may lose itself.
+const WRITTEN_MOVED: &[script::Op] =
+    &[CreateOs("t"), Lead("t"), Append("t", 1), Flush, Append("t", 2), Move("t"), Append("t", 1)];
+
 /// A topic becomes durable, and is so no more, while it is written.
 const CHANGED: &[script::Op] = &[
     CreateOs("t"),
@@ -465,6 +469,12 @@ fn leader_epochs_that_rise_between_appends_lose_nothing() {
 #[test]
 fn what_is_acknowledged_when_it_is_written_keeps_its_beginning() {
     bears_once(&Script::new(WRITTEN), &[Fault::PowerCut, Fault::ChangeError]);
+}
+
+/// What it has taken since is not given up for what a copy has of before.
+#[test]
+fn a_copy_does_not_bring_back_what_a_power_cut_took() {
+    bears_once(&Script::new(WRITTEN_MOVED), &[Fault::PowerCut]);
 }
 
 /// What was acknowledged as durable is so with all that came before.
