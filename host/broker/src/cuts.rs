@@ -18,7 +18,7 @@ mod told;
 
 use dohle_log::sim::cuts::{Fault, Run, at_each_call, once_at_each_call};
 
-use script::{Handles, Op::*, Script};
+use script::{Frames, Handles, Op::*, Script};
 
 const SEEDS: [u64; 4] = [0, 1, 2, 3];
 /// For long scripts, of which each call has one.
@@ -188,6 +188,111 @@ const REMADE_EARLY: &[script::Op] =
 const MANY: &[script::Op] =
     &[CreateMany, AppendMany(1), Flush, AppendMany(1), Restart, AppendMany(1), Kill, AppendMany(1)];
 
+/// A partition is led in one leader epoch after the other, which a flush writes down.
+const EPOCHS: &[script::Op] = &[
+    Create("t"),
+    Append("t", 2),
+    Lead("t"),
+    Append("t", 1),
+    Lead("t"),
+    Flush,
+    Append("t", 1),
+    Lead("t"),
+    Append("t", 1),
+    Kill,
+    Lead("t"),
+    Append("t", 1),
+];
+
+/// The same of a log that is compacted, where what was cleaned looks like what was lost.
+const COMPACTED_EPOCHS: &[script::Op] = &[
+    CreateCompacted("t"),
+    Append("t", 4),
+    Lead("t"),
+    Append("t", 3),
+    Clean("t"),
+    Lead("t"),
+    Append("t", 2),
+    Kill,
+    Clean("t"),
+    Append("t", 1),
+];
+
+/// A topic is acknowledged when it is written, beside one that is durable.
+const WRITTEN: &[script::Op] = &[
+    CreateOs("o"),
+    Create("t"),
+    Append("o", 2),
+    Append("t", 1),
+    Kill,
+    Append("o", 1),
+    Append("t", 1),
+    Flush,
+    AppendLarge("o"),
+    Append("o", 1),
+    DeleteRecords("o", 1),
+    Flush,
+    AppendLarge("o"),
+    Append("o", 1),
+    Append("t", 1),
+    Move("o"),
+    Append("o", 1),
+];
+
+/// Such a topic moves: what its copy has of it, it may lose itself.
+const WRITTEN_MOVED: &[script::Op] =
+    &[CreateOs("t"), Lead("t"), Append("t", 1), Flush, Append("t", 2), Move("t"), Append("t", 1)];
+
+/// A topic becomes durable, and is so no more, while it is written.
+const CHANGED: &[script::Op] = &[
+    CreateOs("t"),
+    Append("t", 2),
+    Durability("t", "disk"),
+    Append("t", 1),
+    Durability("t", "os"),
+    Append("t", 1),
+    Kill,
+    Durability("t", "disk"),
+    Append("t", 1),
+    Flush,
+    Durability("t", "os"),
+    Append("t", 1),
+];
+
+/// Frames take a little and no more, and nothing is flushed: segments are synced.
+const UNFLUSHED: &[script::Op] = &[
+    Create("t"),
+    Create("u"),
+    Append("t", 1),
+    AppendLarge("t"),
+    Append("t", 1),
+    Append("u", 2),
+    AppendLarge("u"),
+    Append("t", 2),
+];
+
+/// The same with flushes, so that the file goes round, and processes that end.
+const ROUND: &[script::Op] = &[
+    Create("t"),
+    Create("u"),
+    Append("t", 3),
+    Append("u", 2),
+    Flush,
+    Append("t", 2),
+    AppendLarge("u"),
+    Kill,
+    Append("u", 1),
+    Append("t", 2),
+];
+
+/// Each call of a script once, with each of these faults.
+fn bears_once(script: &Script, faults: &[Fault]) {
+    for &fault in faults {
+        let calls = once_at_each_call(script, fault, &MANY_SEEDS);
+        assert!(calls.unwrap_or_else(|broken| panic!("{broken}")) > 50, "it does hardly anything");
+    }
+}
+
 /// Each call of a script, with this fault.
 fn bears(ops: &[script::Op], fault: Fault) {
     bears_with(ops, fault, &SEEDS);
@@ -353,4 +458,37 @@ fn a_copy_of_many_segments_is_made_durable_with_its_volume() {
     };
     let moved = [CreateShort("t"), Append("t", 8), Flush, Move("t")];
     assert_eq!(syncs(&moved), syncs(&moved[..3]) + 1);
+}
+
+/// Records are told to be of the epochs in which they were sent.
+#[test]
+fn leader_epochs_that_rise_between_appends_lose_nothing() {
+    bears_once(&Script::new(EPOCHS), &[Fault::PowerCut, Fault::ChangeFull]);
+    bears_once(&Script::new(COMPACTED_EPOCHS), &[Fault::PowerCut]);
+}
+
+/// All of it survives the end of a process, and the beginning of it a power cut; the other topic is not touched.
+#[test]
+fn what_is_acknowledged_when_it_is_written_keeps_its_beginning() {
+    bears_once(&Script::new(WRITTEN), &[Fault::PowerCut, Fault::ChangeError]);
+}
+
+/// What it has taken since is not given up for what a copy has of before.
+#[test]
+fn a_copy_does_not_bring_back_what_a_power_cut_took() {
+    bears_once(&Script::new(WRITTEN_MOVED), &[Fault::PowerCut]);
+}
+
+/// What was acknowledged as durable is so with all that came before.
+#[test]
+fn a_topic_that_becomes_durable_while_it_is_written_is_so() {
+    bears_once(&Script::new(CHANGED), &[Fault::PowerCut, Fault::ChangeFull]);
+}
+
+#[test]
+fn what_finds_no_room_in_frames_survives() {
+    for ops in [UNFLUSHED, ROUND] {
+        let script = Script { frames: Frames::Few, ..Script::new(ops) };
+        bears_once(&script, &[Fault::PowerCut, Fault::ChangeError]);
+    }
 }

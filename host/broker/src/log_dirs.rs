@@ -153,10 +153,26 @@ impl LogDir {
         alarm: Alarm,
         files: Arc<OpenFiles>,
     ) -> Result<Self, LogDirError> {
+        Self::open_with(WAL_CAPACITY, id, path, disk, upkeep, alarm, files)
+    }
+
+    /// The same, with so many bytes of frames at most.
+    ///
+    /// # Errors
+    /// It is in use, or cannot be read.
+    pub(crate) fn open_with(
+        capacity: u64,
+        id: Uuid,
+        path: PathBuf,
+        disk: NodeDisk,
+        upkeep: Upkeep,
+        alarm: Alarm,
+        files: Arc<OpenFiles>,
+    ) -> Result<Self, LogDirError> {
         let lock = disk.lock(&path)?;
         let stop = clean_stop::read(&disk, &path)?;
         let (left_clean, boot, salt) = (stop.is_some(), disk.boot_id()?, random()?);
-        let how = OpenWal { capacity: WAL_CAPACITY, left_clean, boot, salt };
+        let how = OpenWal { capacity, left_clean, boot, salt };
         let (wal, unflushed) = Wal::open(&disk, &path, how)?;
         let (high_watermarks, are_marked) = whose::high_watermarks(&disk, &path);
         let is_ours = left_clean || are_marked;

@@ -10,7 +10,7 @@ use dohle_log::{
 
 use super::{
     script::{Handles, Planted, append, send},
-    site::{Shared, Site, formatted, lock},
+    site::{Means, Shared, Site, formatted, lock},
 };
 use crate::partition::Partition;
 
@@ -22,12 +22,12 @@ const CALLS: u64 = 8;
 /// A node with topics that have a record each.
 fn site(handles: Handles) -> (SimDisk, Site, Vec<Arc<Partition>>) {
     let (disk, told) = (formatted(), Shared::default());
-    let mut site = Site::start(&disk, &told, handles).unwrap();
+    let mut site = Site::start(&disk, &told, Means { handles, ..Means::default() }).unwrap();
     TOPICS.iter().for_each(|name| lock(&told).create(name, &[]));
     site.publish();
     let ids = TOPICS.map(|name| lock(&told).id(name));
     let partitions = ids.map(|id| site.partition(id).unwrap()).to_vec();
-    append(&mut site, &partitions, 1, Planted::Nothing).unwrap();
+    append(&mut site, &partitions, (1, 0), Planted::Nothing).unwrap();
     site.flush();
     (disk, site, partitions)
 }
@@ -47,7 +47,7 @@ fn a_full_disk_that_cannot_undo_an_append_is_out_of_service() {
         let before = disk.peek(&segment(&full[0])).unwrap().len();
         let io_error_at = Some(disk.changes() + call);
         disk.set_faults(Faults { bytes_free: Some(10), io_error_at, ..Faults::default() });
-        append(&mut site, full, 1, Planted::Nothing).unwrap_err();
+        append(&mut site, full, (1, 0), Planted::Nothing).unwrap_err();
         let is_cut = disk.peek(&segment(&full[0])).unwrap().len() == before;
         if is_cut || !matches!(disk.last_fault(), Some((Operation::Truncate, _))) {
             continue;
@@ -63,7 +63,7 @@ fn a_full_disk_that_cannot_undo_an_append_is_out_of_service() {
         drop(site);
         disk.set_faults(Faults::default());
         disk.kill();
-        Site::start(&disk, &told, Handles::Enough).unwrap().check().unwrap();
+        Site::start(&disk, &told, Means::default()).unwrap().check().unwrap();
     }
     assert_eq!(uncut, 1);
 }
@@ -76,7 +76,7 @@ fn what_could_not_be_written_back_of_a_closed_log_is_not_acknowledged() {
         let partition = &partitions[0];
         // As behind a frame that found no room: its segments are synced.
         partition.with_leader(|_| partition.leave_unframed(Offset(2))).unwrap();
-        assert_eq!(send(&site, partition, 1).len(), 1);
+        assert_eq!(send(&site, partition, (1, 0)).len(), 1);
         disk.fail_write_back(&segment(partition));
         if !asks_volume {
             disk.ignore_volume_syncs(1, 1);

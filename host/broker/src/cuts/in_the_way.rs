@@ -10,8 +10,7 @@ use dohle_log::{
 };
 
 use super::{
-    script::Handles,
-    site::{Shared, Site, formatted, lock},
+    site::{Means, Shared, Site, formatted, lock},
     told::INDEX,
 };
 use crate::{durability::tests::append_value, partition::Partition, partition_dirs};
@@ -23,7 +22,7 @@ const CALLS: u64 = 40;
 /// A node with a record of the topic `t`.
 fn site(is_flushed: bool) -> (SimDisk, Site) {
     let (disk, told) = (formatted(), Shared::default());
-    let mut site = Site::start(&disk, &told, Handles::Enough).unwrap();
+    let mut site = Site::start(&disk, &told, Means::default()).unwrap();
     lock(&told).create("t", &[]);
     site.publish();
     append_value(&partition(&site), b"x");

@@ -1,10 +1,12 @@
 //! Each fault that is planted in the node, or between it and its disk, makes a script go red.
 
-use dohle_log::sim::cuts::{Fault, at_each_call, once_at_each_call};
+use dohle_log::sim::cuts::{Fault, Run, at_each_call, once_at_each_call};
 
 use super::{
-    COMPACTED, DELETED, MANY, MANY_SEEDS, MOVED, READ_ONCE, RECORDS, REMADE, SEEDS, UNFRAMED,
-    script::{Handles, Op, Planted, Script},
+    CHANGED, COMPACTED, DELETED, EPOCHS, MANY, MANY_SEEDS, MOVED, READ_ONCE, RECORDS, REMADE,
+    SEEDS, UNFLUSHED, UNFRAMED, WRITTEN,
+    script::{Frames, Handles, Op, Planted, Script},
+    site::Shared,
 };
 
 fn is_found(ops: &[Op], planted: Planted) -> bool {
@@ -67,5 +69,31 @@ fn planted_faults_of_segments_that_no_frame_has_are_found() {
     ] {
         let swept = at_each_call(&Script { planted, ..Script::new(ops) }, fault, &SEEDS);
         assert!(swept.is_err(), "{planted:?}, {fault:?}");
+    }
+}
+
+/// What is in segments alone is made durable by their sync: nothing else has it where frames have no room, or where
+/// a topic was not durable before.
+#[test]
+fn planted_faults_of_what_frames_do_not_have_are_found() {
+    for (planted, ops, frames) in [
+        (Planted::NoSyncOf(".log"), UNFLUSHED, Frames::Few),
+        (Planted::NoSyncOf(".log"), CHANGED, Frames::Enough),
+        (Planted::NoSyncOf("leader-epoch-checkpoint.tmp"), EPOCHS, Frames::Enough),
+    ] {
+        let script = Script { planted, frames, ..Script::new(ops) };
+        let swept = once_at_each_call(&script, Fault::PowerCut, &MANY_SEEDS);
+        assert!(swept.is_err(), "{planted:?}");
+    }
+}
+
+/// A process that ends leaves to the next one what it has acknowledged, also where that is on no disk.
+#[test]
+fn a_planted_loss_at_the_end_of_a_process_is_found() {
+    for (planted, is_found) in [(Planted::Nothing, false), (Planted::KillLosesCache, true)] {
+        let script = Script { planted, ..Script::new(WRITTEN) };
+        let (disk, mut told) = (script.disk(), Shared::default());
+        script.run(&disk, &mut told).unwrap();
+        assert_eq!(script.check(&disk, &told).is_err(), is_found, "{planted:?}");
     }
 }

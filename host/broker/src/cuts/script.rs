@@ -11,12 +11,12 @@ use dohle_log::{
 use dohle_records::{BatchBuilder, BatchSpec, NewRecord};
 
 use super::{
-    site::{DIRS, Shared, Site, formatted, lock},
-    told::Record,
+    site::{DIRS, Means, Shared, Site, formatted, lock},
+    told::{DURABILITY, Record, Topic},
 };
 use crate::partition::Partition;
 
-pub(super) use super::site::Handles;
+pub(super) use super::site::{Frames, Handles};
 
 /// The many topics, of a partition each: so many are flushed with their volume.
 pub(super) const MANY: [&str; 16] = [
@@ -31,6 +31,10 @@ pub(super) enum Op {
     CreateShort(&'static str),
     /// The same, compacted.
     CreateCompacted(&'static str),
+    /// Records are acknowledged when they are written.
+    CreateOs(&'static str),
+    /// When records are acknowledged from now on.
+    Durability(&'static str, &'static str),
     Delete(&'static str),
     /// Deleted and made again, before the node hears of either.
     Remake(&'static str),
@@ -38,7 +42,9 @@ pub(super) enum Op {
     CreateMany,
     /// So many records are sent, a batch each, and then acknowledged.
     Append(&'static str, usize),
-    /// The same to each of the many, at once.
+    /// A record that is larger than what few frames take.
+    AppendLarge(&'static str),
+    /// Records are sent to each of the many, at once.
     AppendMany(usize),
     /// So many records are sent and written to the log; the process does not come to make them durable.
     Send(&'static str, usize),
@@ -46,7 +52,7 @@ pub(super) enum Op {
     Read(&'static str),
     /// From the next start on nobody leads the partition, by what the metadata says.
     Unlead(&'static str),
-    /// This node leads it again.
+    /// This node leads it, again or in a later leader epoch.
     Lead(&'static str),
     /// Records before this offset are deleted.
     DeleteRecords(&'static str, i64),
@@ -79,6 +85,8 @@ pub(super) enum Planted {
     AckEarly,
     /// The same of their deletion.
     DeleteEarly,
+    /// A process that is killed takes with it what it has not synced.
+    KillLosesCache,
     /// The clean stop before is believed once more.
     CleanStopStays,
     /// If a directory fails all are out of service.
@@ -91,9 +99,14 @@ pub(super) struct Script {
     pub(super) ops: Vec<Op>,
     pub(super) planted: Planted,
     pub(super) handles: Handles,
+    pub(super) frames: Frames,
 }
 
 impl Script {
+    fn means(&self) -> Means {
+        Means { handles: self.handles, frames: self.frames }
+    }
+
     pub(super) fn new(ops: &[Op]) -> Self {
         Self { ops: ops.to_vec(), ..Self::default() }
     }
@@ -114,8 +127,8 @@ impl Run for Script {
     }
 
     fn run(&self, disk: &SimDisk, told: &mut Shared) -> Result<(), String> {
-        let site = Some(Site::start(disk, told, self.handles)?);
-        let mut player = Player { disk, planted: self.planted, handles: self.handles, site };
+        let site = Some(Site::start(disk, told, self.means())?);
+        let mut player = Player { disk, planted: self.planted, means: self.means(), site };
         for op in &self.ops {
             player.play(*op)?;
             if disk.is_off() {
@@ -127,7 +140,7 @@ impl Run for Script {
     }
 
     fn restart(&self, disk: &SimDisk, told: &Shared) {
-        drop(Site::start(disk, &copy(told), self.handles));
+        drop(Site::start(disk, &copy(told), self.means()));
     }
 
     /// A start refuses nothing, and serves what was told; so does the next one, and what is new with it.
@@ -138,19 +151,20 @@ impl Run for Script {
         if let Some(complaint) = &lock(&told).complaint {
             return Err(complaint.clone());
         }
-        let mut site = Site::start(&disk, &told, self.handles)?;
+        let mut site = Site::start(&disk, &told, self.means())?;
         lock(&told).lead_all();
         site.publish();
         site.step();
+        site.take_loss()?;
         site.check()?;
         let ids = lock(&told).ids().into_iter();
         let partitions: Vec<_> = ids.map(|id| site.partition(id).expect("checked")).collect();
-        append(&mut site, &partitions, 1, Planted::Nothing)?;
+        append(&mut site, &partitions, (1, 0), Planted::Nothing)?;
         site.broker.moves.step(&Arc::clone(&site.broker));
         site.broker.retention.step_removals(&Arc::clone(&site.broker));
         site.check().map_err(|complaint| format!("in use, {complaint}"))?;
         site.stop();
-        let site = Site::start(&disk, &told, self.handles)?;
+        let site = Site::start(&disk, &told, self.means())?;
         site.check().map_err(|complaint| format!("after a clean stop, {complaint}"))
     }
 }
@@ -164,7 +178,7 @@ fn copy(told: &Shared) -> Shared {
 struct Player<'a> {
     disk: &'a SimDisk,
     planted: Planted,
-    handles: Handles,
+    means: Means,
     /// None only between two processes.
     site: Option<Site>,
 }
@@ -186,6 +200,12 @@ impl Player<'_> {
                 ];
                 Self::change(site, |told| told.create(name, &configs));
             }
+            Op::CreateOs(name) => {
+                Self::change(site, |told| told.create(name, &[(DURABILITY, "os")]));
+            }
+            Op::Durability(name, when) => {
+                Self::change(site, |told| told.configure(name, DURABILITY, when));
+            }
             Op::CreateMany => Self::change(site, |told| {
                 MANY.iter().for_each(|name| told.create(name, &[]));
             }),
@@ -194,10 +214,11 @@ impl Player<'_> {
                 told.delete(name);
                 told.create(name, &[]);
             }),
-            Op::Append(name, count) => self.append(&[name], count)?,
-            Op::AppendMany(count) => self.append(&MANY, count)?,
+            Op::Append(name, count) => self.append(&[name], (count, 0))?,
+            Op::AppendLarge(name) => self.append(&[name], (1, Frames::FEW as usize))?,
+            Op::AppendMany(count) => self.append(&MANY, (count, 0))?,
             Op::Send(name, count) => {
-                send(site, &find(site, name)?, count);
+                send(site, &find(site, name)?, (count, 0));
                 // Nothing else is done.
                 return Ok(());
             }
@@ -214,7 +235,10 @@ impl Player<'_> {
                 let partition = find(site, name)?;
                 delete_records(site, &partition, Offset(to), self.planted);
             }
-            Op::Flush => site.flush(),
+            Op::Flush => {
+                site.flush();
+                self.note_durable();
+            }
             Op::Expire => {
                 for partition in site.broker.partitions.all() {
                     let active = partition.with_leader(|leader| leader.log().active_base_offset());
@@ -250,12 +274,19 @@ impl Player<'_> {
         Ok(())
     }
 
-    fn append(&mut self, names: &[&str], count: usize) -> Result<(), String> {
+    fn append(&mut self, names: &[&str], what: (usize, usize)) -> Result<(), String> {
         let site = self.site.as_mut().expect("one runs between operations");
         let partitions = names.iter().map(|name| find(site, name));
         let partitions = partitions.collect::<Result<Vec<_>, _>>()?;
-        let appended = append(site, &partitions, count, self.planted);
+        let appended = append(site, &partitions, what, self.planted);
         if is_undisturbed(self.disk) { appended } else { Ok(()) }
+    }
+
+    /// All is flushed, or closed, if nothing has gone wrong.
+    fn note_durable(&self) {
+        if let Some(site) = self.site.as_ref().filter(|_| is_undisturbed(self.disk)) {
+            lock(&site.told).topics.values_mut().for_each(Topic::flushed);
+        }
     }
 
     /// Where a directory has failed, what lies in the other one is served as if nothing had been.
@@ -264,6 +295,17 @@ impl Player<'_> {
         let mut told = lock(told);
         if told.complaint.is_none() {
             told.complaint = complaint.map(|complaint| format!("behind {op:?}, {complaint}"));
+        }
+    }
+
+    /// A process that was killed has taken nothing with it, acknowledged when written or not. A disk that has failed
+    /// may have.
+    fn check_cached(&self) {
+        let Some(site) = &self.site else { return };
+        let complaint = site.check_cached().err().filter(|_| is_undisturbed(self.disk));
+        let mut told = lock(&site.told);
+        if told.complaint.is_none() {
+            told.complaint = complaint.map(|complaint| format!("after a kill, {complaint}"));
         }
     }
 
@@ -278,6 +320,9 @@ impl Player<'_> {
         let told = Arc::clone(&site.told);
         if cleanly {
             site.stop();
+            if is_undisturbed(self.disk) {
+                lock(&told).topics.values_mut().for_each(Topic::flushed);
+            }
         } else {
             drop(site);
         }
@@ -285,16 +330,20 @@ impl Player<'_> {
             // Systems have no journal any more then, and let nobody write. What names are lost nothing tells.
             return Err(format!("the names in {} may be lost", dir.display()));
         }
-        self.disk.kill();
+        match self.planted {
+            Planted::KillLosesCache if !cleanly => self.disk.restart(0),
+            _ => self.disk.kill(),
+        }
         if self.disk.is_off() {
             return Err("the power is off".to_owned());
         }
         let clean_stop = Path::new("/a").join(dohle_log::clean_stop::FILE_NAME);
         let left = self.disk.peek(&clean_stop);
-        self.site = Some(Site::start(self.disk, &told, self.handles)?);
+        self.site = Some(Site::start(self.disk, &told, self.means)?);
         if let Some(left) = left.filter(|_| self.planted == Planted::CleanStopStays) {
             self.disk.plant(&clean_stop, &left);
         }
+        self.check_cached();
         Ok(())
     }
 }
@@ -331,10 +380,10 @@ fn find(site: &Site, name: &str) -> Result<Arc<Partition>, String> {
 pub(super) fn append(
     site: &mut Site,
     partitions: &[Arc<Partition>],
-    count: usize,
+    (count, size): (usize, usize),
     planted: Planted,
 ) -> Result<(), String> {
-    let sent = partitions.iter().map(|partition| send(site, partition, count));
+    let sent = partitions.iter().map(|partition| send(site, partition, (count, size)));
     let mut sent: Vec<_> = sent.collect();
     if planted != Planted::AckEarly {
         site.step();
@@ -354,18 +403,25 @@ pub(super) fn append(
     all
 }
 
-/// Sends records, a batch each; says which are in the log.
-pub(super) fn send(site: &Site, partition: &Arc<Partition>, count: usize) -> Vec<(Offset, Record)> {
+/// Sends so many records of that size at least, a batch each; says which are in the log.
+pub(super) fn send(
+    site: &Site,
+    partition: &Arc<Partition>,
+    (count, size): (usize, usize),
+) -> Vec<(Offset, Record)> {
     let id = partition.topic_id();
     let mut sent = Vec::new();
     for _ in 0..count {
         let end = partition.with_leader(|leader| leader.log().log_end_offset());
         let Ok(at) = end else { break };
         let key = format!("k{}", at.0 % 2).into_bytes();
-        let record = (key, format!("{}, {at} of {id}", lock(&site.told).number()).into_bytes());
+        let epoch = lock(&site.told).epoch(id);
+        let number = lock(&site.told).number();
+        let value = format!("{number}, {at} of {id}");
+        let record = Record { key, value: format!("{value:size$}").into_bytes(), epoch };
         lock(&site.told).topic(id).sent(at, record.clone());
         let mut batch = BatchBuilder::new(BatchSpec::default());
-        let (key, value) = (Some(&record.0[..]), Some(&record.1[..]));
+        let (key, value) = (Some(&record.key[..]), Some(&record.value[..]));
         let timestamp = site.broker.clock.wall();
         batch.append(&NewRecord { timestamp, key, value, ..NewRecord::default() }).unwrap();
         let appended = partition.append(&batch.finish(), Origin::Client, timestamp);

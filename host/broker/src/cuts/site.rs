@@ -40,6 +40,35 @@ pub(super) enum Handles {
     Few,
 }
 
+/// How much the write-ahead log of a directory takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Frames {
+    /// More than comes.
+    #[default]
+    Enough,
+    /// Four small ones, so that it is full soon, and goes round where they are let go.
+    Few,
+}
+
+impl Frames {
+    /// In bytes.
+    pub(super) const FEW: u64 = 4 * 4096;
+
+    fn capacity(self) -> u64 {
+        match self {
+            Self::Enough => 256 << 20,
+            Self::Few => Self::FEW,
+        }
+    }
+}
+
+/// What a node has to do with.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Means {
+    pub(super) handles: Handles,
+    pub(super) frames: Frames,
+}
+
 impl Handles {
     fn files(self) -> OpenFiles {
         match self {
@@ -76,15 +105,16 @@ impl Site {
     ///
     /// # Errors
     /// A log directory cannot be used.
-    pub(super) fn start(disk: &SimDisk, told: &Shared, handles: Handles) -> Result<Self, String> {
-        let (alarm, files) = (Alarm::default(), Arc::new(handles.files()));
+    pub(super) fn start(disk: &SimDisk, told: &Shared, means: Means) -> Result<Self, String> {
+        let (alarm, files) = (Alarm::default(), Arc::new(means.handles.files()));
         let (mut log_dirs, mut inboxes) = (Vec::new(), Vec::new());
         for (dir, id) in DIRS.into_iter().zip(7..) {
             let (upkeep, inbox) = Upkeep::new();
             inboxes.push(inbox);
             let (alarm, files) = (alarm.clone(), Arc::clone(&files));
             let disk = NodeDisk::Sim(disk.clone());
-            let opened = LogDir::open(Uuid(id), dir.into(), disk, upkeep, alarm, files);
+            let (capacity, id) = (means.frames.capacity(), Uuid(id));
+            let opened = LogDir::open_with(capacity, id, dir.into(), disk, upkeep, alarm, files);
             match opened {
                 Ok(dir) => log_dirs.push(Arc::new(dir)),
                 Err(error) => {
@@ -158,6 +188,34 @@ impl Site {
             let partition = self.partition(id).ok_or_else(|| format!("{id} is not there"))?;
             told.topics[&id].check(&partition)
         })
+    }
+
+    /// The same of what would not have to be there after a power cut: the power was not off.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub(super) fn check_cached(&self) -> Result<(), String> {
+        let told = lock(&self.told);
+        let ids = told.ids().into_iter().filter(|id| told.is_led(*id));
+        ids.filter(|id| !told.topics[id].is_durable()).try_for_each(|id| {
+            let partition = self.partition(id).ok_or_else(|| format!("{id} is not there"))?;
+            told.topics[&id].check(&partition)
+        })
+    }
+
+    /// The power was off: what was not promised to survive that counts as far as it is there.
+    ///
+    /// # Errors
+    /// A partition cannot be read.
+    pub(super) fn take_loss(&self) -> Result<(), String> {
+        let mut told = lock(&self.told);
+        for id in told.ids() {
+            let partition = self.partition(id).ok_or_else(|| format!("{id} is not there"))?;
+            if !told.topics[&id].is_durable() {
+                told.topic(id).take_loss(&partition)?;
+            }
+        }
+        Ok(())
     }
 
     /// The same of what lies in the other directories, if one has failed.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dohle_base::{BrokerId, Offset, PartitionId, TopicId, Uuid};
+use dohle_base::{BrokerId, LeaderEpoch, Offset, PartitionId, TopicId, Uuid};
 use dohle_log::ReadRange;
 use dohle_metadata::{MetadataRecord, MetadataState};
 use dohle_protocol::records::metadata::{
@@ -43,12 +43,25 @@ pub(super) struct Topic {
     deleted: Offset,
     /// Up to where they may have been: by whoever waits for the answer, or because they are old.
     may_be_deleted: Offset,
+    /// Up to where what was acknowledged has to survive a power cut, with all that lies before.
+    durable: Offset,
     /// Whether of each key only the newest record is wanted.
     is_compacted: bool,
+    /// Whether what is written is acknowledged at once.
+    is_os: bool,
 }
 
-/// A key and a value.
-pub(super) type Record = (Vec<u8>, Vec<u8>);
+/// A record.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Record {
+    pub(super) key: Vec<u8>,
+    pub(super) value: Vec<u8>,
+    /// In which it was sent.
+    pub(super) epoch: LeaderEpoch,
+}
+
+/// The setting that says when records are acknowledged.
+pub(super) const DURABILITY: &str = "dohle.durability";
 
 impl Default for Told {
     fn default() -> Self {
@@ -73,14 +86,21 @@ impl Told {
         let is_compacted = configs.contains(&("cleanup.policy", "compact"));
         self.topics.insert(topic_id, Topic { is_compacted, ..Topic::default() });
         make_topic(&mut self.metadata, name, topic_id, 1, Uuid(7));
-        for (key, value) in configs {
-            self.commit(MetadataRecord::Config(ConfigRecord {
-                resource_type: 2,
-                resource_name: name.into(),
-                name: (*key).into(),
-                value: Some((*value).into()),
-            }));
+        configs.iter().for_each(|(key, value)| self.configure(name, key, value));
+    }
+
+    /// A topic has another setting.
+    pub(super) fn configure(&mut self, name: &str, key: &str, value: &str) {
+        if key == DURABILITY {
+            let id = self.id(name);
+            self.topic(id).is_os = value == "os";
         }
+        self.commit(MetadataRecord::Config(ConfigRecord {
+            resource_type: 2,
+            resource_name: name.into(),
+            name: key.into(),
+            value: Some(value.into()),
+        }));
     }
 
     pub(super) fn delete(&mut self, name: &str) {
@@ -98,7 +118,7 @@ impl Told {
         }));
     }
 
-    /// This node leads the partition from now on, or nobody does.
+    /// This node leads the partition from now on, in a leader epoch of its own, or nobody does.
     pub(super) fn lead(&mut self, name: &str, is_led: bool) {
         let leader = if is_led { SELF } else { BrokerId::NONE };
         self.commit(MetadataRecord::PartitionChange(PartitionChangeRecord {
@@ -125,6 +145,11 @@ impl Told {
         topic.is_some_and(|topic| topic.partitions[&INDEX].leader == SELF)
     }
 
+    /// The leader epoch of the topic's partition.
+    pub(super) fn epoch(&self, id: TopicId) -> LeaderEpoch {
+        self.metadata.image().topics.get(id).expect("it was made").partitions[&INDEX].leader_epoch
+    }
+
     /// The topic that has the name now.
     pub(super) fn id(&self, name: &str) -> TopicId {
         self.metadata.image().topics.named(name).expect("it was made").id
@@ -148,6 +173,30 @@ impl Topic {
 
     pub(super) fn acked(&mut self, at: Offset, record: Record) {
         self.acked.insert(at, record);
+        if !self.is_os {
+            self.durable = self.durable.max(at.next());
+        }
+    }
+
+    /// All that was acknowledged is on the disk.
+    pub(super) fn flushed(&mut self) {
+        let end = self.acked.last_key_value().map(|(at, _)| at.next());
+        self.durable = self.durable.max(end.unwrap_or_default());
+    }
+
+    /// Whether all that was acknowledged has to survive a power cut.
+    pub(super) fn is_durable(&self) -> bool {
+        self.acked.range(self.durable..).next().is_none()
+    }
+
+    /// The power was off: what did not have to survive that counts as far as it is there.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) fn take_loss(&mut self, partition: &Partition) -> Result<(), String> {
+        let end = read(partition)?.1.last_key_value().map_or(Offset::ZERO, |(at, _)| at.next());
+        self.acked.retain(|at, _| *at < end.max(self.durable));
+        Ok(())
     }
 
     pub(super) fn may_be_deleted(&mut self, to: Offset) {
@@ -163,7 +212,7 @@ impl Topic {
     /// # Errors
     /// It cannot.
     pub(super) fn read(&mut self, partition: &Partition) -> Result<(), String> {
-        self.acked.extend(read(partition)?.1);
+        read(partition)?.1.into_iter().for_each(|(at, record)| self.acked(at, record));
         Ok(())
     }
 
@@ -181,19 +230,45 @@ impl Topic {
         }
         for (at, record) in &found {
             if !self.sent.get(at).is_some_and(|sent| sent.contains(record)) {
-                let value = String::from_utf8_lossy(&record.1);
-                return Err(format!("{partition} has {value} at {at}, which nobody sent"));
+                return Err(format!("{partition} has {record} at {at}, which nobody sent"));
             }
         }
+        self.check_epochs(partition, &found)?;
         for (at, record) in self.acked.range(start..) {
-            let is_newer = |(later, (key, _)): (&Offset, &Record)| later > at && *key == record.0;
+            let is_newer =
+                |(later, other): (&Offset, &Record)| later > at && other.key == record.key;
             let has_newer = self.is_compacted && found.iter().any(is_newer);
             if found.get(at) != Some(record) && !has_newer {
-                let value = String::from_utf8_lossy(&record.1);
-                return Err(format!("{partition} has lost {value} at {at}"));
+                return Err(format!("{partition} has lost {record} at {at}"));
             }
         }
         Ok(())
+    }
+
+    /// Whether a follower or a consumer is told the leader epochs in which records were sent. Not of those whose
+    /// deletion was on its way: their epochs may be gone before they are.
+    fn check_epochs(
+        &self,
+        partition: &Partition,
+        found: &BTreeMap<Offset, Record>,
+    ) -> Result<(), String> {
+        let offline = |code| format!("{partition} is offline: {code:?}");
+        let epoch_of = |at| partition.with_leader(|leader| leader.log().epoch_of(at));
+        for (at, record) in found.range(self.may_be_deleted..) {
+            let told = epoch_of(*at).map_err(offline)?;
+            if told != record.epoch {
+                return Err(format!("{partition} tells epoch {told} of {record} at {at}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // What large ones are filled with tells nothing.
+        let value = String::from_utf8_lossy(&self.value);
+        write!(f, "{} in epoch {}", value.trim_end(), self.epoch)
     }
 }
 
@@ -211,11 +286,13 @@ fn read(partition: &Partition) -> Result<(Offset, BTreeMap<Offset, Record>), Str
         let bytes = slice.read().map_err(|error| unread(&error))?;
         for batch in split_batches(&bytes).map_err(|error| unread(&error))? {
             from = batch.view().next_offset();
+            let epoch = batch.view().partition_leader_epoch();
             let records = batch.view().decompress(DECOMPRESSED_SIZE_MAX).unwrap();
             for record in records.records().map(Result::unwrap) {
                 let part = |part: Option<&[u8]>| part.unwrap_or_default().to_vec();
                 if record.offset >= standing.log_start {
-                    found.insert(record.offset, (part(record.key), part(record.value)));
+                    let (key, value) = (part(record.key), part(record.value));
+                    found.insert(record.offset, Record { key, value, epoch });
                 }
             }
         }
