@@ -78,7 +78,6 @@ pub(crate) fn protocol() -> Result<()> {
     let libs = String::from_utf8(found.stdout).context("the path of Kafka's jars")?;
     let libs = libs.trim_end();
     run("test/protocol-oracle/run", &[libs])?;
-    // Of the whole workspace: of one package dependencies have other features, and are built anew.
     let tests = ["test", "--quiet", "--workspace", "--test", "cli", "kafka"];
     run_with("cargo", &[&tests[..], &["--", "--ignored"]].concat(), &[("KAFKA_LIBS", libs)])
 }
