@@ -83,27 +83,20 @@ pub(super) fn load(
     let mut runtime = Runtime::default();
     let mut next = Offset::ZERO;
     loop {
-        // Anew each time: it takes a while, and others than the coordinator may append.
-        let standing =
-            partition.with_leader(|leader| leader.standing()).map_err(LoadError::NotLed)?;
-        runtime.handle_high_watermark(standing.high_watermark);
-        next = next.max(standing.log_start);
-        if next >= standing.log_end {
-            return Ok(runtime);
-        }
+        let found = partition
+            .with_leader(|leader| {
+                next = next.max(leader.standing().log_start);
+                let isolation = Isolation::LogEnd;
+                leader.read(Read { from: next, size_max: READ_SIZE, at_least_one: true, isolation })
+            })
+            .map_err(LoadError::NotLed)??;
+        // Of the read's own moment: others than the coordinator may append meanwhile.
+        runtime.handle_high_watermark(found.standing.high_watermark);
+        let Some(slice) = found.slice else { return Ok(runtime) };
         if !is_wanted() {
             return Err(LoadError::Unwanted);
         }
-        let read = Read {
-            from: next,
-            size_max: READ_SIZE,
-            at_least_one: true,
-            isolation: Isolation::LogEnd,
-        };
-        let found =
-            partition.with_leader(|leader| leader.read(read)).map_err(LoadError::NotLed)??;
-        let Some(slice) = found.slice else { return Ok(runtime) };
-        next = replay_slice(&mut runtime, &slice, next, standing.log_end)?;
+        next = replay_slice(&mut runtime, &slice, next, found.standing.log_end)?;
     }
 }
 

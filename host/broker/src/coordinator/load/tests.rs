@@ -1,6 +1,7 @@
-//! Damage in what was flushed long ago is found before anything of it counts.
+//! Damage in what was flushed long ago is found before anything of it counts, and what is appended meanwhile is
+//! none.
 
-use std::fs;
+use std::{cell::Cell, fs};
 
 use super::*;
 use crate::{
@@ -32,4 +33,21 @@ fn a_damaged_batch_is_told_with_its_place() {
     }
     fs::write(&path, sound).unwrap();
     assert!(load(partition, || true).is_ok());
+}
+
+#[test]
+fn what_is_appended_meanwhile_is_read_as_well() {
+    let node = node_within(OpenFiles::within(1_000, 100, 2), 1);
+    let partition = &node.partitions[0];
+    append(partition);
+    let asked = Cell::new(0);
+    let is_wanted = || {
+        asked.set(asked.get() + 1);
+        if asked.get() <= 3 {
+            append(partition);
+        }
+        true
+    };
+    assert!(load(partition, is_wanted).is_ok());
+    assert_eq!(asked.get(), 4, "a slice for the first record, and one for each of those appended");
 }
