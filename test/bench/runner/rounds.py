@@ -15,7 +15,7 @@ from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from . import beside, drivers, page_cache, pairs, soak, syscalls
+from . import beside, drivers, page_cache, pairs, soak, syscalls, systems
 from .cases import FLUSHED
 from .systems import KEPT_SHORT, KINDS, SWEEP_SECONDS, Failure
 
@@ -109,6 +109,7 @@ def run(names, chosen, count, setting, long):
                         one.system.kill()
                         one.system.clear()
     results.seconds = time.monotonic() - began
+    systems.take_away_aside(setting)
     return results
 
 
@@ -177,6 +178,8 @@ class Round:
         report["clean_first_seconds"], report["clean_each_seconds"] = system.start_swept(which)
         system.kill()
         report["kill_first_seconds"], report["kill_each_seconds"] = system.start_swept(which)
+        system.kill()
+        system.lay_aside()
 
     def loads(self):
         """What the generator does alone, and what the broker is after it."""

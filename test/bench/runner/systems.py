@@ -84,6 +84,15 @@ def check(names, setting):
         sys.exit("taskset is not installed; --free runs without it")
 
 
+def aside_of(setting):
+    return setting.folder / "runs" / "aside"
+
+
+def take_away_aside(setting):
+    """What the systems of a run have laid aside."""
+    shutil.rmtree(aside_of(setting), ignore_errors=True)
+
+
 def environment():
     return {**os.environ, "RUST_BACKTRACE": "0"}
 
@@ -180,6 +189,13 @@ class System:
     def clear(self):
         """Takes its data away, and with it the pages that it has in memory."""
         shutil.rmtree(self.folder / "data", ignore_errors=True)
+
+    def lay_aside(self):
+        """Keeps its data until the run ends: ext4 without a journal looks at each inode that was deleted in the last
+        minutes whenever a file is made, so who comes behind many thousand deleted files would wait for that."""
+        aside = aside_of(self.setting)
+        aside.mkdir(parents=True, exist_ok=True)
+        (self.folder / "data").rename(aside / uuid.uuid4().hex)
 
     @property
     def bootstrap(self):
