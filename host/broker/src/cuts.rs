@@ -243,6 +243,18 @@ const WRITTEN: &[script::Op] = &[
 const WRITTEN_MOVED: &[script::Op] =
     &[CreateOs("t"), Lead("t"), Append("t", 1), Flush, Append("t", 2), Move("t"), Append("t", 1)];
 
+/// The same of one that has become durable since.
+const CHANGED_MOVED: &[script::Op] = &[
+    CreateOs("t"),
+    Lead("t"),
+    Append("t", 1),
+    Flush,
+    Append("t", 2),
+    Durability("t", "disk"),
+    Move("t"),
+    Append("t", 1),
+];
+
 /// A topic becomes durable, and is so no more, while it is written.
 const CHANGED: &[script::Op] = &[
     CreateOs("t"),
@@ -477,6 +489,7 @@ fn what_is_acknowledged_when_it_is_written_keeps_its_beginning() {
 #[test]
 fn a_copy_does_not_bring_back_what_a_power_cut_took() {
     bears_once(&Script::new(WRITTEN_MOVED), &[Fault::PowerCut]);
+    bears_once(&Script::new(CHANGED_MOVED), &[Fault::PowerCut]);
 }
 
 /// What was acknowledged as durable is so with all that came before.

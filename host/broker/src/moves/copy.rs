@@ -3,8 +3,8 @@
 //! It follows the log as a replica on another broker would: by offsets, and after an interruption by
 //! leader epochs, because what the log lost in a crash the copy may still have. What the cleaner took
 //! since leaves no such trace: the copy of a log that is cleaned, or was, does not go on, it begins
-//! anew. That it was a checkpoint may not tell, if it was not written in time: a gap does. So does, after a
-//! power cut, the copy of a topic that is acknowledged when it is written.
+//! anew. That it was a checkpoint may not tell, if it was not written in time: a gap does. After a power cut each
+//! begins anew.
 
 use std::{ops::Range, path::Path};
 
@@ -13,7 +13,7 @@ use dohle_log::{
     AppendError, Disk, EpochEnd, IoError, Log, LogConfig, LogError, OnDamage, OpenLog, ReadError,
     ReadRange, checkpoint::SideFileError, disk::remove_tree, partition_metadata,
 };
-use dohle_replication::{CommitRule, Leader};
+use dohle_replication::Leader;
 
 use super::{Move, Progress};
 use crate::{disk::NodeDisk, durability::make_durable, log_dirs::LogDir};
@@ -116,13 +116,13 @@ impl Copy {
         let ask = |leader: &mut Leader<NodeDisk>| {
             let log = leader.log();
             let is_cleaned = log.config().compacted || log.cleaned_to() > Offset::ZERO;
-            let is_lasting = leader.commit_rule() == CommitRule::Synced;
-            (log.log_start_offset(), log.config().clone(), is_cleaned, is_lasting)
+            (log.log_start_offset(), log.config().clone(), is_cleaned)
         };
-        let (log_start, config, is_cleaned, is_lasting) =
+        let (log_start, config, is_cleaned) =
             moving.partition.with_leader(ask).map_err(MoveError::NotServed)?;
-        // Other records may lie by now where it had those that the copy has, in the same leader epoch.
-        let has_lost = !is_lasting && moving.partition.log_dir().has_lost_cache();
+        // After a power cut other records may lie, in the same leader epoch, where it had those that the copy has:
+        // what it had may have been acknowledged when it was written, whatever it is now.
+        let has_lost = moving.partition.log_dir().has_lost_cache();
         if is_cleaned || has_lost || moving.target.has_lost_cache() && !says_whose(moving)? {
             // A tombstone that is gone by now would let what was copied before it come back. And after a power
             // cut what lies there may be of a former topic, whose epochs look like this one's.
