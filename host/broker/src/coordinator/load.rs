@@ -14,7 +14,7 @@ use dohle_records::{
 };
 use dohle_replication::{Isolation, Read};
 
-use crate::{disk::NodeFile, partition::Partition};
+use crate::{disk::NodeFile, log_dirs::LogDir, partition::Partition};
 
 /// How much is read at once.
 const READ_SIZE: usize = 4 << 20;
@@ -75,7 +75,22 @@ pub(super) enum Fault {
     },
 }
 
-/// The machine after all records of the partition, while it is wanted.
+impl LoadError {
+    /// Takes the directory out of service if it was its disk that failed.
+    fn told_to(self, dir: &LogDir) -> Self {
+        match &self {
+            Self::Read(ReadError::Log(error)) => dir.judge_log(error),
+            Self::Io(error) => dir.judge(error),
+            Self::Read(ReadError::OutOfRange { .. })
+            | Self::NotLed(_)
+            | Self::Unwanted
+            | Self::Damaged { .. } => {}
+        }
+        self
+    }
+}
+
+/// The machine after all records of the partition, while it is wanted. A disk that fails is out of service then.
 pub(super) fn load(
     partition: &Partition,
     is_wanted: impl Fn() -> bool,
@@ -83,20 +98,23 @@ pub(super) fn load(
     let mut runtime = Runtime::default();
     let mut next = Offset::ZERO;
     loop {
+        let dir = partition.log_dir();
         let found = partition
             .with_leader(|leader| {
                 next = next.max(leader.standing().log_start);
                 let isolation = Isolation::LogEnd;
                 leader.read(Read { from: next, size_max: READ_SIZE, at_least_one: true, isolation })
             })
-            .map_err(LoadError::NotLed)??;
+            .map_err(LoadError::NotLed)?
+            .map_err(|error| LoadError::from(error).told_to(&dir))?;
         // Of the read's own moment: others than the coordinator may append meanwhile.
         runtime.handle_high_watermark(found.standing.high_watermark);
         let Some(slice) = found.slice else { return Ok(runtime) };
         if !is_wanted() {
             return Err(LoadError::Unwanted);
         }
-        next = replay_slice(&mut runtime, &slice, next, found.standing.log_end)?;
+        next = replay_slice(&mut runtime, &slice, next, found.standing.log_end)
+            .map_err(|error| error.told_to(&dir))?;
     }
 }
 

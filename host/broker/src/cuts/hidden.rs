@@ -1,18 +1,21 @@
 //! Failures of a disk that are not told by the call that one would look at.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use dohle_base::Offset;
+use dohle_base::{ErrorCode, Offset};
+use dohle_group::{Caller, Command, GroupSettings, Reply};
 use dohle_log::{
     disk::Operation,
     sim::{Faults, SimDisk},
 };
+use dohle_os::Clock;
+use dohle_records::Compression;
 
 use super::{
     script::{Handles, Planted, append, send},
     site::{Means, Shared, Site, formatted, lock},
 };
-use crate::partition::Partition;
+use crate::{Coordinator, Fatal, GroupWrites, partition::Partition};
 
 /// So many that some share a directory.
 const TOPICS: [&str; 3] = ["t", "u", "v"];
@@ -88,4 +91,32 @@ fn what_could_not_be_written_back_of_a_closed_log_is_not_acknowledged() {
         let is_acknowledged = partition.high_watermark() == Offset(2);
         assert_eq!(is_acknowledged, !asks_volume);
     }
+}
+
+/// The groups of a partition have no coordinator if it cannot be read, and the disk that is why is out of service.
+#[test]
+fn a_disk_on_which_groups_cannot_be_read_is_out_of_service() {
+    let (disk, _site, partitions) = site(Handles::Enough);
+    let partition = &partitions[0];
+    disk.set_faults(Faults { unreadable: [segment(partition)].into(), ..Faults::default() });
+    let (settings, clock) = (GroupSettings::default(), Clock::start());
+    let writes =
+        GroupWrites { compression: Compression::NONE, commit_max: Duration::from_secs(10) };
+    let (coordinator, thread) =
+        Coordinator::start(settings, writes, clock, &Fatal::default()).unwrap();
+    coordinator.elected(Arc::clone(partition));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let caller = Caller {
+        token: coordinator.token(),
+        api_version: 5,
+        client_id: "c".into(),
+        client_host: "/127.0.0.1".into(),
+    };
+    let asks =
+        coordinator.ask(partition.index(), Command::DescribeGroups(caller, vec!["g".into()]));
+    let Reply::DescribeGroups(groups) = runtime.block_on(asks) else { panic!("another reply") };
+    assert_eq!(groups[0].error_code, ErrorCode::NOT_COORDINATOR);
+    assert!(partition.log_dir().has_failed());
+    coordinator.stop();
+    thread.join().unwrap();
 }
