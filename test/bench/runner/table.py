@@ -191,5 +191,7 @@ def commit(root):
     def git(*args):
         return subprocess.run(["git", *args], cwd=root, capture_output=True, text=True).stdout.strip()
 
-    changed = " with changes" if git("status", "--porcelain", "--untracked-files=no") else ""
+    # Pages that this run or the one before has saved are no part of what is measured.
+    measured = [".", ":!docs/benchmarks"]
+    changed = " with changes" if git("status", "--porcelain", "--untracked-files=no", "--", *measured) else ""
     return (git("rev-parse", "--short", "HEAD") or "unknown") + changed
