@@ -137,7 +137,7 @@ impl<D: Disk> Log<D> {
         })
     }
 
-    /// What to clean now; `None` if there is nothing that may be. Not further than the recovery
+    /// What to clean now; `None` if there is nothing that may be, or the log is not compacted any more. Not further than the recovery
     /// point, nor than `noted`, the one that is written down: a start after a crash takes a gap behind
     /// that for a loss, if the write-ahead log has batches of it.
     ///
@@ -150,6 +150,9 @@ impl<D: Disk> Log<D> {
         now: Timestamp,
     ) -> Result<Option<CleanPlan<D>>, LogError> {
         self.check_usable()?;
+        if !self.config.compacted {
+            return Ok(None);
+        }
         let Dirtiness { first_dirty, limit, .. } = self.dirtiness(high_watermark, now)?;
         let durable = self.floor(limit.min(self.recovery_point).min(noted));
         let limit = self.segments.get(durable).map_or(limit, |segment| segment.base);

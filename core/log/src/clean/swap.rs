@@ -25,7 +25,7 @@ use super::run::{Replacement, path};
 
 impl<D: Disk> Log<D> {
     /// Puts a replacement in its place. `false` if the log has changed too much since the clean
-    /// began: the replacement is discarded then, and the rest of the clean is worth nothing.
+    /// began, or is not compacted any more: the replacement is discarded then, and the rest of the clean is worth nothing.
     ///
     /// # Errors
     /// `Io`; the log is closed, and what was begun is undone or finished when it is opened.
@@ -61,7 +61,7 @@ impl<D: Disk> Log<D> {
 
     /// Where the segments of a replacement begin, if all of them are still there.
     fn find_inputs(&self, replacement: &Replacement<D>) -> Option<usize> {
-        if replacement.truncations != self.truncations {
+        if replacement.truncations != self.truncations || !self.config.compacted {
             return None;
         }
         let base = replacement.inputs.first()?.base;

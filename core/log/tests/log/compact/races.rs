@@ -70,6 +70,18 @@ fn a_truncation_makes_it_void() {
 }
 
 #[test]
+fn a_log_that_is_not_compacted_any_more_keeps_all() {
+    let (disk, mut log) = filled();
+    let plain = LogConfig { compacted: false, ..config() };
+    assert!(!clean_while(&mut log, |log| log.set_config(plain)));
+    assert_eq!(offsets(&mut log), (0..7).collect::<Vec<_>>());
+    assert_eq!((left_over(&disk), log.cleaned_to()), (vec![], Offset(0)));
+    // Nor does another clean begin, for who has seen that it was due before.
+    let end = log.log_end_offset();
+    assert!(log.begin_clean(end, Offset(i64::MAX), NOW).unwrap().is_none());
+}
+
+#[test]
 fn segments_of_the_same_names_are_not_the_same_segments() {
     let (_disk, mut log) = filled();
     let taken = clean_while(&mut log, |log| {
