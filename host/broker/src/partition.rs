@@ -69,6 +69,18 @@ pub enum State {
     Gone,
 }
 
+impl State {
+    /// Nothing is left to take out of service of one that is gone; whoever waits at another is told.
+    fn take_offline(&mut self) {
+        if matches!(self, Self::Gone) {
+            return;
+        }
+        if let Self::Led(mut leader) = std::mem::replace(self, Self::Offline) {
+            leader.interrupt();
+        }
+    }
+}
+
 impl Partition {
     /// A partition whose state the publisher has found out.
     pub fn new(
@@ -196,12 +208,9 @@ impl Partition {
         }
     }
 
-    /// Takes it out of service; whoever waits at it is told.
+    /// Takes it out of service, unless it is gone; whoever waits at it is told.
     pub(crate) fn take_offline(&self) {
-        let state = std::mem::replace(&mut *self.state(), State::Offline);
-        if let State::Led(mut leader) = state {
-            leader.interrupt();
-        }
+        self.state().take_offline();
     }
 
     /// The same, unless its appends go another way to the disk by now; says whether they do not.
@@ -209,8 +218,8 @@ impl Partition {
         let mut state = self.state();
         // A move changes it under the lock of the state.
         let goes = self.goes(way);
-        if goes && let State::Led(mut leader) = std::mem::replace(&mut *state, State::Offline) {
-            leader.interrupt();
+        if goes {
+            state.take_offline();
         }
         goes
     }

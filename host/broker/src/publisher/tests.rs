@@ -15,6 +15,7 @@ use dohle_records::{BatchBuilder, BatchSpec, NewRecord};
 use super::*;
 use crate::{
     disk::either::OS,
+    durability::tests::{append, is_committed_soon},
     kit::{Kit, kit, make_topic, no_topics},
     open_files::OpenFiles,
 };
@@ -150,6 +151,19 @@ fn is_led_after(fails: usize) -> bool {
 fn a_partition_is_taken_out_of_service_where_it_lies_once_its_move_has_ended() {
     assert!(is_led_after(0), "it lies where nothing has failed");
     assert!(!is_led_after(1), "it lies in the one that has");
+}
+
+/// As it would be for one whose log cannot be written any more: nobody would let go of them again.
+#[test]
+fn what_is_gone_is_not_taken_out_of_service() {
+    let (kit, _) = site(1);
+    let (partition, way) = (&kit.partitions[0], kit.broker.log_dirs[0].write_ahead());
+    assert!(is_committed_soon(partition, append(partition)));
+    *partition.state() = State::Gone;
+    partition.take_offline();
+    assert!(partition.is_gone());
+    kit.flush();
+    assert!(!way.keeps_frames());
 }
 
 /// The flush that a deletion waits for may find that there is something in frames that is nowhere else.
