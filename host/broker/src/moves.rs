@@ -162,11 +162,15 @@ impl Move {
 
 impl Moves {
     /// Moves a partition to a directory, instead of where it was to be moved before. Does nothing if
-    /// it is there or on its way. `unique` tells the directory of the copy apart, if there is none yet.
+    /// it is there or on its way, or is gone. `unique` tells the directory of the copy apart, if there is none yet.
     pub(crate) fn request(&self, partition: &Arc<Partition>, target: &Arc<LogDir>, unique: Uuid) {
         let key = (partition.topic_id(), partition.index());
         self.tell(|state| {
             if state.moves.get(&key).is_some_and(|known| known.target.id == target.id) {
+                return;
+            }
+            if partition.is_gone() {
+                // Who deletes it has taken back all of its moves by now, or does so after this.
                 return;
             }
             let mut ended = state.ended.remove(&key).unwrap_or_default();

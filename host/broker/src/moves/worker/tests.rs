@@ -415,6 +415,19 @@ fn a_move_that_has_ended_goes_on_in_the_copy_that_is_there_when_it_is_asked_for_
     assert!(copies(&kit).is_empty());
 }
 
+/// Who asks may have seen it the moment before.
+#[test]
+fn nothing_is_copied_of_a_partition_that_is_gone() {
+    let (kit, mut worker) = site("", 1, &LogConfig::default());
+    let partition = &kit.partitions[0];
+    *partition.state() = State::Gone;
+    request(&kit, partition);
+    turn(&mut worker);
+    assert!(copies(&kit).is_empty());
+    let (topic, index) = partition.key();
+    assert_eq!(kit.broker.moves.of(topic, index).map(|(target, _)| target), None);
+}
+
 #[test]
 fn the_copy_of_a_move_that_has_ended_goes_when_another_directory_is_asked_for() {
     let (mut kit, mut worker) = site("", 1, &LogConfig::default());
