@@ -73,11 +73,13 @@ fn topics(call: Call<'_>, request: &DescribeLogDirsRequest) -> BTreeMap<Uuid, To
     partitions.sort_by_key(|partition| partition.index());
     let mut directories: BTreeMap<Uuid, Topics> = BTreeMap::new();
     for partition in partitions {
+        // First: what it has by now the partition has, too.
+        let moving = call.broker.moves.of(partition.topic_id(), partition.index());
         let told = partition.with_leader(|leader| {
             let standing = leader.standing();
-            (leader.log().size(), standing.high_watermark, standing.log_end)
+            (leader.log().size(), standing.high_watermark, standing.log_end, partition.directory())
         });
-        let Ok((size, high_watermark, end)) = told else { continue };
+        let Ok((size, high_watermark, end, directory)) = told else { continue };
         let mut tell = |directory: Uuid, told| {
             let topics = directories.entry(directory).or_default();
             topics.entry(partition.topic().clone()).or_default().push(told);
@@ -88,10 +90,9 @@ fn topics(call: Call<'_>, request: &DescribeLogDirsRequest) -> BTreeMap<Uuid, To
             offset_lag: (high_watermark.0 - end.0).max(0),
             is_future_key: false,
         };
-        tell(partition.directory(), current);
-        if let Some((target, progress)) =
-            call.broker.moves.of(partition.topic_id(), partition.index())
-        {
+        tell(directory, current);
+        // One that is in its place is none any more.
+        if let Some((target, progress)) = moving.filter(|(target, _)| *target != directory) {
             let future = DescribeLogDirsPartition {
                 partition_index: partition.index(),
                 partition_size: signed(progress.size),
