@@ -37,6 +37,8 @@ use dohle_log::{Disk, IoError, disk::remove_if_there};
 use tracing::{error, info};
 
 use self::check::Which;
+#[cfg(test)]
+pub(crate) use self::check::begin_unlink;
 use crate::{Broker, cleaner, log_dirs::LogDir};
 
 /// How often compacted logs are looked at at most: all partitions are gone through for it.

@@ -35,9 +35,14 @@ pub(crate) fn append_error(error: &AppendError, partition: &Partition) -> ErrorC
 
 /// The code for a refused or failed read.
 pub(crate) fn read_error(error: &ReadError, partition: &Partition) -> ErrorCode {
+    read_error_in(&partition.log_dir(), error, partition)
+}
+
+/// The same, of a partition that may have moved since.
+pub(crate) fn read_error_in(dir: &LogDir, error: &ReadError, partition: &Partition) -> ErrorCode {
     match error {
         ReadError::OutOfRange { .. } => ErrorCode::OFFSET_OUT_OF_RANGE,
-        ReadError::Log(error) => log_error(error, partition),
+        ReadError::Log(error) => log_error_in(dir, error, partition),
     }
 }
 

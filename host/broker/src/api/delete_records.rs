@@ -90,15 +90,16 @@ fn delete(
     if call.broker.is_only_compacted(published, topic) {
         return Err(ErrorCode::POLICY_VIOLATION);
     }
-    let deleted = partition.with_leader(|leader| {
+    let (deleted, dir) = partition.with_leader(|leader| {
         let to = match asked.offset {
             HIGH_WATERMARK => leader.standing().high_watermark,
             offset => offset,
         };
-        leader.delete_records(to)
+        (leader.delete_records(to), partition.log_dir())
     })?;
-    let low_watermark = deleted.map_err(|error| storage::read_error(&error, &partition))?;
-    Ok(Deleted { low_watermark, dir: partition.log_dir() })
+    let low_watermark =
+        deleted.map_err(|error| storage::read_error_in(&dir, &error, &partition))?;
+    Ok(Deleted { low_watermark, dir })
 }
 
 /// The answer, once it is noted; `failed` are the log directories where it was not.

@@ -98,15 +98,16 @@ pub(super) fn load(
     let mut runtime = Runtime::default();
     let mut next = Offset::ZERO;
     loop {
-        let dir = partition.log_dir();
-        let found = partition
+        let (found, dir) = partition
             .with_leader(|leader| {
                 next = next.max(leader.standing().log_start);
                 let isolation = Isolation::LogEnd;
-                leader.read(Read { from: next, size_max: READ_SIZE, at_least_one: true, isolation })
+                let read = Read { from: next, size_max: READ_SIZE, at_least_one: true, isolation };
+                // It may move before anybody looks at what the disk did.
+                (leader.read(read), partition.log_dir())
             })
-            .map_err(LoadError::NotLed)?
-            .map_err(|error| LoadError::from(error).told_to(&dir))?;
+            .map_err(LoadError::NotLed)?;
+        let found = found.map_err(|error| LoadError::from(error).told_to(&dir))?;
         // Of the read's own moment: others than the coordinator may append meanwhile.
         runtime.handle_high_watermark(found.standing.high_watermark);
         let Some(slice) = found.slice else { return Ok(runtime) };

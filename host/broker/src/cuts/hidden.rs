@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use dohle_base::{ErrorCode, Offset};
+use dohle_base::{ErrorCode, Offset, Timestamp};
 use dohle_group::{Caller, Command, GroupSettings, Reply};
 use dohle_log::{
     disk::Operation,
@@ -15,7 +15,7 @@ use super::{
     script::{Handles, Planted, append, send},
     site::{Means, Shared, Site, formatted, lock},
 };
-use crate::{Coordinator, Fatal, GroupWrites, partition::Partition};
+use crate::{Coordinator, Fatal, GroupWrites, partition::Partition, retention::begin_unlink};
 
 /// So many that some share a directory.
 const TOPICS: [&str; 3] = ["t", "u", "v"];
@@ -91,6 +91,27 @@ fn what_could_not_be_written_back_of_a_closed_log_is_not_acknowledged() {
         let is_acknowledged = partition.high_watermark() == Offset(2);
         assert_eq!(is_acknowledged, !asks_volume);
     }
+}
+
+/// A partition may leave a disk that fails while its old files are unlinked there.
+#[test]
+fn a_disk_that_a_partition_has_left_is_to_blame_for_itself() {
+    let (disk, told) = (formatted(), Shared::default());
+    let mut site = Site::start(&disk, &told, Means::default()).unwrap();
+    lock(&told).create("s", &[("internal.segment.bytes", "200"), ("retention.bytes", "400")]);
+    site.publish();
+    let partition = site.partition(lock(&told).id("s")).unwrap();
+    append(&mut site, &[Arc::clone(&partition)], (9, 0), Planted::Nothing).unwrap();
+    site.broker.retention.step_check(&site.broker);
+    let in_a_year = Timestamp(site.broker.clock.wall().0 + 365 * 24 * 3_600_000);
+    let (unlinking, _) = begin_unlink(&partition, in_a_year).unwrap();
+    let old = partition.log_dir();
+    let new = site.broker.log_dirs.iter().find(|dir| dir.id != old.id).unwrap();
+    partition.move_to(Arc::clone(new));
+    let io_error_at = Some(disk.changes() + 1);
+    disk.set_faults(Faults { io_error_at, ..Faults::default() });
+    unlinking.expect("segments are to go").run(&partition);
+    assert_eq!((old.has_failed(), new.has_failed()), (true, false));
 }
 
 /// The groups of a partition have no coordinator if it cannot be read, and the disk that is why is out of service.

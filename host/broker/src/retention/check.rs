@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use dohle_base::Timestamp;
-use dohle_log::{IoError, LogError, NamesPlan, Removal};
+use dohle_base::{ErrorCode, Timestamp};
+use dohle_log::{IoError, LogError, NamesPlan, Removal, UnlinkPlan};
 use dohle_replication::Leader;
 use tracing::{error, info};
 
@@ -153,16 +153,36 @@ pub(super) fn expire_producers(broker: &Broker, stops: impl Fn() -> bool) {
 pub(super) fn unlink(broker: &Broker, now: Timestamp) -> Option<Timestamp> {
     let mut next = None;
     for partition in broker.partitions.all() {
-        let begun = |leader: &mut Leader<NodeDisk>| {
-            let plan = leader.log_mut().begin_unlink(now);
-            (plan, leader.log().next_unlink())
-        };
-        let Ok((plan, due)) = partition.with_leader(begun) else { continue };
-        if let Some(Err(error)) = plan.map(|plan| plan.run()) {
-            error!(%partition, "a deleted file stays until the next start: {error}");
-            partition.log_dir().judge(&error);
-        }
+        let Ok((plan, due)) = begin_unlink(&partition, now) else { continue };
+        plan.into_iter().for_each(|plan| plan.run(&partition));
         next = next.into_iter().chain(due).min();
     }
     next
+}
+
+/// Files that are due, and the directory that they lie in: the partition may move before they are unlinked.
+pub(crate) struct Unlinking {
+    plan: UnlinkPlan<NodeDisk>,
+    dir: Arc<LogDir>,
+}
+
+/// The files of a partition that are due, if any are, and when the next one is.
+pub(crate) fn begin_unlink(
+    partition: &Partition,
+    now: Timestamp,
+) -> Result<(Option<Unlinking>, Option<Timestamp>), ErrorCode> {
+    partition.with_leader(|leader| {
+        let plan = leader.log_mut().begin_unlink(now);
+        let begun = plan.map(|plan| Unlinking { plan, dir: partition.log_dir() });
+        (begun, leader.log().next_unlink())
+    })
+}
+
+impl Unlinking {
+    pub(crate) fn run(self, partition: &Partition) {
+        if let Err(error) = self.plan.run() {
+            error!(%partition, "a deleted file stays until the next start: {error}");
+            self.dir.judge(&error);
+        }
+    }
 }
