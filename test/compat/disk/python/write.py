@@ -13,6 +13,12 @@ import confluent_kafka as ck
 from confluent_kafka.admin import AdminClient, NewTopic
 
 SECONDS = 60
+# What a commit is told as long as nobody coordinates its group, on Kafka, too.
+NO_COORDINATOR = {
+    ck.KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    ck.KafkaError.COORDINATOR_NOT_AVAILABLE,
+    ck.KafkaError.NOT_COORDINATOR,
+}
 # Where old records' timestamps begin: 2023.
 OLD = 1_700_000_000_000
 
@@ -128,12 +134,24 @@ class Writer:
 
     # -- everything
 
+    def commit(self, consumer, at):
+        """Asks again while there is no coordinator yet: the client finds the new one and leaves that to us."""
+        until = time.monotonic() + SECONDS
+        while True:
+            try:
+                consumer.commit(offsets=[at], asynchronous=False)
+                return
+            except ck.KafkaException as error:
+                if error.args[0].code() not in NO_COORDINATOR or time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
+
     def commit_offsets(self, topics):
         for group in ("group-a", "group-b"):
             consumer = ck.Consumer(self.base | {"group.id": group, "enable.auto.commit": False})
             for topic in self.rng.sample(topics, 4):
                 at = ck.TopicPartition(topic["name"], 0, self.rng.randrange(50), metadata="said by the group")
-                consumer.commit(offsets=[at], asynchronous=False)
+                self.commit(consumer, at)
             consumer.close()
 
     def delete_records(self, topics):
