@@ -120,8 +120,7 @@ impl Kit {
 
     /// Flushes all log directories and writes their checkpoints.
     pub(crate) fn flush(&self) {
-        let partitions = self.broker.partitions.all();
-        self.broker.log_dirs.iter().for_each(|dir| dir.flush(&partitions));
+        self.broker.log_dirs.iter().for_each(|dir| dir.flush(|| self.broker.partitions.all()));
     }
 }
 

@@ -1,8 +1,8 @@
 //! Makes the node what the metadata says: partitions opened, led, deleted and configured, and the
 //! image shown to requests.
 //!
-//! Runs on the controller's thread. What an image promises is there before the image is shown, and
-//! what it no longer has is taken away after.
+//! Runs on the controller's thread. What an image promises is there before the image is shown, and what it no longer
+//! has is gone by then, too: whoever asks for it in between is told that it is not led here, and asks again.
 
 mod in_sync;
 mod opening;
@@ -372,10 +372,9 @@ impl Publisher {
             info!(topic = %topic.name, id = %topic.id, "topic deleted");
         }
         // A topic that is made again must not be taken for the one that these still tell of.
-        let partitions = self.broker.partitions.all();
         for dir in self.broker.log_dirs.iter().filter(|dir| !dir.has_failed()) {
             if let Some(gone) = gone.get(&dir.id) {
-                write_forgotten(dir, &partitions, gone);
+                self.write_forgotten(dir, gone);
             }
         }
     }
@@ -513,16 +512,16 @@ impl Publisher {
         for dir in &self.broker.log_dirs {
             let gone = dir.forget_others(&partitions);
             if !gone.is_empty() {
-                write_forgotten(dir, &partitions, &gone);
+                self.write_forgotten(dir, &gone);
             }
         }
     }
-}
 
-fn write_forgotten(dir: &LogDir, partitions: &[Arc<Partition>], gone: &BTreeSet<Key>) {
-    if let Err(error) = dir.write_forgotten(partitions, gone) {
-        error!("checkpoints still tell of partitions that are gone: {error}");
-        dir.judge(&error);
+    fn write_forgotten(&self, dir: &LogDir, gone: &BTreeSet<Key>) {
+        if let Err(error) = dir.write_forgotten(|| self.broker.partitions.all(), gone) {
+            error!("checkpoints still tell of partitions that are gone: {error}");
+            dir.judge(&error);
+        }
     }
 }
 

@@ -170,7 +170,7 @@ impl UpkeepInbox {
                 flush_at = flush_at.into_iter().chain(changed).chain(again).min();
                 if news.is_urgent || flush_at.is_some_and(|at| at <= now) {
                     flush_at = None;
-                    dir.flush(&broker.partitions.all());
+                    dir.flush(|| broker.partitions.all());
                     partition_dirs::clear_all_left(&broker, &dir);
                 }
             }

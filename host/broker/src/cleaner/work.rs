@@ -130,7 +130,8 @@ fn run(
         leader.log_mut().begin_clean(high_watermark, noted, now)
     })??;
     let Some(plan) = plan else { return Ok(None) };
-    let goes_on = || !shared.is_stopping() && partition.is_led();
+    let is_compacted = |leader: &mut Leader<NodeDisk>| leader.log().config().compacted;
+    let goes_on = || !shared.is_stopping() && partition.with_leader(is_compacted) == Ok(true);
     let pace = &mut |bytes| {
         let rate = broker.settings().double("log.cleaner.io.max.bytes.per.second");
         shared.throttle.pass(bytes, rate, goes_on)
@@ -153,7 +154,7 @@ fn run(
 /// down: a record must not make way for one that could be lost. A disk that fails takes its
 /// partitions out of service.
 fn make_durable(broker: &Broker, partition: &Partition) {
-    partition.log_dir().flush(&broker.partitions.all());
+    partition.log_dir().flush(|| broker.partitions.all());
 }
 
 fn swap_in(

@@ -159,9 +159,8 @@ impl Site {
 
     /// Flushes the directories and writes their checkpoints.
     pub(super) fn flush(&mut self) {
-        let partitions = self.broker.partitions.all();
         for dir in &self.broker.log_dirs {
-            dir.flush(&partitions);
+            dir.flush(|| self.broker.partitions.all());
             partition_dirs::clear_all_left(&self.broker, dir);
         }
         self.step();

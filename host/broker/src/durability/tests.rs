@@ -36,6 +36,13 @@ pub(crate) struct Node {
     _root: TempDir,
 }
 
+impl Node {
+    /// Flushes the directory and writes its checkpoints.
+    pub(crate) fn flush(&self) {
+        self.dir.flush(|| self.partitions.clone());
+    }
+}
+
 pub(crate) fn node(partitions: i32) -> Node {
     node_within(OpenFiles::within(1_000, 100, 2), partitions)
 }
@@ -216,7 +223,7 @@ fn nothing_is_forgotten_between_threads() {
     std::thread::scope(|scope| {
         let flushes = scope.spawn(|| {
             while !is_done.load(Ordering::Acquire) {
-                dir.flush(partitions);
+                dir.flush(|| partitions.clone());
                 std::thread::sleep(Duration::from_millis(5));
             }
         });

@@ -67,23 +67,31 @@ impl LogDir {
         self.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Flushes what was appended and writes down how far. A disk that fails takes its partitions out
-    /// of service.
-    pub fn flush(&self, partitions: &[Arc<Partition>]) {
-        durability::flush(&self.way, || self.write_checkpoints(partitions));
+    /// Flushes what was appended and writes down how far. `partitions` says which there are when it comes to that: one
+    /// that is new by then must not be left out. A disk that fails takes its partitions out of service.
+    pub fn flush(&self, partitions: impl Fn() -> Vec<Arc<Partition>>) {
+        durability::flush(&self.way, || self.write_checkpoints(&partitions));
         self.write_notes();
     }
 
-    /// Writes the checkpoints of the partitions that lie here.
+    /// Writes the checkpoints of the partitions that lie here, as `flush` does.
     ///
     /// # Errors
     /// A file could not be replaced; it says what it said before. It is tried again in a while.
-    pub(crate) fn write_checkpoints(&self, partitions: &[Arc<Partition>]) -> Result<(), IoError> {
+    pub(crate) fn write_checkpoints(
+        &self,
+        partitions: impl Fn() -> Vec<Arc<Partition>>,
+    ) -> Result<(), IoError> {
         self.replace_checkpoints(partitions).inspect_err(|_| self.upkeep().try_again())
     }
 
-    fn replace_checkpoints(&self, partitions: &[Arc<Partition>]) -> Result<(), IoError> {
+    fn replace_checkpoints(
+        &self,
+        partitions: impl Fn() -> Vec<Arc<Partition>>,
+    ) -> Result<(), IoError> {
         let _quiet = self.hold_checkpoints();
+        let mut partitions = partitions();
+        partitions.retain(|partition| partition.directory() == self.id);
         let unwritten = self.noted().unwritten.clone();
         let mut high_watermarks = PartitionOffsets::new();
         let mut recovery_points = PartitionOffsets::new();
@@ -91,7 +99,7 @@ impl LogDir {
         let mut cleaned_to = PartitionOffsets::new();
         // What was known of a partition that is not served stays known.
         let mut unserved = self.withheld();
-        for partition in partitions.iter().filter(|partition| partition.directory() == self.id) {
+        for partition in &partitions {
             let key = || key_of(partition);
             let noted = partition.with_leader(|leader| {
                 if !partition.goes(&self.way) {

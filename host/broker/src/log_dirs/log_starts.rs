@@ -115,7 +115,7 @@ impl LogDir {
     /// A checkpoint may still tell of them.
     pub(crate) fn write_forgotten(
         &self,
-        partitions: &[Arc<Partition>],
+        partitions: impl Fn() -> Vec<Arc<Partition>>,
         forgotten: &BTreeSet<Key>,
     ) -> Result<(), IoError> {
         let Err(error) = self.write_checkpoints(partitions) else { return Ok(()) };

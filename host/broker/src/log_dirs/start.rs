@@ -72,7 +72,8 @@ impl LogDir {
     pub(crate) fn sync_opened(&self, partitions: &[Arc<Partition>]) -> bool {
         let unsynced =
             std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(PoisonError::into_inner));
-        let synced = durability::sync_all(&self.way, &unsynced, || self.flush(partitions));
+        let synced =
+            durability::sync_all(&self.way, &unsynced, || self.flush(|| partitions.to_vec()));
         synced.inspect_err(|error| self.way.fail(error)).is_ok()
     }
 

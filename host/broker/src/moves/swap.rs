@@ -173,7 +173,7 @@ fn clear(broker: &Broker, old: &Arc<LogDir>, partition: &Partition) {
     old.forget(topic, index);
     partition_dirs::clear(broker, old, topic, index);
     let gone = [(topic.clone(), index)].into();
-    if let Err(error) = old.write_forgotten(&broker.partitions.all(), &gone) {
+    if let Err(error) = old.write_forgotten(|| broker.partitions.all(), &gone) {
         warn!(%partition, "the checkpoints of its old directory still tell of it: {error}");
         old.judge(&error);
     }

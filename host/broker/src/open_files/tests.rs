@@ -48,7 +48,7 @@ fn what_is_used_keeps_its_files() {
     let node = node(48);
     // Unflushed: that they rest is noted, nothing is closed.
     rest(&node);
-    node.dir.flush(&node.partitions);
+    node.flush();
     let used: Vec<usize> = (0..48).filter(|index| index % 3 == 0).collect();
     for index in &used {
         let leader = node.partitions[*index].with_leader_in(LeaderEpoch::NONE, |_| ());
@@ -64,7 +64,7 @@ fn what_is_used_keeps_its_files() {
 #[test]
 fn what_is_not_flushed_is_closed_last_and_is_synced_with_its_volume() {
     let node = node(40);
-    node.dir.flush(&node.partitions);
+    node.flush();
     let unflushed = &node.partitions[..20];
     write(unflushed, Offset(2));
     node.dir.open_files().make_room();
@@ -79,7 +79,7 @@ fn what_is_not_flushed_is_closed_last_and_is_synced_with_its_volume() {
         });
         assert_eq!(needs_volume, Ok(!left.contains(&index)), "{index}");
     }
-    node.dir.flush(&node.partitions);
+    node.flush();
     for partition in unflushed {
         let log = partition.with_leader(|leader| (leader.log().is_flushed(), append_end(leader)));
         assert_eq!(log, Ok((true, Offset(2))));

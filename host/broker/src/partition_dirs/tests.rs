@@ -156,7 +156,7 @@ fn leave_without_owner(dir: &Path, flushed_to: i64) {
     let files = Arc::new(OpenFiles::within(1_000, 100, 2));
     let (upkeep, _inbox) = Upkeep::new();
     let ours = LogDir::open(Uuid(7), dir.to_owned(), OS, upkeep, Alarm::default(), files).unwrap();
-    ours.write_checkpoints(&[]).unwrap();
+    ours.write_checkpoints(Vec::new).unwrap();
     drop(ours);
     note(dir, OffsetKind::RecoveryPoint, flushed_to);
     let how = OpenWal { capacity: 1 << 20, left_clean: false, boot: 1, salt: [1; 12] };

@@ -113,7 +113,7 @@ fn a_checkpoint_that_could_not_be_written_is_tried_again() {
     for (kind, left) in [("recovery-point-offset", [1, 1]), ("log-start-offset", [0, 1])] {
         let obstacle = dir.path.join(format!("{kind}-checkpoint.tmp"));
         symlink("missing/x", &obstacle).unwrap();
-        dir.write_checkpoints(&[]).unwrap_err();
+        dir.write_checkpoints(Vec::new).unwrap_err();
         assert_eq!(told(), left);
         fs::remove_file(&obstacle).unwrap();
         assert!(kit.upkeep[0].is_due(), "{kind}");
@@ -124,6 +124,6 @@ fn a_checkpoint_that_could_not_be_written_is_tried_again() {
     dir.write_log_starts(&[]).unwrap_err();
     assert!(kit.upkeep[0].is_due(), "what was deleted in vain");
     fs::remove_file(&obstacle).unwrap();
-    dir.write_checkpoints(&[]).unwrap();
+    dir.write_checkpoints(Vec::new).unwrap();
     assert_eq!((told(), kit.upkeep[0].is_due()), ([0, 0], false));
 }

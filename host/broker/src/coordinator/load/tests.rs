@@ -15,7 +15,7 @@ fn a_damaged_batch_is_told_with_its_place() {
     let partition = &node.partitions[0];
     (1..4).for_each(|end| assert_eq!(append(partition), Offset(end)));
     assert!(is_committed_soon(partition, Offset(3)));
-    node.dir.flush(&node.partitions);
+    node.flush();
     assert!(load(partition, || true).is_ok());
     let name = format!("{}-{}", partition.topic(), partition.index());
     let path = node.dir.path.join(name).join(format!("{:020}.log", 0));

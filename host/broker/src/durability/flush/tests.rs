@@ -94,7 +94,7 @@ fn makes_up_for_it(node: &Node) {
     assert_eq!((dirty_count(node), framed_count(node)), (count, count));
     let noted = checkpoint::read_offsets(&OS, &node.dir.path, OffsetKind::RecoveryPoint);
     assert!(noted.unwrap().is_empty(), "written down by nobody");
-    node.dir.flush(&node.partitions);
+    node.flush();
     settle(node);
     assert!(node.partitions.iter().all(|partition| is_flushed(partition)));
     assert_eq!((dirty_count(node), framed_count(node)), (0, 0));
@@ -116,7 +116,7 @@ fn a_sync_that_finds_no_room_ends_the_directory_and_its_frames_stay() {
         settle(&node);
         assert!(node.dir.has_failed(), "{operation} {errno}");
         // A later sync succeeds, and says nothing of what the first one has lost.
-        node.dir.flush(&node.partitions);
+        node.flush();
         settle(&node);
         assert_eq!(framed_count(&node), 2, "{operation} {errno}");
         assert_eq!(append_error(&node), ErrorCode::KAFKA_STORAGE_ERROR);
@@ -154,7 +154,7 @@ fn a_flush_after_a_failure_syncs_nothing_and_lets_no_frame_go() {
     way.fail(&failed(Operation::Write, EIO));
     flush(way, || panic!("nothing may be written down"));
     node.partitions.iter().for_each(|partition| sync_segments(way, partition).unwrap());
-    sync_all(way, &node.partitions, || node.dir.flush(&node.partitions)).unwrap();
+    sync_all(way, &node.partitions, || node.flush()).unwrap();
     assert!(node.partitions.iter().all(|partition| recovery_point(partition) == Offset::ZERO));
     assert_eq!(dirty_count(&node), 3, "it did not even begin");
     // One that was on its way when the disk failed.
@@ -190,7 +190,7 @@ fn a_shortage_of_handles_in_a_flush_loses_nothing() {
             }
         };
         assert_eq!(error.raw_os_error(), Some(24));
-        node.dir.flush(&node.partitions);
+        node.flush();
         drop(taken);
         let mut points = node.partitions.iter().map(|partition| recovery_point(partition));
         assert!(points.all(|point| point == Offset::ZERO));
@@ -229,7 +229,7 @@ fn a_topic_that_is_deleted_in_a_flush_does_not_end_the_directory() {
     run_many(way, plans, 1).unwrap();
 
     // All are still noted as dirty, the deleted ones, too.
-    node.dir.flush(&node.partitions);
+    node.flush();
     settle(&node);
     assert!(!node.dir.has_failed());
     let mut left = node.partitions.iter().filter(|partition| partition.is_led());
@@ -255,7 +255,7 @@ fn written_much(large: &[usize]) -> Node {
 #[test]
 fn partitions_with_much_in_each_are_all_flushed() {
     let node = written_much(&[10]);
-    node.dir.flush(&node.partitions);
+    node.flush();
     settle(&node);
     assert!(node.partitions.iter().all(|partition| is_flushed(partition)));
     assert_eq!((dirty_count(&node), framed_count(&node)), (0, 0));
@@ -284,7 +284,7 @@ fn a_flush_one_by_one_that_ends_in_the_middle_goes_on_one_by_one() {
     symlink("/dev/full", index(10)).unwrap();
     for number in [5, 10] {
         node.inbox.is_due();
-        node.dir.flush(&node.partitions);
+        node.flush();
         assert!(node.inbox.is_due(), "it is tried again, also if nothing more is written");
         // Those before are done, each by itself: a sync of the volume would have come after all writes.
         let done = node.partitions.iter().map(|partition| recovery_point(partition) > Offset::ZERO);
@@ -302,13 +302,13 @@ fn frames_of_a_partition_that_nobody_leads_stay_until_it_is_gone() {
     let node = written(2);
     let (partition, way) = (&node.partitions[0], node.dir.write_ahead());
     *partition.state() = State::NotLed;
-    node.dir.flush(&node.partitions);
+    node.flush();
     settle(&node);
     assert_eq!((dirty_count(&node), framed_count(&node), way.keeps_frames()), (0, 2, true));
     *partition.state() = State::Gone;
     way.let_frames_go(partition.key());
     partition.unflushed();
-    node.dir.flush(&node.partitions);
+    node.flush();
     settle(&node);
     assert_eq!((dirty_count(&node), framed_count(&node), way.keeps_frames()), (0, 0, false));
 }
@@ -318,10 +318,10 @@ fn frames_of_a_partition_that_nobody_leads_stay_until_it_is_gone() {
 fn frames_of_a_partition_that_has_nothing_to_flush_go() {
     let node = written(1);
     let (partition, way) = (&node.partitions[0], node.dir.write_ahead());
-    node.dir.flush(&node.partitions);
+    node.flush();
     way.keep_frames(partition.key(), partition);
     assert!(way.keeps_frames());
     partition.unflushed();
-    node.dir.flush(&node.partitions);
+    node.flush();
     assert!(!way.keeps_frames());
 }

@@ -26,7 +26,7 @@ fn no_flush_is_asked_for_that_would_make_no_room() {
 
     way.let_frames_go(OFFLINE);
     assert!(node.inbox.is_due());
-    node.dir.flush(&node.partitions);
+    node.flush();
     assert!(is_committed_soon(partition, append_value(partition, &[7; 20_000])));
     assert!(way.pending().synced > position, "it is for frames again");
 }

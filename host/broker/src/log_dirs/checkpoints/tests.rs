@@ -19,7 +19,7 @@ fn what_is_noted_of_a_partition_stays_noted_when_it_goes_offline() {
     let node = written();
     let [gone, here] = &node.partitions[..] else { unreachable!() };
     gone.with_leader(|leader| leader.log_mut().advance_log_start(Offset(1))).unwrap().unwrap();
-    node.dir.flush(&node.partitions);
+    node.flush();
     gone.take_offline();
     assert!(is_committed_soon(here, append(here)));
     let noted = || {
@@ -28,12 +28,42 @@ fn what_is_noted_of_a_partition_stays_noted_when_it_goes_offline() {
         [OffsetKind::RecoveryPoint, OffsetKind::LogStart].map(|kind| of(kind).get(&key).copied())
     };
     assert_eq!(noted(), [Some(Offset(1)); 2]);
-    node.dir.flush(&node.partitions);
+    node.flush();
     assert_eq!(noted(), [Some(Offset(1)); 2], "else what was deleted is back after the next start");
     // As long as it is not deleted.
     node.dir.forget(gone.topic(), gone.index());
-    node.dir.write_checkpoints(&node.partitions).unwrap();
+    node.dir.write_checkpoints(|| node.partitions.clone()).unwrap();
     assert_eq!(noted(), [Some(Offset(0)), None]);
+}
+
+/// A flush waits for the one before, and partitions are made meanwhile.
+#[test]
+fn what_is_noted_of_a_new_partition_stays_noted() {
+    let kit = kit("", OpenFiles::within(1_000, 100, 2), 2, &LogConfig::default());
+    let [_, new] = &kit.partitions[..] else { unreachable!() };
+    let (dir, partitions) = (&kit.broker.log_dirs[0], &kit.broker.partitions);
+    let (topic, index) = new.key();
+    partitions.remove(topic, index).unwrap();
+    let noted = || {
+        let starts = checkpoint::read_offsets(&OS, &dir.path, OffsetKind::LogStart).unwrap();
+        starts.get(&key_of(new)).copied()
+    };
+    thread::scope(|scope| {
+        let alone = dir.write_ahead().alone();
+        let flush = scope.spawn(|| dir.flush(|| partitions.all()));
+        // It has some time to get to where it waits.
+        thread::sleep(Duration::from_millis(50));
+        partitions.insert([Arc::clone(new)]);
+        assert!(is_committed_soon(new, append(new)));
+        new.with_leader(|leader| leader.delete_records(Offset(1))).unwrap().unwrap();
+        let answer = dir.upkeep().note_log_starts();
+        dir.upkeep().step_log_starts(&kit.broker, dir);
+        answer.blocking_recv().unwrap().unwrap();
+        assert_eq!(noted(), Some(Offset(1)));
+        drop(alone);
+        flush.join().unwrap();
+    });
+    assert_eq!(noted(), Some(Offset(1)), "else what was deleted is back after a crash");
 }
 
 #[test]
@@ -41,7 +71,7 @@ fn damaged_checkpoints_say_nothing_and_the_directory_is_served() {
     let node = written();
     let [one, _] = &node.partitions[..] else { unreachable!() };
     one.with_leader(|leader| leader.log_mut().advance_log_start(Offset(1))).unwrap().unwrap();
-    node.dir.flush(&node.partitions);
+    node.flush();
     let (disk, path) = (OS, &node.dir.path);
     let key = (one.topic().clone(), one.index());
     let cleaned = PartitionOffsets::from([(key.clone(), Offset(1))]);
@@ -79,7 +109,7 @@ fn nothing_is_noted_of_a_copy_in_the_directory_that_a_partition_leaves() {
     assert_eq!(noted(), Some(Offset(1)));
     thread::scope(|scope| {
         let mut state = partition.state();
-        let writing = scope.spawn(|| old.write_checkpoints(&kit.partitions));
+        let writing = scope.spawn(|| old.write_checkpoints(|| kit.partitions.clone()));
         while !matches!(old.checkpoints.try_lock(), Err(TryLockError::WouldBlock)) {
             thread::yield_now();
         }

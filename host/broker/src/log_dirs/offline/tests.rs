@@ -34,12 +34,12 @@ fn logs_are_taken_over_once_the_last_note_is_written() {
     let (node, [partition, obstacle]) = with_missing_note();
     assert!(is_left(&node));
     node.dir.take_over(&node.partitions);
-    node.dir.flush(&node.partitions);
+    node.flush();
     assert!(is_left(&node), "a later start would not know");
     // Others need not wait for what is no lack of room.
     append(&node.partitions[0]);
     fs::remove_dir(&obstacle).unwrap();
-    node.dir.flush(&node.partitions);
+    node.flush();
     assert!(!is_left(&node));
     assert!(offline::is_noted(&node.dir.disk, &partition).unwrap());
 }
@@ -50,7 +50,7 @@ fn a_note_is_not_written_for_another_partition_of_the_name() {
     node.dir.take_over(&node.partitions);
     node.dir.drop_note(&partition);
     fs::remove_dir(&obstacle).unwrap();
-    node.dir.flush(&node.partitions);
+    node.flush();
     assert!(!is_left(&node));
     assert!(!offline::is_noted(&node.dir.disk, &partition).unwrap());
 }

@@ -21,7 +21,7 @@ fn taken_over() -> Node {
     let node = node(1);
     node.dir.logs_are_open(&node.partitions);
     assert!(is_committed_soon(&node.partitions[0], append(&node.partitions[0])));
-    node.dir.flush(&node.partitions);
+    node.flush();
     node
 }
 
@@ -97,7 +97,7 @@ fn what_kafka_wrote_behind_a_killed_process_is_not_ours() {
         let files = Arc::new(OpenFiles::within(1_000, 100, 2));
         let (path, alarm) = (left.path().to_owned(), Alarm::default());
         let dir = LogDir::open(Uuid(7), path, OS, upkeep, alarm, files).unwrap();
-        dir.write_checkpoints(&[]).unwrap();
+        dir.write_checkpoints(Vec::new).unwrap();
         assert!(high_watermarks(&OS, left.path()).1);
     }
     assert_eq!(opens(left.path()), (OnDamage::Refuse, false));
@@ -119,12 +119,12 @@ fn a_directory_is_ours_whenever_this_process_is_killed() {
     let refused = node.partitions[0].append(b"", Origin::Client, Timestamp(0));
     assert_eq!(refused.unwrap_err(), ErrorCode::KAFKA_STORAGE_ERROR);
     fs::remove_file(&obstacle).unwrap();
-    node.dir.flush(&node.partitions);
+    node.flush();
     assert!(opens(killed(&node).path()).1);
     append(&node.partitions[0]);
     let node = taken_over();
     assert!(opens(killed(&node).path()).1);
-    node.dir.write_checkpoints(&node.partitions).unwrap();
+    node.dir.write_checkpoints(|| node.partitions.clone()).unwrap();
     assert!(opens(killed(&node).path()).1);
     // What is not left clean is nobody else's either.
     node.partitions[0].take_offline();
