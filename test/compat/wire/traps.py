@@ -17,7 +17,7 @@ from harness.report import Failed, Unable, expect, expect_equal
 
 from .batches import batch, hexed
 from .cases import TIMESTAMP
-from .connection import Closed, Connection, answer, frame
+from .connection import PATIENCE, Closed, Connection, answer, frame
 from .golden import SERVED
 from .schema import WireError, request
 
@@ -64,7 +64,7 @@ class Traps:
     def __init__(self, node):
         self.node = node
 
-    def connect(self, timeout=10):
+    def connect(self, timeout=PATIENCE):
         return Connection(self.node, timeout)
 
     def survived(self, trap):
@@ -82,9 +82,9 @@ class Traps:
             "ReplicationFactor": 1,
             "Configs": [{"Name": "retention.ms", "Value": "-1"}],
         }
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         with self.connect() as c:
-            made = c.call("CreateTopics", 7, {"Topics": [topic], "timeoutMs": 10000})["Topics"][0]
+            made = c.call("CreateTopics", 7, {"Topics": [topic], "timeoutMs": 60000})["Topics"][0]
             self.topic_id = made["TopicId"]
             # Kafka may tell a leader a moment before that leader knows
             while c.call("Produce", 9, self.produce())["Responses"][0]["PartitionResponses"][0]["ErrorCode"]:
@@ -95,7 +95,7 @@ class Traps:
         records = hexed(batch([(b"key", value)], TIMESTAMP))
         return {
             "Acks": acks,
-            "TimeoutMs": 5000,
+            "TimeoutMs": 60000,
             "TopicData": [{"Name": TOPIC, "PartitionData": [{"Index": 0, "Records": records}]}],
         }
 
@@ -257,7 +257,7 @@ class Traps:
         ]
         sent = [kinds[i % len(kinds)] for i in range(200)]
         frames = [frame(api, version, body, i) for i, (api, version, body) in enumerate(sent)]
-        with self.connect(30) as c:
+        with self.connect() as c:
             before = self.end(c)
             c.send_raw(b"".join(struct.pack(">i", len(f)) + f for f in frames))
             offsets = []
