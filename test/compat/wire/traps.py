@@ -25,6 +25,9 @@ FRAMES = 3000
 WORKERS = 4
 SEED = 20261122
 MEMORY = 64 << 20
+# What a small answer takes at most without Nagle's delay, which is 40 ms, and how long a disk may need to get that quick.
+QUICK_MS = 25
+DISK_SECONDS = 120
 UNSUPPORTED_VERSION = 35
 TOPIC = "wire"
 
@@ -320,24 +323,34 @@ class Traps:
     def no_delay(self):
         """Nagle's algorithm with delayed acknowledgements costs 40 ms; it shows in answers after answers.
 
-        A disk may take as long now and then, and a slow one always: so of requests that wait for it the
-        quickest third counts, and others must be quick in the median.
+        Requests that wait for no disk must be quick in the median. A disk may take as long now and then, and
+        for minutes while it writes back what others left: so of those that wait for it the quickest third
+        counts, and in one round of many. Nagle's delay leaves no round quick.
         """
         with self.connect() as c:
             end, took = self.end(c), {}
-            for api, version, body, share in (
-                ("Produce", 9, self.produce(), 3),
-                ("Fetch", 11, self.fetch(max(0, end - 1), 0), 2),
-                ("Metadata", 9, {"Topics": [{"Name": TOPIC}]}, 2),
+            for api, version, body, share, patience in (
+                ("Fetch", 11, self.fetch(max(0, end - 1), 0), 2, 0),
+                ("Metadata", 9, {"Topics": [{"Name": TOPIC}]}, 2, 0),
+                ("Produce", 9, self.produce(), 3, DISK_SECONDS),
             ):
-                times = []
-                for _ in range(40):
-                    began = time.monotonic()
-                    c.call(api, version, body)
-                    times.append(time.monotonic() - began)
-                took[api] = sorted(times)[len(times) // share] * 1000
-                expect(took[api] < 25, f"{took[api]:.0f} ms for a small {api}, for one in {share}")
+                until = time.monotonic() + patience
+                ms = self.quickest(c, api, version, body, share)
+                while ms >= QUICK_MS and time.monotonic() < until:
+                    ms = self.quickest(c, api, version, body, share)
+                took[api] = ms
+                expect(ms < QUICK_MS, f"{ms:.0f} ms for a small {api}, for one in {share}")
             return ", ".join(f"{api} {ms:.1f} ms" for api, ms in took.items())
+
+    @staticmethod
+    def quickest(c, api, version, body, share):
+        """How many milliseconds the quickest of 40 requests took at most, one in `share` of them."""
+        times = []
+        for _ in range(40):
+            began = time.monotonic()
+            c.call(api, version, body)
+            times.append(time.monotonic() - began)
+        return sorted(times)[len(times) // share] * 1000
 
     def no_acks(self):
         with self.connect() as c:
