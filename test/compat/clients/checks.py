@@ -382,8 +382,7 @@ class Checks:
             times.append(share([a, b, c]))
             drain([a, b, c], first)
             if self.can("describe_group"):
-                told = self.driver.call("describe_group", group=group)
-                expect_equal((told["state"].lower(), told["members"]), ("stable", 3), "group described")
+                self.described(group, "stable", 3)
                 expect(group in self.driver.call("groups"), "the group is not listed")
             self.driver.call("leave", member="b")
             times.append(share([a, c]))
@@ -404,16 +403,23 @@ class Checks:
         finally:
             doomed.stop()
         if self.can("delete_group"):
-            wait_for(
-                lambda: self.driver.call("describe_group", group=group)["state"].lower() == "empty",
-                SOON,
-                "an empty group",
-            )
+            self.described(group, "empty", 0)
             self.driver.call("delete_group", group=group)
             expect(group not in self.driver.call("groups"), "the deleted group is listed")
             # the group is gone, its offsets with it
             self.refused(GROUP_ID_NOT_FOUND, "delete_group", group=group)
         return "shared after " + ", ".join(f"{t:.1f}" for t in times) + " s (three, one left, one killed)"
+
+    def described(self, group, state, members):
+        """Waits until the group is told so: a member whose session ran out on a slow disk joins once more."""
+
+        def told():
+            group_ = self.driver.call("describe_group", group=group)
+            return group_["state"].lower(), group_["members"]
+
+        wait_for(
+            lambda: told() == (state, members), SOON, lambda: f"{group} {state} of {members}; last: {told()}"
+        )
 
     def restart(self, how):
         """Records and committed offsets survive the node's end; the group goes on where it was."""

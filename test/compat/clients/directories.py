@@ -75,9 +75,9 @@ class Directories:
         wait_for(lambda: -1 not in self.call("leaders", topic=topic), SOON, f"leaders of {topic}")
         return topic
 
-    def produce(self, topic, values, partition=0):
+    def produce(self, topic, values, partition=0, **options):
         records = [{"p": partition, "ts": None, "k": None, "v": b64(v), "h": []} for v in values]
-        placed = self.call("produce", topic=topic, codec="none", records=records)
+        placed = self.call("produce", topic=topic, codec="none", records=records, **options)
         expect(all(isinstance(p, list) for p in placed), f"not appended: {placed[-1]}")
 
     def values(self, topic, count, partition=0):
@@ -185,11 +185,14 @@ class Directories:
         throttle = {"replica.alter.log.dirs.io.max.bytes.per.second": str(8 << 20)}
         self.call("set_broker_configs", configs=throttle)
         self.call("move", topic=topic, partition=0, dir=target)
+        copied = lambda: any(name.endswith("-future") for name in self.names(f"{topic}-0"))
+        # the answer comes a moment before the copy is begun
+        wait_for(copied, SOON, lambda: f"no copy among {self.names(topic)}")
         kills, wanted = 0, [b64(v) for v in sent]
         for pause in (0.0, 0.02, 0.05, 0.1, 0.2):
             time.sleep(pause)
             self.node.kill()
-            kills += any(name.endswith("-future") for name in self.names(f"{topic}-0"))
+            kills += copied()
             self.restart()
         self.call("set_broker_configs", configs={next(iter(throttle)): str(2**63 - 1)})
         self.moved(f"{topic}-0", target)
@@ -289,7 +292,7 @@ class Directories:
     def writes(self, topic, partition):
         """Appends while the disk fails: whether it is acknowledged is open."""
         try:
-            self.produce(topic, [b"unsure"], partition)
+            self.produce(topic, [b"unsure"], partition, seconds=30)
         except Exception:
             pass
 

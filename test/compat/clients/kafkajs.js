@@ -18,7 +18,8 @@ const { Kafka, CompressionTypes, CompressionCodecs, ConfigResourceTypes, Partiti
 
 process.env.KAFKAJS_NO_PARTITIONER_WARNING = '1';
 
-const SECONDS = 30;
+// For each request: a node may wait for a slow disk.
+const REQUEST_MS = 90000;
 
 const XERIAL = Buffer.from([0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0, 0, 0, 0, 1, 0, 0, 0, 1]);
 
@@ -78,7 +79,9 @@ const CODECS = {
 };
 
 const logCreator = () => ({ namespace, log }) => process.stderr.write(`${namespace} ${log.message} ${log.error || ''}\n`);
-const kafka = new Kafka({ brokers: [bootstrap], logLevel: kafkajs.logLevel.WARN, logCreator, retry: { retries: 8 } });
+const kafka = new Kafka({
+  brokers: [bootstrap], logLevel: kafkajs.logLevel.WARN, logCreator, retry: { retries: 8 }, requestTimeout: REQUEST_MS,
+});
 const b64 = (data) => (data === null || data === undefined ? null : Buffer.from(data).toString('base64'));
 const unb64 = (text) => (text === null || text === undefined ? null : Buffer.from(text, 'base64'));
 
@@ -150,7 +153,7 @@ const actions = {
       }));
       try {
         const answers = await producer.send({
-          topic: order.topic, messages, acks: -1, compression: CODECS[order.codec], timeout: SECONDS * 1000,
+          topic: order.topic, messages, acks: -1, compression: CODECS[order.codec], timeout: REQUEST_MS,
         });
         return place(order.records, answers);
       } catch (error) {
@@ -170,7 +173,9 @@ const actions = {
         for (; messages.length < group && at < data.length; at += order.size) {
           messages.push({ partition: 0, value: data.subarray(at, at + order.size - 1) });
         }
-        await producer.send({ topic: order.topic, messages, acks: -1, compression: CODECS[order.codec] });
+        await producer.send({
+          topic: order.topic, messages, acks: -1, compression: CODECS[order.codec], timeout: REQUEST_MS,
+        });
       }
     });
   },
@@ -210,15 +215,16 @@ const actions = {
   async create_topic(order) {
     const configEntries = Object.entries(order.configs).map(([name, value]) => ({ name, value }));
     const topics = [{ topic: order.topic, numPartitions: order.partitions, replicationFactor: 1, configEntries }];
-    const made = await (await admin()).createTopics({ topics, waitForLeaders: true });
+    const made = await (await admin()).createTopics({ topics, waitForLeaders: true, timeout: REQUEST_MS });
     // kafkajs tells "exists already" by false alone
     if (!made) throw Object.assign(new Error('topic exists'), { code: 36 });
   },
 
-  async delete_topic(order) { await (await admin()).deleteTopics({ topics: [order.topic] }); },
+  async delete_topic(order) { await (await admin()).deleteTopics({ topics: [order.topic], timeout: REQUEST_MS }); },
 
   async add_partitions(order) {
-    await (await admin()).createPartitions({ topicPartitions: [{ topic: order.topic, count: order.total }] });
+    const topicPartitions = [{ topic: order.topic, count: order.total }];
+    await (await admin()).createPartitions({ topicPartitions, timeout: REQUEST_MS });
   },
 
   async topic_configs(order) {

@@ -9,7 +9,7 @@ import time
 from harness.report import Failed
 
 from .batches import batch, hexed
-from .connection import Closed, Connection
+from .connection import PATIENCE, Closed, Connection
 from .schema import WireError, request
 
 # Far enough back that no node's clock makes it a future one; the topics keep everything.
@@ -19,6 +19,8 @@ UNKNOWN_ID = "0123456789abcdef0123456789abcdef"
 UNKNOWN = "golden-unknown"
 EMPTY, FULL, WRITTEN = "golden-empty", "golden-full", "golden-written"
 TOPIC, BROKER = 2, 4
+# How long a node may take for what it writes, and a member be silent meanwhile: no answer hangs on how slow a disk is.
+LIMIT_MS = 60_000
 
 
 class Asker:
@@ -67,7 +69,7 @@ class Asker:
             }
             for n, c in names.items()
         ]
-        made = self.ask("CreateTopics", 7, {"Topics": topics, "timeoutMs": 10000})
+        made = self.ask("CreateTopics", 7, {"Topics": topics, "timeoutMs": LIMIT_MS})
         self.ids = {t["Name"]: t["TopicId"] for t in made["Topics"]} | {UNKNOWN: UNKNOWN_ID}
         self.until(
             "leaders",
@@ -92,10 +94,10 @@ class Asker:
 
     @staticmethod
     def until(what, ready):
-        end = time.monotonic() + 30
+        end = time.monotonic() + PATIENCE
         while not ready():
             if time.monotonic() > end:
-                raise Failed(f"not within 30 s: {what}")
+                raise Failed(f"not within {PATIENCE} s: {what}")
             time.sleep(0.1)
 
     def topic(self, version, name, from_version, field="Topic"):
@@ -105,7 +107,7 @@ class Asker:
     def produce_body(self, version, name, records, acks=-1):
         data = [{"Index": 0, "Records": hexed(records)}]
         topic = self.topic(version, name, 13, "Name") | {"PartitionData": data}
-        return {"Acks": acks, "TimeoutMs": 10000, "TopicData": [topic]}
+        return {"Acks": acks, "TimeoutMs": LIMIT_MS, "TopicData": [topic]}
 
     def fetch_body(self, version, name, partition=0, offset=0, epoch=-1):
         parts = [
@@ -213,7 +215,7 @@ def offsets(it):
     it.every("OffsetForLeaderEpoch", "leader epoch too new", ending(FULL, 0, 99))
     cut = lambda name, offset: {
         "Topics": [{"Name": name, "Partitions": [{"PartitionIndex": 0, "Offset": offset}]}],
-        "TimeoutMs": 5000,
+        "TimeoutMs": LIMIT_MS,
     }
     it.every("DeleteRecords", "beyond the end", cut(FULL, 100))
     it.every("DeleteRecords", "unknown topic", cut(UNKNOWN, 0))
@@ -451,8 +453,8 @@ def group_lives(it):
         keep = lambda api, body: it.keep(f"in a group's life {step}", api, newest(api), body)
         join = {
             "GroupId": group,
-            "SessionTimeoutMs": 10000,
-            "RebalanceTimeoutMs": 10000,
+            "SessionTimeoutMs": LIMIT_MS,
+            "RebalanceTimeoutMs": LIMIT_MS,
             "MemberId": "",
             "ProtocolType": "consumer",
             "Protocols": [{"Name": "range", "Metadata": "0x0000"}, {"Name": "other", "Metadata": "0x"}],
@@ -518,7 +520,7 @@ def late(it):
     it.every(
         "DescribeLogDirs", "the written partition's size", {"Topics": [{"Topic": FULL, "Partitions": [0]}]}
     )
-    cut = {"Topics": [{"Name": FULL, "Partitions": [{"PartitionIndex": 0, "Offset": 2}]}], "TimeoutMs": 5000}
+    cut = {"Topics": [{"Name": FULL, "Partitions": [{"PartitionIndex": 0, "Offset": 2}]}], "TimeoutMs": LIMIT_MS}
     it.every("DeleteRecords", "two records", cut)
     it.every("Fetch", "after a deletion of records", lambda v: it.fetch_body(v, FULL, offset=2))
     it.every("Fetch", "before the log's start", lambda v: it.fetch_body(v, FULL, offset=0))

@@ -7,6 +7,8 @@ from .schema import Reader, WireError, request, response, schemas
 
 CLIENT_ID = "compat"
 API_VERSIONS = 18
+# An answer may wait for the disk, and a disk with much to write back takes its time; longer than any request allows.
+PATIENCE = 90
 
 
 class Closed(Exception):
@@ -16,7 +18,7 @@ class Closed(Exception):
 class Connection:
     """A socket and the counter of its correlation ids."""
 
-    def __init__(self, node, timeout=10):
+    def __init__(self, node, timeout=PATIENCE):
         self.socket = socket.create_connection((node.host, node.port), timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.correlation = 0

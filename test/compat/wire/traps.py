@@ -17,7 +17,7 @@ from harness.report import Failed, Unable, expect, expect_equal
 
 from .batches import batch, hexed
 from .cases import TIMESTAMP
-from .connection import Closed, Connection, answer, frame
+from .connection import PATIENCE, Closed, Connection, answer, frame
 from .golden import SERVED
 from .schema import WireError, request
 
@@ -25,6 +25,9 @@ FRAMES = 3000
 WORKERS = 4
 SEED = 20261122
 MEMORY = 64 << 20
+# What a small answer takes at most without Nagle's delay, which is 40 ms, and how long a disk may need to get that quick.
+QUICK_MS = 25
+DISK_SECONDS = 120
 UNSUPPORTED_VERSION = 35
 TOPIC = "wire"
 
@@ -64,7 +67,7 @@ class Traps:
     def __init__(self, node):
         self.node = node
 
-    def connect(self, timeout=10):
+    def connect(self, timeout=PATIENCE):
         return Connection(self.node, timeout)
 
     def survived(self, trap):
@@ -82,9 +85,9 @@ class Traps:
             "ReplicationFactor": 1,
             "Configs": [{"Name": "retention.ms", "Value": "-1"}],
         }
-        until = time.monotonic() + 30
+        until = time.monotonic() + PATIENCE
         with self.connect() as c:
-            made = c.call("CreateTopics", 7, {"Topics": [topic], "timeoutMs": 10000})["Topics"][0]
+            made = c.call("CreateTopics", 7, {"Topics": [topic], "timeoutMs": 60000})["Topics"][0]
             self.topic_id = made["TopicId"]
             # Kafka may tell a leader a moment before that leader knows
             while c.call("Produce", 9, self.produce())["Responses"][0]["PartitionResponses"][0]["ErrorCode"]:
@@ -95,7 +98,7 @@ class Traps:
         records = hexed(batch([(b"key", value)], TIMESTAMP))
         return {
             "Acks": acks,
-            "TimeoutMs": 5000,
+            "TimeoutMs": 60000,
             "TopicData": [{"Name": TOPIC, "PartitionData": [{"Index": 0, "Records": records}]}],
         }
 
@@ -257,7 +260,7 @@ class Traps:
         ]
         sent = [kinds[i % len(kinds)] for i in range(200)]
         frames = [frame(api, version, body, i) for i, (api, version, body) in enumerate(sent)]
-        with self.connect(30) as c:
+        with self.connect() as c:
             before = self.end(c)
             c.send_raw(b"".join(struct.pack(">i", len(f)) + f for f in frames))
             offsets = []
@@ -320,24 +323,34 @@ class Traps:
     def no_delay(self):
         """Nagle's algorithm with delayed acknowledgements costs 40 ms; it shows in answers after answers.
 
-        A disk may take as long now and then, and a slow one always: so of requests that wait for it the
-        quickest third counts, and others must be quick in the median.
+        Requests that wait for no disk must be quick in the median. A disk may take as long now and then, and
+        for minutes while it writes back what others left: so of those that wait for it the quickest third
+        counts, and in one round of many. Nagle's delay leaves no round quick.
         """
         with self.connect() as c:
             end, took = self.end(c), {}
-            for api, version, body, share in (
-                ("Produce", 9, self.produce(), 3),
-                ("Fetch", 11, self.fetch(max(0, end - 1), 0), 2),
-                ("Metadata", 9, {"Topics": [{"Name": TOPIC}]}, 2),
+            for api, version, body, share, patience in (
+                ("Fetch", 11, self.fetch(max(0, end - 1), 0), 2, 0),
+                ("Metadata", 9, {"Topics": [{"Name": TOPIC}]}, 2, 0),
+                ("Produce", 9, self.produce(), 3, DISK_SECONDS),
             ):
-                times = []
-                for _ in range(40):
-                    began = time.monotonic()
-                    c.call(api, version, body)
-                    times.append(time.monotonic() - began)
-                took[api] = sorted(times)[len(times) // share] * 1000
-                expect(took[api] < 25, f"{took[api]:.0f} ms for a small {api}, for one in {share}")
+                until = time.monotonic() + patience
+                ms = self.quickest(c, api, version, body, share)
+                while ms >= QUICK_MS and time.monotonic() < until:
+                    ms = self.quickest(c, api, version, body, share)
+                took[api] = ms
+                expect(ms < QUICK_MS, f"{ms:.0f} ms for a small {api}, for one in {share}")
             return ", ".join(f"{api} {ms:.1f} ms" for api, ms in took.items())
+
+    @staticmethod
+    def quickest(c, api, version, body, share):
+        """How many milliseconds the quickest of 40 requests took at most, one in `share` of them."""
+        times = []
+        for _ in range(40):
+            began = time.monotonic()
+            c.call(api, version, body)
+            times.append(time.monotonic() - began)
+        return sorted(times)[len(times) // share] * 1000
 
     def no_acks(self):
         with self.connect() as c:

@@ -24,7 +24,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-const limit = 100 * time.Second
+// For a whole call, for what it writes, and for each request: a node may wait for a slow disk.
+const (
+	limit        = 160 * time.Second
+	writeLimit   = 100 * time.Second
+	requestLimit = 90 * time.Second
+)
 
 // record is a record as the protocol writes it; absent bytes are nil pointers.
 type record struct {
@@ -76,11 +81,16 @@ var (
 
 func admin() *kadm.Client {
 	adminOnce.Do(func() {
-		client, err := kgo.NewClient(kgo.SeedBrokers(bootstrap), kgo.MetadataMinAge(20*time.Millisecond))
+		client, err := kgo.NewClient(
+			kgo.SeedBrokers(bootstrap),
+			kgo.MetadataMinAge(20*time.Millisecond),
+			kgo.RequestTimeoutOverhead(requestLimit),
+		)
 		if err != nil {
 			panic(err)
 		}
 		adm = kadm.NewClient(client)
+		adm.SetTimeoutMillis(int32(requestLimit.Milliseconds()))
 	})
 	return adm
 }
@@ -138,6 +148,7 @@ func producer(o order, partitioner kgo.Partitioner, size int32) (*kgo.Client, er
 		kgo.ProducerBatchMaxBytes(size),
 		kgo.RecordPartitioner(partitioner),
 		kgo.ProducerLinger(5 * time.Millisecond),
+		kgo.ProduceRequestTimeout(requestLimit),
 	}
 	if !o.Idempotent {
 		options = append(options, kgo.DisableIdempotentWrite())
@@ -154,7 +165,7 @@ func either(o order) kgo.Partitioner {
 }
 
 func produce(ctx context.Context, o order) (any, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, writeLimit)
 	defer cancel()
 	client, err := producer(o, either(o), 16<<20)
 	if err != nil {

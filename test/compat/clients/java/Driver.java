@@ -64,7 +64,9 @@ import org.apache.kafka.common.utils.internals.AppInfoParser;
 public final class Driver {
     // Of every node that is judged.
     private static final int NODE_ID = 1;
-    private static final long SECONDS = 30;
+    // For a whole call, and for each request in it: a node may wait for a slow disk.
+    private static final int SECONDS = 100;
+    private static final int REQUEST_SECONDS = 90;
     private static final ObjectMapper JSON = new ObjectMapper();
 
     private final String bootstrap;
@@ -129,7 +131,10 @@ public final class Driver {
 
     private Admin admin() {
         if (admin == null) {
-            admin = Admin.create(base());
+            Properties settings = base();
+            settings.put("request.timeout.ms", REQUEST_SECONDS * 1000);
+            settings.put("default.api.timeout.ms", SECONDS * 1000);
+            admin = Admin.create(settings);
         }
         return admin;
     }
@@ -262,8 +267,9 @@ public final class Driver {
         settings.put("enable.idempotence", o.path("idempotent").asBoolean(false));
         settings.put("acks", "all");
         settings.put("max.request.size", 16 << 20);
-        settings.put("delivery.timeout.ms", (int) (SECONDS * 1000));
-        settings.put("request.timeout.ms", 15000);
+        int seconds = o.path("seconds").asInt(SECONDS);
+        settings.put("delivery.timeout.ms", seconds * 1000);
+        settings.put("request.timeout.ms", Math.min(REQUEST_SECONDS, seconds - 1) * 1000);
         settings.put("linger.ms", 5);
         return new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer());
     }
@@ -445,7 +451,7 @@ public final class Driver {
             Callable<T> call = () -> question.of(this);
             FutureTask<T> task = new FutureTask<>(call);
             orders.add(task);
-            return task.get(60, TimeUnit.SECONDS);
+            return task.get(SECONDS, TimeUnit.SECONDS);
         }
 
         private List<Integer> assigned() {

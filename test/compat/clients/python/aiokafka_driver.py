@@ -18,7 +18,9 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import KafkaError as AioKafkaError
 from loop import Client, Digest, KafkaError, b64, chunks, record, unb64
 
-SECONDS = 30
+# For a whole call, and for each request in it: a node may wait for a slow disk.
+SECONDS = 160
+REQUEST_SECONDS = 90
 logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
 
 
@@ -64,11 +66,13 @@ class AioKafka(Client):
         self.admin_client = None
 
     def wait(self, work):
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(110)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(SECONDS)
 
     async def admin(self):
         if self.admin_client is None:
-            self.admin_client = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+            self.admin_client = AIOKafkaAdminClient(
+                bootstrap_servers=self.bootstrap, request_timeout_ms=REQUEST_SECONDS * 1000
+            )
             await self.admin_client.start()
         return self.admin_client
 
@@ -80,6 +84,7 @@ class AioKafka(Client):
             enable_idempotence=order.get("idempotent", False),
             acks="all",
             max_request_size=16 << 20,
+            request_timeout_ms=REQUEST_SECONDS * 1000,
             linger_ms=5,
         )
         await producer.start()

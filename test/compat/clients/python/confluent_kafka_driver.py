@@ -15,7 +15,9 @@ from confluent_kafka.admin import (
 )
 from loop import Client, Digest, KafkaError, Member, chunks, record, unb64
 
-SECONDS = 30
+# For a whole call, and for each request in it: a node may wait for a slow disk.
+SECONDS = 100
+REQUEST_SECONDS = 90
 
 
 def code_of(error):
@@ -65,7 +67,11 @@ class Confluent(Client):
 
     def __init__(self, bootstrap):
         super().__init__(bootstrap)
-        self.base = {"bootstrap.servers": bootstrap, "broker.address.family": "v4"}
+        self.base = {
+            "bootstrap.servers": bootstrap,
+            "broker.address.family": "v4",
+            "socket.timeout.ms": REQUEST_SECONDS * 1000,
+        }
         self.admin = AdminClient(self.base)
 
     def producer(self, order):
@@ -78,6 +84,7 @@ class Confluent(Client):
                 "acks": order.get("acks", -1),
                 "message.max.bytes": 16 << 20,
                 "message.timeout.ms": SECONDS * 1000,
+                "request.timeout.ms": REQUEST_SECONDS * 1000,
                 "linger.ms": 5,
             }
         )
@@ -116,7 +123,7 @@ class Confluent(Client):
                 except BufferError:
                     producer.poll(0.1)
             producer.poll(0)
-        if producer.flush(90) or failed:
+        if producer.flush(SECONDS) or failed:
             raise KafkaError(None, f"not delivered: {failed[:3]}")
 
     def reader(self, topic, start):

@@ -10,7 +10,9 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from loop import Client, Digest, KafkaError, Member, chunks, record, unb64
 
-SECONDS = 30
+# For a whole call, and for each request in it: a node may wait for a slow disk.
+SECONDS = 100
+REQUEST_SECONDS = 90
 logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
 
 
@@ -66,7 +68,9 @@ class KafkaPython(Client):
     @property
     def admin(self):
         if self.admin_client is None:
-            self.admin_client = KafkaAdminClient(bootstrap_servers=self.bootstrap)
+            self.admin_client = KafkaAdminClient(
+                bootstrap_servers=self.bootstrap, request_timeout_ms=REQUEST_SECONDS * 1000
+            )
         return self.admin_client
 
     def producer(self, order):
@@ -77,6 +81,8 @@ class KafkaPython(Client):
             enable_idempotence=order.get("idempotent", False),
             acks="all",
             max_request_size=16 << 20,
+            request_timeout_ms=REQUEST_SECONDS * 1000,
+            delivery_timeout_ms=SECONDS * 1000,
             linger_ms=5,
         )
 
@@ -106,7 +112,7 @@ class KafkaPython(Client):
     def do_bulk_produce(self, order):
         producer = self.producer(order)
         futures = [producer.send(order["topic"], value=value, partition=0) for value in chunks(order)]
-        producer.flush(90)
+        producer.flush(SECONDS)
         for future in futures:
             future.get(1)
         producer.close()

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from loop import Client, KafkaError, b64, record, unb64
 
-SECONDS = 30
+# For a whole call, and for each request in it: a node may wait for a slow disk.
+SECONDS = 100
+REQUEST_SECONDS = 90
 ADMIN = (
     "create_topic delete_topic add_partitions topic_configs set_topic_configs delete_records groups describe_group"
     " delete_group committed commit"
@@ -95,6 +97,9 @@ class Kcat(Client):
     def __init__(self, bootstrap):
         super().__init__(bootstrap)
         self.base = ["-b", bootstrap, "-X", "broker.address.family=v4"]
+        self.patient = ["-X", f"socket.timeout.ms={REQUEST_SECONDS * 1000}"]
+        self.patient += ["-X", f"request.timeout.ms={REQUEST_SECONDS * 1000}"]
+        self.patient += ["-X", f"message.timeout.ms={SECONDS * 1000}"]
         text = subprocess.run(["kcat", "-V"], capture_output=True, text=True).stdout
         self.version = "librdkafka ".join(re.search(r"Version (\S+ ).*librdkafka (\S+)", text).groups())
 
@@ -104,7 +109,7 @@ class Kcat(Client):
         for r in order["records"]:
             options = ["-P", "-t", order["topic"], "-z", order["codec"], "-X", "partitioner=murmur2_random"]
             options += ["-X", f"enable.idempotence={str(order.get('idempotent', False)).lower()}"]
-            options += ["-X", "message.max.bytes=16777216", "-X", f"message.timeout.ms={SECONDS * 1000}"]
+            options += ["-X", "message.max.bytes=16777216", *self.patient]
             if r.get("p") is not None:
                 options += ["-p", str(r["p"])]
             for name, data in r.get("h", []):
@@ -130,9 +135,10 @@ class Kcat(Client):
 
     def do_bulk_produce(self, order):
         data = Path(order["file"]).read_bytes()
-        options = ["-P", "-t", order["topic"], "-p", "0", "-z", order["codec"], "-X", "linger.ms=5"]
+        options = ["-P", "-t", order["topic"], "-p", "0", "-z", order["codec"]]
+        options += ["-X", "linger.ms=5", *self.patient]
         idempotent = str(order.get("idempotent", False)).lower()
-        kcat(*self.base, *options, "-X", f"enable.idempotence={idempotent}", data=data, seconds=90)
+        kcat(*self.base, *options, "-X", f"enable.idempotence={idempotent}", data=data)
 
     def do_consume(self, order):
         records = []

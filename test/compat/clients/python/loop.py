@@ -100,7 +100,7 @@ class Member(threading.Thread):
     def ask(self, order):
         answer = queue.Queue()
         self.orders.put((order, answer))
-        value, error = answer.get(timeout=60)
+        value, error = answer.get(timeout=100)
         if error:
             raise error
         return value
