@@ -181,6 +181,11 @@ impl Dev {
         log
     }
 
+    /// Sends the node a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        signal(&self.child, name);
+    }
+
     /// Stops the node with a signal and says how it ended.
     pub(crate) fn stop(mut self, name: &str) -> Option<i32> {
         signal(&self.child, name);
