@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::process::{Dev, Ended, command, dohle, ended, signal};
+use crate::process::{CLUSTER_TIMEOUT, Dev, Ended, command, dohle, ended, signal};
 
 #[test]
 fn a_node_is_up_without_any_set_up_and_keeps_its_data() {
@@ -175,6 +175,7 @@ fn what_was_typed_before_a_signal_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let node = Dev::start(dir.path());
     let arguments = ["produce", "t", "--bootstrap", &node.address];
+    let arguments = [&arguments[..], &CLUSTER_TIMEOUT].concat();
     let mut child = command(&arguments).stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     std::io::Write::write_all(&mut stdin, b"one\ntwo\n").unwrap();
@@ -221,14 +222,16 @@ fn a_coordinator_that_takes_its_time_has_the_last_offsets_committed() {
     let node = Dev::start(dir.path());
     let many = fill(&node, dir.path());
     let group = ["consume", "t", "--from-beginning", "--group", "g"];
-    let mut child = node.spawn(&[&group[..], &["-n", "20000"]].concat());
+    let here = ["-n", "20000", "--timeout", "30", "--bootstrap", &node.address];
+    let mut child = command(&[&group[..], &here].concat()).spawn().unwrap();
     let mut stdout = child.stdout.take().unwrap();
     // It has received all, and waits until somebody reads.
     let mut read = vec![0; many.len()];
     stdout.read_exact(&mut read[..2]).unwrap();
     node.signal("STOP");
     stdout.read_exact(&mut read[2..]).unwrap();
-    thread::sleep(Duration::from_secs(7));
+    // More than a third of the time: after a signal it would not be waited for.
+    thread::sleep(Duration::from_secs(12));
     node.signal("CONT");
     assert!(read == many.as_bytes(), "it reads on");
     let ended = ended(child);

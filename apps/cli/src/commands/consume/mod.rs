@@ -42,9 +42,6 @@ const COMMIT_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a signal waits for what is being written: as long as it takes whoever reads.
 const WRITE_WAIT: Duration = Duration::from_millis(500);
 
-/// How long the last commit and leaving the group may take together after a signal.
-const CLOSE_WAIT: Duration = Duration::from_secs(5);
-
 /// Arguments of `dohle consume`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ConsumeArgs {
@@ -133,6 +130,7 @@ pub(crate) async fn run(args: ConsumeArgs) -> Outcome {
         in_group: args.group.is_some(),
         uncommitted: BTreeMap::new(),
         commit_at: Instant::now() + COMMIT_INTERVAL,
+        closing_timeout: args.remote.closing_timeout(),
     };
     let end = reading.all(&args.format, &mut signals).await;
     // Offsets of what was written before a fault are as good as any.
@@ -162,6 +160,8 @@ struct Reading {
     /// The next offset to read of partitions where records were written out since the last commit.
     uncommitted: BTreeMap<TopicPartition, Offset>,
     commit_at: Instant,
+    /// How long the last commit and leaving the group may take together after a signal.
+    closing_timeout: Duration,
 }
 
 impl Reading {
@@ -257,7 +257,7 @@ impl Reading {
         if !self.in_group {
             return Ok(());
         }
-        let deadline = sleep(if is_in_hurry { CLOSE_WAIT } else { Duration::MAX });
+        let deadline = sleep(if is_in_hurry { self.closing_timeout } else { Duration::MAX });
         let mut deadline = pin!(deadline);
         let late = |why| Err(Failure::new(format!("the last offsets were not committed: {why}")));
         let committed = tokio::select! {
