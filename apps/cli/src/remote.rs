@@ -7,13 +7,10 @@ use tokio::net::TcpStream;
 
 use crate::ending::{Failure, Outcome};
 
-/// A person waits for no longer than this without being told anything.
-const API_TIMEOUT: Duration = Duration::from_secs(15);
-
 /// A broker that does not take a connection for so long is not there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Where the cluster is.
+/// Where the cluster is, and how long it is waited for.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RemoteArgs {
     /// Brokers to ask first: HOST:PORT, separated by commas
@@ -26,6 +23,15 @@ pub(crate) struct RemoteArgs {
         value_name = "HOST:PORT"
     )]
     bootstrap: String,
+
+    /// How long to wait for what the cluster is asked for; after a signal to end, for a third of it
+    #[arg(
+        long,
+        default_value_t = 15,
+        value_name = "SECONDS",
+        value_parser = clap::value_parser!(u32).range(1..=86_400)
+    )]
+    timeout: u32,
 }
 
 impl RemoteArgs {
@@ -38,7 +44,9 @@ impl RemoteArgs {
         let mut config = ClientConfig::parse(&self.bootstrap)
             .map_err(|error| Failure::new(format!("--bootstrap {}: {error}", self.bootstrap)))?;
         config.client_id = "dohle-cli".into();
-        config.api_timeout = API_TIMEOUT;
+        config.api_timeout = self.timeout();
+        // What is sent again because its answer is late may be told that it is done already.
+        config.request_timeout = config.request_timeout.max(self.timeout());
         let mut reason = String::from("no address is given");
         for address in &config.bootstrap_servers {
             match reach(address).await {
@@ -51,6 +59,16 @@ impl RemoteArgs {
              where another is",
             self.bootstrap
         )))
+    }
+
+    /// How long anything may take that the cluster is asked for.
+    pub(crate) fn timeout(&self) -> Duration {
+        Duration::from_secs(self.timeout.into())
+    }
+
+    /// How long the end may take after a signal.
+    pub(crate) fn closing_timeout(&self) -> Duration {
+        self.timeout() / 3
     }
 
     /// What to say of a request that had no answer.

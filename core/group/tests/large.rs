@@ -31,7 +31,7 @@ use dohle_protocol::{
 };
 
 /// Far above what the work takes, and far below what it would take for each pair.
-const SOON: Duration = Duration::from_secs(8);
+const SOON: Duration = Duration::from_secs(60);
 const JOIN_VERSION: i16 = 3;
 const SYNC_VERSION: i16 = 3;
 
@@ -395,7 +395,7 @@ fn groups_are_listed_at_once_whatever_the_filters_name() {
     (0..1_000).for_each(|at| {
         stage.hand(commit(Str::from(format!("g{at}")), 0));
     });
-    let unknown = (0..100_000).map(|at| Str::from(format!("state {at}")));
+    let unknown = (0..400_000).map(|at| Str::from(format!("state {at}")));
     let unknown: Vec<Str> = unknown.collect();
     let with_one = [&unknown[..], &["  eMPTY ".into()]].concat();
     // (states, types, how many groups)

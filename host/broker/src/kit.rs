@@ -2,7 +2,7 @@
 
 mod metadata;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use dohle_base::{BrokerId, LeaderEpoch, Offset, PartitionId, Rng, Timestamp, TopicId, Uuid};
 use dohle_config::{BrokerConfig, NoProviders, NodeSettings, Properties};
@@ -28,6 +28,9 @@ const CONFIG: &str = "process.roles=broker,controller\nnode.id=1\nlog.dirs=/a,/b
     listeners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093\n\
     controller.listener.names=CONTROLLER\ncontroller.quorum.bootstrap.servers=127.0.0.1:9093\n";
 const TOPIC: TopicId = TopicId(Uuid(1));
+
+/// How long tests wait for what a broker does at once: a busy disk may take half a minute for a sync.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) struct Kit {
     pub(crate) broker: Arc<Broker>,

@@ -19,7 +19,7 @@ use crate::{
     cli::Chaos,
     judge::{Findings, Judge, Reach},
     ledger::Ledger,
-    load::{Load, Manner, TOPIC, client_config},
+    load::{Load, Manner, TOPIC, client_config, once_config},
     node::{Layout, Node},
     rounds::{end, make_topic, prepare, seed},
     volume::Volume,
@@ -123,7 +123,7 @@ async fn partitions_full(node: &mut Node, ledger: &Arc<Ledger>, judge: &mut Judg
     ensure!(findings.is_empty(), "{findings}");
     ensure!(node.is_alive(), "the node is gone");
 
-    let admin = Admin::new(client_config(&address)?)?;
+    let admin = Admin::new(once_config(&address, TURN_MAX)?)?;
     let deleted = admin.delete_topics(&[BALLAST_TOPIC.into()]).await?;
     deleted.into_iter().try_for_each(|(_, deleted)| deleted).context("to delete the ballast")?;
     let begun = Instant::now();

@@ -56,6 +56,12 @@ pub(crate) fn client_config(address: &str) -> Result<ClientConfig> {
     })
 }
 
+/// The settings of a client whose requests go out once: if one is sent again because its answer is late, it is
+/// told that all is done already.
+pub(crate) fn once_config(address: &str, time: Duration) -> Result<ClientConfig> {
+    Ok(ClientConfig { request_timeout: time, api_timeout: time, ..client_config(address)? })
+}
+
 impl Load {
     /// Sets producers to work; each tries to deliver a record for so long.
     pub(crate) fn start(

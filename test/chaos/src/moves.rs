@@ -32,6 +32,24 @@ pub(crate) struct Moving {
     task: JoinHandle<()>,
 }
 
+/// What was asked for.
+struct Wish {
+    topic: &'static str,
+    partition: i32,
+    target: PathBuf,
+}
+
+impl Wish {
+    fn is_for(&self, place: &Place) -> bool {
+        place.topic == self.topic && place.partition == self.partition
+    }
+
+    fn has_come_true(&self, places: &[Place]) -> bool {
+        let own: Vec<_> = places.iter().filter(|place| self.is_for(place)).collect();
+        !own.is_empty() && own.iter().all(|place| !place.is_future && place.dir == self.target)
+    }
+}
+
 /// Where a replica lies, as DescribeLogDirs tells.
 struct Place {
     dir: PathBuf,
@@ -76,9 +94,14 @@ async fn work(
     dirs: Vec<PathBuf>,
     mut rng: Rng,
 ) {
+    // What took longer than it was waited for.
+    let mut late: Vec<Wish> = Vec::new();
     loop {
         tokio::time::sleep(POLL).await;
         let Ok(places) = places(&client, &topics).await else { continue };
+        let is_late = late.len();
+        late.retain(|wish| !wish.has_come_true(&places));
+        done.fetch_add(is_late - late.len(), Ordering::SeqCst);
         let settled: Vec<_> = places.iter().filter(|place| !place.is_future).collect();
         let Some(place) = settled.get(rng.below(settled.len() as u64) as usize) else { continue };
         let others: Vec<_> = dirs.iter().filter(|dir| **dir != place.dir).collect();
@@ -86,19 +109,27 @@ async fn work(
         if ask(&client, place, target).await.is_err() {
             continue;
         }
-        let (topic, partition) = (place.topic, place.partition);
-        let begun = Instant::now();
-        while begun.elapsed() < WAIT_MAX {
-            tokio::time::sleep(POLL).await;
-            let Ok(places) = self::places(&client, &topics).await else { continue };
-            let mut own =
-                places.iter().filter(|place| place.topic == topic && place.partition == partition);
-            if own.all(|place| !place.is_future && place.dir == **target) {
-                done.fetch_add(1, Ordering::SeqCst);
-                break;
-            }
+        // The last one counts.
+        late.retain(|wish| !wish.is_for(place));
+        let target = (*target).clone();
+        let wish = Wish { topic: place.topic, partition: place.partition, target };
+        match comes_true(&client, &topics, &wish).await {
+            true => drop(done.fetch_add(1, Ordering::SeqCst)),
+            false => late.push(wish),
         }
     }
+}
+
+/// Waits for a move, within limits.
+async fn comes_true(client: &Client, topics: &[&'static str], wish: &Wish) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < WAIT_MAX {
+        tokio::time::sleep(POLL).await;
+        if places(client, topics).await.is_ok_and(|places| wish.has_come_true(&places)) {
+            return true;
+        }
+    }
+    false
 }
 
 async fn places(client: &Client, topics: &[&'static str]) -> Result<Vec<Place>> {

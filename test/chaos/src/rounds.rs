@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use dohle_base::Rng;
-use dohle_client::{Admin, ClientConfig, NewTopic};
+use dohle_client::{Admin, NewTopic};
 
 use crate::{
     boot::Boot,
@@ -19,7 +19,7 @@ use crate::{
     judge::{Findings, Judge, Reach, Removal},
     keys::{self, Keys},
     ledger::Ledger,
-    load::{Load, Manner, TOPIC, client_config},
+    load::{Load, Manner, TOPIC, once_config},
     moves::Moving,
     node::{Layout, Node},
     outage::Outage,
@@ -282,10 +282,7 @@ pub(crate) async fn make_topic_with(
     partitions: i32,
     config: &[(&str, &str)],
 ) -> Result<()> {
-    // Once: if it is asked for again because an answer is late it is there already.
-    let client = client_config(address)?;
-    let client = ClientConfig { request_timeout: TOPIC_MAX, api_timeout: TOPIC_MAX, ..client };
-    let admin = Admin::new(client)?;
+    let admin = Admin::new(once_config(address, TOPIC_MAX)?)?;
     let mut topic = NewTopic::new(name, partitions, 1);
     topic.configs.extend(config.iter().map(|(key, value)| ((*key).into(), Some((*value).into()))));
     let made = admin.create_topics(&[topic], false).await?;

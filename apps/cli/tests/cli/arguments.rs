@@ -1,5 +1,10 @@
 //! Bad arguments are told at once and end with 1, as with Kafka's tools; help is no error.
 
+use std::{
+    net::TcpListener,
+    time::{Duration, Instant},
+};
+
 use crate::process::dohle;
 
 #[test]
@@ -16,7 +21,7 @@ fn help_and_version_are_results() {
 
 #[test]
 fn bad_arguments_are_told() {
-    let rows: [(&[&str], &str); 13] = [
+    let rows: [(&[&str], &str); 14] = [
         (&[], "Usage: dohle"),
         (&["nope"], "unrecognized subcommand 'nope'"),
         (&["dev", "--port", "65536"], "65536"),
@@ -27,6 +32,7 @@ fn bad_arguments_are_told() {
         (&["storage", "format", "-t", "x", "-c", "f", "-s", "-N"], "cannot be used with"),
         (&["topic", "create"], "<TOPIC>"),
         (&["topic", "create", "t", "-p", "0"], "0 is not in 1.."),
+        (&["topic", "list", "--timeout", "0"], "0 is not in 1.."),
         (&["produce", "t", "--codec", "brotli"], "is not one of none, gzip, snappy, lz4, zstd"),
         (&["consume", "t", "--group", "g", "--offset", "5"], "cannot be used with"),
         (&["consume", "t", "--format", "%q"], "%q has no meaning"),
@@ -59,4 +65,17 @@ fn where_nobody_listens_is_told_at_once_with_what_to_do() {
         let ended = dohle(&[&arguments[..], &["--bootstrap", "127.0.0.1:1"]].concat());
         ended.failed_with(&["no broker at 127.0.0.1:1", "connection refused", "dohle dev"]);
     }
+}
+
+/// The backlog of a listener takes connections, and nobody reads what comes with them.
+#[test]
+fn who_does_not_answer_is_waited_for_as_long_as_is_wished() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let begun = Instant::now();
+    let ended = dohle(&["topic", "list", "--bootstrap", &address, "--timeout", "2"]);
+    let time = begun.elapsed();
+    ended.failed_with(&["no answer from", &address]);
+    // It is 15 s where nothing is said.
+    assert!((Duration::from_secs(2)..Duration::from_secs(14)).contains(&time), "{time:?}");
 }

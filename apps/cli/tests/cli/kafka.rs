@@ -5,15 +5,17 @@
 //! ```
 
 use std::{
-    net::TcpListener,
+    net::{Ipv4Addr, TcpListener},
     path::Path,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use crate::process::{Dev, Ended, Site, command, dohle, dohle_with_input};
+use crate::process::{CLUSTER_TIMEOUT, Dev, Ended, Site, command, dohle, dohle_with_input};
 
+/// Beside other tests with Java, too.
+const START_MAX: Duration = Duration::from_secs(180);
 const CLUSTER: &str = "ASNFZ4mrze8QMlR2mLrc_g";
 
 /// The folder of jars.
@@ -52,12 +54,12 @@ fn kafkas_tool_reads_what_ours_formatted() {
 #[ignore = "needs KAFKA_LIBS; cargo xtask protocol runs it"]
 fn kafka_serves_what_ours_formatted_and_our_commands_work_with_it() {
     let libs = jars();
-    let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let (port, controller) = (free(), free());
+    let [port, controller] = free_ports();
     let site = Site::new(&format!(
         "listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
          controller.quorum.bootstrap.servers=127.0.0.1:{controller}\n\
-         group.initial.rebalance.delay.ms=0\nlog.cleaner.dedupe.buffer.size=4194304\n"
+         group.initial.rebalance.delay.ms=0\nlog.cleaner.dedupe.buffer.size=4194304\n\
+         offsets.topic.num.partitions=1\n"
     ));
     site.format(CLUSTER, &["--standalone"]).well();
     let mut java = Command::new("java");
@@ -65,11 +67,11 @@ fn kafka_serves_what_ours_formatted_and_our_commands_work_with_it() {
     let kafka = Kafka(java.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     let address = format!("127.0.0.1:{port}");
     let run = |arguments: &[&str], input: &str| {
-        dohle_with_input(&[arguments, &["--bootstrap", &address]].concat(), input)
+        dohle_with_input(&[arguments, &["--bootstrap", &address], &CLUSTER_TIMEOUT].concat(), input)
     };
     let begun = Instant::now();
     while run(&["topic", "list"], "").code != Some(0) {
-        assert!(begun.elapsed() < Duration::from_secs(90), "Kafka does not start");
+        assert!(begun.elapsed() < START_MAX, "Kafka does not start");
         thread::sleep(Duration::from_millis(300));
     }
     assert_eq!(run(&["topic", "create", "t", "-p", "2"], "").well(), "created t (2 partitions)\n");
@@ -84,6 +86,16 @@ fn kafka_serves_what_ours_formatted_and_our_commands_work_with_it() {
     assert!(run(&["topic", "describe", "t"], "").well().contains("REPLICAS"));
     assert_eq!(run(&["topic", "delete", "t"], "").well(), "deleted t\n");
     drop(kafka);
+}
+
+/// Ports that nobody listens at, below those that systems give to those who ask for any: nobody else is given them
+/// until Kafka has started.
+fn free_ports() -> [u16; 2] {
+    let first = 26_000 + 100 * (std::process::id() % 50) as u16;
+    let listen = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).ok();
+    let free: Vec<_> = (first..first + 100).filter_map(listen).take(2).collect();
+    let [one, other] = &free[..] else { panic!("no port is free") };
+    [one, other].map(|listener| listener.local_addr().unwrap().port())
 }
 
 /// A broker of Kafka, for as long as a test lasts.

@@ -3,12 +3,13 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
+    path::Path,
     process::Stdio,
     thread,
     time::Duration,
 };
 
-use crate::process::{Dev, Ended, command, dohle, ended, signal};
+use crate::process::{CLUSTER_TIMEOUT, Dev, Ended, command, dohle, ended, signal};
 
 #[test]
 fn a_node_is_up_without_any_set_up_and_keeps_its_data() {
@@ -174,6 +175,7 @@ fn what_was_typed_before_a_signal_is_written() {
     let dir = tempfile::tempdir().unwrap();
     let node = Dev::start(dir.path());
     let arguments = ["produce", "t", "--bootstrap", &node.address];
+    let arguments = [&arguments[..], &CLUSTER_TIMEOUT].concat();
     let mut child = command(&arguments).stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     std::io::Write::write_all(&mut stdin, b"one\ntwo\n").unwrap();
@@ -204,16 +206,44 @@ fn a_closed_pipe_is_a_quiet_end() {
     assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
 }
 
-/// A reader that does not read for a while keeps nobody waiting in the group, and gets everything.
+/// A group's records, more than a pipe holds, as they were written.
+fn fill(node: &Dev, dir: &Path) -> String {
+    let many: String = (0..20_000).map(|number| format!("{number}\n")).collect();
+    let file = dir.join("lines");
+    fs::write(&file, &many).unwrap();
+    node.run(&["produce", "t", "-q", "--file", file.to_str().unwrap()]).well();
+    many
+}
+
+/// Nobody is in a hurry without a signal.
+#[test]
+fn a_coordinator_that_takes_its_time_has_the_last_offsets_committed() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Dev::start(dir.path());
+    let many = fill(&node, dir.path());
+    let group = ["consume", "t", "--from-beginning", "--group", "g"];
+    let here = ["-n", "20000", "--timeout", "30", "--bootstrap", &node.address];
+    let mut child = command(&[&group[..], &here].concat()).spawn().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    // It has received all, and waits until somebody reads.
+    let mut read = vec![0; many.len()];
+    stdout.read_exact(&mut read[..2]).unwrap();
+    node.signal("STOP");
+    stdout.read_exact(&mut read[2..]).unwrap();
+    // More than a third of the time: after a signal it would not be waited for.
+    thread::sleep(Duration::from_secs(12));
+    node.signal("CONT");
+    assert!(read == many.as_bytes(), "it reads on");
+    let ended = ended(child);
+    assert_eq!((ended.code, ended.stderr.contains("error")), (Some(0), false), "{ended:?}");
+    assert_eq!(node.run(&[&group[..], &["-e"]].concat()).well(), "", "all was committed");
+}
+
 #[test]
 fn a_slow_reader_gets_all_lines_in_order() {
     let dir = tempfile::tempdir().unwrap();
     let node = Dev::start(dir.path());
-    let many: String = (0..20_000).map(|number| format!("{number}\n")).collect();
-    let file = dir.path().join("lines");
-    fs::write(&file, &many).unwrap();
-    let produce = ["produce", "t", "-q", "--file", file.to_str().unwrap()];
-    node.run(&produce).well();
+    let many = fill(&node, dir.path());
     let mut child = node.spawn(&["consume", "t", "--from-beginning", "-e", "--group", "g"]);
     thread::sleep(Duration::from_millis(300));
     let mut read = String::new();

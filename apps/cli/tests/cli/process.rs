@@ -17,7 +17,10 @@ use std::{
 use tempfile::TempDir;
 
 /// Nothing here takes longer, also on a machine that is busy with other tests.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What the client commands of tests get: a busy disk may take half a minute for a sync.
+pub(crate) const CLUSTER_TIMEOUT: [&str; 2] = ["--timeout", "60"];
 
 /// What a command printed and how it ended.
 #[derive(Debug)]
@@ -164,7 +167,7 @@ impl Dev {
     }
 
     fn with_address<'a>(&'a self, arguments: &[&'a str]) -> Vec<&'a str> {
-        [arguments, &["--bootstrap", &self.address]].concat()
+        [arguments, &["--bootstrap", &self.address], &CLUSTER_TIMEOUT].concat()
     }
 
     /// The id of its process.
@@ -179,6 +182,11 @@ impl Dev {
         let mut log = String::new();
         stderr.read_to_string(&mut log).expect("it speaks UTF-8");
         log
+    }
+
+    /// Sends the node a signal.
+    pub(crate) fn signal(&self, name: &str) {
+        signal(&self.child, name);
     }
 
     /// Stops the node with a signal and says how it ended.

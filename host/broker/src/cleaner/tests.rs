@@ -9,13 +9,12 @@ use dohle_records::{BatchBuilder, BatchSpec, NewRecord};
 use super::*;
 use crate::{
     durability::tests::is_committed_soon,
-    kit::{Kit, kit},
+    kit::{Kit, SOON, kit},
     open_files::OpenFiles,
     partition::Partition,
 };
 
 const PARTITIONS: i32 = 3;
-const SOON: Duration = Duration::from_secs(20);
 /// In which a thread too many would have begun.
 const A_WHILE: Duration = Duration::from_millis(200);
 

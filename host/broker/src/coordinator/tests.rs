@@ -16,7 +16,10 @@ use dohle_records::Entry;
 use dohle_replication::{Isolation, Read};
 
 use super::*;
-use crate::durability::tests::{Node, is_committed_soon, node};
+use crate::{
+    durability::tests::{Node, is_committed_soon, node},
+    kit::SOON,
+};
 
 fn caller(coordinator: &Coordinator, api_version: i16) -> Caller {
     Caller {
@@ -237,7 +240,8 @@ fn ask(coordinator: &Coordinator, command: Command) -> Reply {
 
 fn ask_of(coordinator: &Coordinator, partition: PartitionId, command: Command) -> Reply {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let limit = Duration::from_secs(20);
+    // Longer than any write of these tests may wait.
+    let limit = SOON + Duration::from_secs(30);
     runtime.block_on(async {
         let answer = coordinator.ask(partition, command);
         tokio::time::timeout(limit, answer).await.expect("an answer")
@@ -253,7 +257,7 @@ fn who_waits_for_too_long_until_a_write_is_committed_is_told_to_ask_again() {
         coordinator.elected(Arc::clone(&node.partitions[0]));
         coordinator
     };
-    let before = elected(Duration::from_secs(20), 0);
+    let before = elected(SOON, 0);
     assert_eq!(error_of(ask(&before, join(&before))), ErrorCode::NONE, "its group is written");
     before.stop();
     // Nothing becomes durable any more.
@@ -273,8 +277,8 @@ fn who_waits_for_too_long_until_a_write_is_committed_is_told_to_ask_again() {
 #[test]
 fn while_a_partition_is_read_the_groups_of_others_go_on() {
     let node = node(2);
-    let commit_max = Duration::from_secs(10);
-    let coordinator = started(GroupWrites { commit_max, compression: Compression::NONE }, 0);
+    let writes = GroupWrites { commit_max: SOON, compression: Compression::NONE };
+    let coordinator = started(writes, 0);
     let ask_other = || error_of(ask_of(&coordinator, PartitionId(1), commit(&coordinator, 1)));
     coordinator.elected(Arc::clone(&node.partitions[1]));
     assert_eq!(ask_other(), ErrorCode::NONE);
@@ -386,8 +390,8 @@ fn a_group_is_written_with_the_codec_that_was_set_and_read_again() {
     for codec in Codec::ALL {
         let node = node(1);
         let partition = &node.partitions[0];
-        let (compression, commit_max) = (codec.into(), Duration::from_secs(10));
-        let coordinator = started(GroupWrites { compression, commit_max }, 0);
+        let writes = GroupWrites { commit_max: SOON, compression: codec.into() };
+        let coordinator = started(writes, 0);
         coordinator.elected(Arc::clone(partition));
         let reply = ask(&coordinator, commit(&coordinator, 100));
         assert_eq!(error_of(reply), ErrorCode::NONE, "{codec}");
@@ -416,8 +420,7 @@ fn a_group_is_written_with_the_codec_that_was_set_and_read_again() {
 fn tombstones_of_any_size_are_written_and_hold_up_nobody() {
     let node = node(1);
     let partition = &node.partitions[0];
-    let writes =
-        GroupWrites { commit_max: Duration::from_secs(10), compression: Compression::NONE };
+    let writes = GroupWrites { commit_max: SOON, compression: Compression::NONE };
     let coordinator = started(writes, 0);
     coordinator.elected(Arc::clone(partition));
     let group_id = "n".repeat(30_000);
@@ -433,7 +436,7 @@ fn tombstones_of_any_size_are_written_and_hold_up_nobody() {
     };
     let start = std::time::Instant::now();
     while !is_gone() {
-        assert!(start.elapsed() < Duration::from_secs(20), "the offsets stay");
+        assert!(start.elapsed() < SOON, "the offsets stay");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

@@ -25,7 +25,7 @@ use tokio::{
 
 use super::{room::Room, *};
 use crate::{
-    cleaner::Cleaner, commit::Uncommitted, disk::either::OS, log_dirs::LogDir,
+    cleaner::Cleaner, commit::Uncommitted, disk::either::OS, kit::SOON, log_dirs::LogDir,
     open_files::OpenFiles, partition::State, upkeep::UpkeepInbox,
 };
 
@@ -89,7 +89,7 @@ fn runtime() -> LocalRuntime {
 
 /// Waits for the writer.
 pub(crate) fn is_committed_soon(partition: &Partition, end: Offset) -> bool {
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + SOON;
     while partition.high_watermark() < end && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -295,7 +295,7 @@ fn a_frame_commits_nothing_behind_what_it_had_no_room_for() {
         }
         append(partition)
     };
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + SOON;
     while partition.high_watermark() == Offset(0) && Instant::now() < until {
         std::thread::yield_now();
     }

@@ -10,7 +10,7 @@ use dohle_records::{BatchBuilder, BatchSpec, NewRecord, Producer};
 use super::{DeletedDir, Which, Worker, check};
 use crate::{
     durability::tests::is_committed_soon,
-    kit::{Kit, kit},
+    kit::{Kit, SOON, kit},
     open_files::OpenFiles,
     partition::Partition,
 };
@@ -67,7 +67,7 @@ fn where_nobody_is_so_old_the_state_is_not_locked() {
         check::expire_producers(&broker, || false);
         done.send(()).unwrap();
     });
-    let is_done = is_done.recv_timeout(Duration::from_secs(20));
+    let is_done = is_done.recv_timeout(SOON);
     drop(held);
     check.join().unwrap();
     assert_eq!(is_done, Ok(()));
@@ -158,7 +158,7 @@ log.retention.check.interval.ms=600000
         let before = segments(&kit);
         let retention = kit.broker.retention.clone();
         let thread = retention.start(std::sync::Arc::clone(&kit.broker)).unwrap();
-        let until = std::time::Instant::now() + Duration::from_secs(if goes { 20 } else { 3 });
+        let until = std::time::Instant::now() + if goes { SOON } else { Duration::from_secs(3) };
         while std::time::Instant::now() < until && (segments(&kit) == before || !goes) {
             thread::sleep(Duration::from_millis(10));
         }

@@ -12,7 +12,7 @@ use dohle_os::OsDisk;
 use super::*;
 use crate::{
     durability::tests::{append, is_committed_soon},
-    kit::kit,
+    kit::{SOON, kit},
     open_files::OpenFiles,
 };
 
@@ -30,7 +30,7 @@ fn a_disk_that_hangs_holds_up_no_other_directory() {
         assert!(is_committed_soon(partition, append(partition)));
         hangs.upkeep().urgent();
         sound.upkeep().urgent();
-        let until = Instant::now() + Duration::from_secs(20);
+        let until = Instant::now() + SOON;
         while sound.noted_recovery_point(partition) < Offset(count) {
             assert!(Instant::now() < until, "the recovery point stands still at {count} records");
             std::thread::sleep(Duration::from_millis(1));
@@ -53,7 +53,7 @@ fn changes_are_collected_for_as_long_as_the_file_says() {
         assert!(is_committed_soon(partition, append(partition)));
         dir.upkeep().changed();
         // A disk may take its time for what is to be written.
-        let until = Instant::now() + Duration::from_secs(if is_written { 60 } else { 2 });
+        let until = Instant::now() + if is_written { SOON } else { Duration::from_secs(2) };
         while dir.noted_recovery_point(partition) < Offset(1) && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -73,7 +73,7 @@ fn no_change_is_passed_over_for_those_who_wait_for_log_starts() {
     // This tells of a change, and nothing does after it.
     assert!(is_committed_soon(partition, append(partition)));
     let thread = kit.upkeep.remove(0).start(Arc::clone(&kit.broker), Arc::clone(dir)).unwrap();
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + SOON;
     while dir.noted_recovery_point(partition) < Offset(1) {
         assert!(Instant::now() < until, "nothing is written down any more");
         std::thread::sleep(Duration::from_millis(1));

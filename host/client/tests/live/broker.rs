@@ -10,8 +10,9 @@ use dohle_client::{
     ProducerConfig, Str, TopicPartition,
 };
 
-/// How long anything may take that the broker should do at once.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// How long anything may take that the broker should do at once: several times as long as a busy disk needs for a
+/// sync.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The broker, or `None` after saying so.
 pub(crate) fn config() -> Option<ClientConfig> {
@@ -65,7 +66,8 @@ pub(crate) fn member_config(config: &ClientConfig, group: &Str) -> ConsumerConfi
         auto_offset_reset: OffsetReset::Earliest,
         enable_auto_commit: false,
         heartbeat_interval: Duration::from_millis(300),
-        session_timeout: Duration::from_secs(6),
+        // No test waits for the end of a session.
+        session_timeout: Duration::from_secs(60),
         ..ConsumerConfig::new(config.clone())
     }
 }

@@ -21,7 +21,7 @@ use dohle_client::{
     Admin, CommitError, CommittedOffset, ConsumeError, Consumer, ConsumerConfig, ConsumerRecord,
     LeaderEpoch, Offset, OffsetReset, Polled, Str, TopicPartition,
 };
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
     ending::{Ending, Failure, Outcome},
@@ -41,9 +41,6 @@ const COMMIT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// How long a signal waits for what is being written: as long as it takes whoever reads.
 const WRITE_WAIT: Duration = Duration::from_millis(500);
-
-/// How long leaving the group may take. The coordinator notices by itself if we do not.
-const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
 /// Arguments of `dohle consume`.
 #[derive(Debug, clap::Args)]
@@ -133,10 +130,11 @@ pub(crate) async fn run(args: ConsumeArgs) -> Outcome {
         in_group: args.group.is_some(),
         uncommitted: BTreeMap::new(),
         commit_at: Instant::now() + COMMIT_INTERVAL,
+        closing_timeout: args.remote.closing_timeout(),
     };
     let end = reading.all(&args.format, &mut signals).await;
     // Offsets of what was written before a fault are as good as any.
-    let closed = reading.close(&mut signals).await;
+    let closed = reading.close(!matches!(end, Ok(None)), &mut signals).await;
     let signal = end?;
     closed?;
     // Who reads without an end ends with a signal.
@@ -162,6 +160,8 @@ struct Reading {
     /// The next offset to read of partitions where records were written out since the last commit.
     uncommitted: BTreeMap<TopicPartition, Offset>,
     commit_at: Instant,
+    /// How long the last commit and leaving the group may take together after a signal.
+    closing_timeout: Duration,
 }
 
 impl Reading {
@@ -251,25 +251,27 @@ impl Reading {
         }
     }
 
-    /// Commits and leaves the group, which takes no longer than a person waits, and ends at once
-    /// with a second signal.
-    async fn close(mut self, signals: &mut Signals) -> Result<(), Failure> {
+    /// Commits and leaves the group. Who is in a hurry waits for no longer than a person does, all
+    /// others for as long as the client does, and a signal ends it at once.
+    async fn close(mut self, is_in_hurry: bool, signals: &mut Signals) -> Result<(), Failure> {
         if !self.in_group {
             return Ok(());
         }
-        let close = async {
-            let committed = self.commit().await;
-            self.consumer.close().await;
-            committed
+        let deadline = sleep(if is_in_hurry { self.closing_timeout } else { Duration::MAX });
+        let mut deadline = pin!(deadline);
+        let late = |why| Err(Failure::new(format!("the last offsets were not committed: {why}")));
+        let committed = tokio::select! {
+            committed = self.commit() => committed,
+            () = &mut deadline => return late("no answer in time"),
+            _ = signals.next() => return late("there was no time"),
         };
+        // If we do not say that we go, the coordinator notices by itself.
         tokio::select! {
-            closed = timeout(CLOSE_WAIT, close) => closed.unwrap_or_else(|_| {
-                Err(Failure::new("the last offsets were not committed: no answer in time"))
-            }),
-            _ = signals.next() => {
-                Err(Failure::new("the last offsets were not committed: there was no time"))
-            }
+            () = self.consumer.close() => {}
+            () = &mut deadline => {}
+            _ = signals.next() => {}
         }
+        committed
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
     fs::File,
     io::{self, IsTerminal, Read},
     path::PathBuf,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use dohle_client::{
@@ -32,9 +32,6 @@ use crate::{
 use lines::Lines;
 use template::Template;
 use writing::{Fault, Writing};
-
-/// How long a topic may take to appear, if the broker makes it for us.
-const TOPIC_WAIT: Duration = Duration::from_secs(10);
 
 /// Lines come fast or one by one, so the linger closes a batch or its size; larger ones than Kafka's
 /// 16 KiB save requests.
@@ -105,7 +102,9 @@ pub(crate) async fn run(args: ProduceArgs) -> Outcome {
     config.enable_idempotence = args.acks == Acks::All;
     config.compression = Compression::new(args.codec);
     config.batch_size = BATCH_SIZE;
-    config.max_block = TOPIC_WAIT;
+    // For a topic to appear that the broker makes for us.
+    config.max_block = args.remote.timeout() * 2 / 3;
+    config.delivery_timeout = config.delivery_timeout.max(2 * config.client.request_timeout);
     let producer = Producer::new(config).map_err(Failure::new)?;
     let mut signals = Signals::listen().map_err(Failure::new)?;
     if args.file.is_none() && io::stdin().is_terminal() && !args.quiet {
@@ -114,7 +113,7 @@ pub(crate) async fn run(args: ProduceArgs) -> Outcome {
     let begun = Instant::now();
     let is_piped = args.file.is_some() || !io::stdin().is_terminal();
     let progress = (is_piped && !args.quiet).then(|| Progress::new(size));
-    let mut writing = Writing::new(producer, template, progress);
+    let mut writing = Writing::new(producer, template, progress, args.remote.closing_timeout());
     let mut lines = Lines::read(input).map_err(Failure::new)?;
     let end = writing.all(&mut lines, &mut signals).await;
     let closed = writing.close(end, &mut signals).await;

@@ -21,9 +21,6 @@ use crate::{
     progress::{Amount, Progress},
 };
 
-/// How long the end may take after a signal: as long as a broker has to acknowledge what is under way.
-const CLOSE_WAIT: Duration = Duration::from_secs(5);
-
 /// A record without an outcome yet.
 struct UnderWay {
     delivery: Delivery,
@@ -39,6 +36,8 @@ pub(super) struct Writing {
     /// What has been acknowledged; bytes of lines without their ends.
     written: Amount,
     progress: Option<Progress>,
+    /// How long the end may take after a signal.
+    closing_timeout: Duration,
 }
 
 /// Why the command ends before its lines do.
@@ -54,9 +53,14 @@ pub(super) enum Fault {
 
 impl Writing {
     /// Nothing so far.
-    pub(super) fn new(producer: Producer, template: Template, progress: Option<Progress>) -> Self {
+    pub(super) fn new(
+        producer: Producer,
+        template: Template,
+        progress: Option<Progress>,
+        closing_timeout: Duration,
+    ) -> Self {
         let (under_way, written) = (VecDeque::new(), Amount::default());
-        Self { producer, template, under_way, written, progress }
+        Self { producer, template, under_way, written, progress, closing_timeout }
     }
 
     /// What has been acknowledged, at the end.
@@ -130,7 +134,7 @@ impl Writing {
         signals: &mut Signals,
     ) -> Result<Ending, Fault> {
         let signal = end?;
-        let patience = if signal.is_some() { CLOSE_WAIT } else { Duration::MAX };
+        let patience = if signal.is_some() { self.closing_timeout } else { Duration::MAX };
         let deadline = tokio::time::sleep(patience);
         let mut deadline = pin!(deadline);
         // Without lingering, and heard of below.

@@ -35,13 +35,12 @@ use crate::{
     OpenFiles,
     api::{Body, elsewhere::elsewhere},
     durability::tests::{append_value, is_committed_soon},
-    kit::{Kit, kit, kit_in},
+    kit::{Kit, SOON, kit, kit_in},
 };
 
 /// More than the system reads ahead when a batch's head is read.
 const VALUE_SIZE: usize = 900_000;
 const PARTITIONS: i32 = 3;
-const SOON: Duration = Duration::from_secs(20);
 /// tmpfs, ramfs. Source: statfs(2).
 const IN_MEMORY: [u32; 2] = [0x0102_1994, 0x8584_58f6];
 

@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use dohle_base::{ErrorCode, Offset};
@@ -21,6 +21,7 @@ use super::*;
 use crate::{
     disk::{NodeDisk, either::OS},
     durability::tests::{Node, append, append_value, is_committed_soon, node},
+    kit::SOON,
     partition::State,
 };
 
@@ -75,7 +76,7 @@ fn framed_count(node: &Node) -> usize {
 
 /// Waits until the writer has done all that it was told, and noted that.
 fn settle(node: &Node) {
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + SOON;
     let is_at_rest = || {
         let pending = node.dir.write_ahead().pending();
         pending.work.released.is_none() && !pending.is_running && pending.is_writer_asleep

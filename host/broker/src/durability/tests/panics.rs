@@ -15,7 +15,7 @@ fn break_rounds(node: &Node) {
 fn told(node: Node) -> (Option<String>, bool) {
     let fatal = node.dir.write_ahead().alarm.fatal().clone();
     let told = runtime().block_on(async {
-        let heard = tokio::time::timeout(Duration::from_secs(20), fatal.heard()).await;
+        let heard = tokio::time::timeout(SOON, fatal.heard()).await;
         heard.ok().map(str::to_owned)
     });
     let (stopped, is_stopped) = channel();
@@ -23,7 +23,7 @@ fn told(node: Node) -> (Option<String>, bool) {
         node.dir.close(&node.partitions, 1, 1);
         stopped.send(node.dir.path.join(".kafka_cleanshutdown").exists()).unwrap();
     });
-    assert_eq!(is_stopped.recv_timeout(Duration::from_secs(20)), Ok(false), "it is not left clean");
+    assert_eq!(is_stopped.recv_timeout(SOON), Ok(false), "it is not left clean");
     (told, fatal.has_panicked())
 }
 

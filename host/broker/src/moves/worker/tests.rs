@@ -19,13 +19,11 @@ use crate::{
     controller::Event,
     disk::{NodeDisk, either::OS},
     durability::tests::{append_value, is_committed_soon},
-    kit::{Kit, kit},
+    kit::{Kit, SOON, kit},
     partition::{Partition, State},
 };
 
 const ONE_AT_A_TIME: &str = "num.replica.alter.log.dirs.threads=1\n";
-/// On a busy machine with a slow disk, too.
-const SOON: Duration = Duration::from_secs(60);
 
 fn site(settings: &str, partitions: i32, config: &LogConfig) -> (Kit, Worker) {
     let files = OpenFiles::within(1_000, 100, 2);
