@@ -137,9 +137,9 @@ impl<D: Disk> Log<D> {
         })
     }
 
-    /// What to clean now; `None` if there is nothing that may be, or the log is not compacted any more. Not further than the recovery
-    /// point, nor than `noted`, the one that is written down: a start after a crash takes a gap behind
-    /// that for a loss, if the write-ahead log has batches of it.
+    /// What to clean now; `None` if there is nothing that may be, or the log is not compacted any more. Not further
+    /// than the recovery point, nor than `noted`, the one that is written down: a start after a crash takes a gap
+    /// behind that for a loss, if the write-ahead log has batches of it.
     ///
     /// # Errors
     /// `Corrupt`, `Io`.

@@ -24,8 +24,8 @@ use crate::{
 use super::run::{Replacement, path};
 
 impl<D: Disk> Log<D> {
-    /// Puts a replacement in its place. `false` if the log has changed too much since the clean
-    /// began, or is not compacted any more: the replacement is discarded then, and the rest of the clean is worth nothing.
+    /// Puts a replacement in its place. `false` if the log has changed too much since the clean began, or is not
+    /// compacted any more: the replacement is discarded then, and the rest of the clean is worth nothing.
     ///
     /// # Errors
     /// `Io`; the log is closed, and what was begun is undone or finished when it is opened.
