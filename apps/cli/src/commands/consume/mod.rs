@@ -160,7 +160,7 @@ struct Reading {
     /// The next offset to read of partitions where records were written out since the last commit.
     uncommitted: BTreeMap<TopicPartition, Offset>,
     commit_at: Instant,
-    /// How long the last commit and leaving the group may take together after a signal.
+    /// How long the last commit and leaving the group may take together after a signal, or an error.
     closing_timeout: Duration,
 }
 
