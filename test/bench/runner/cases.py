@@ -20,6 +20,9 @@ FLUSHED = "flush.messages=1"
 # takes many times longer for its first use, whoever uses it.
 KEPT = 268_435_456
 
+# What is read again and again lies in one segment: of what the floor keeps in new files it reads the last one.
+READ_AGAIN = f"segment.bytes={KEPT}"
+
 
 def kept_short(partitions=1):
     """So much in all partitions together, as far as Kafka lets them: its segments have a mebibyte at the least."""
@@ -113,7 +116,8 @@ def produce_together(key, partitions, **when):
 
 
 def fetch(key, size, requests, *rows, once=False):
-    return Case(key, list(rows), command="fetch", options={"size": size, "requests": requests}, once=once)
+    options = {"size": size, "requests": requests, "topic_config": READ_AGAIN}
+    return Case(key, list(rows), command="fetch", options=options, once=once, in_files=True)
 
 
 def e2e(rate):

@@ -21,8 +21,8 @@ pub(super) const FILE_SIZE: u64 = 256 << 20;
 /// What the durable topics share; all of it is written once before it is used.
 const DURABLE_SIZE: u64 = 64 << 20;
 
-/// A file of a log in new files, unless its topic asks for smaller ones. Four of them are kept: as much as is
-/// written over else.
+/// A file of a log in new files, unless its topic asks for others (`segment.bytes`), of [`FILE_SIZE`] at the most. Four
+/// are kept: of these as much as is written over else.
 pub(super) const NEW_FILE_SIZE: u64 = 64 << 20;
 
 /// How much room is asked for at once in new files: the cheapest way that there is to append.

@@ -309,6 +309,16 @@ fn fetch_reads_whole_batches_round_and_round() {
 }
 
 #[test]
+fn what_is_read_in_new_files_lies_in_one_that_is_longer_than_others() {
+    let (bootstrap, _dir) = floor_in(true);
+    // 65 MiB, read from the first batch on.
+    let load = ["fetch", "--batches", "1040", "--warm-up-requests", "0", "--requests", "100"];
+    let longer = ["--topic-config", "segment.bytes=268435456"];
+    let report = run(&[&load[..], &longer, &["--bootstrap", &bootstrap]].concat());
+    assert!(report["requests"].as_u64().unwrap() >= 100, "{report}");
+}
+
+#[test]
 fn messages_come_back_in_order_and_in_time() {
     let bootstrap = floor();
     let report = run(&[

@@ -69,7 +69,7 @@ impl Size {
         let segment = setting(topic, "segment.bytes").unwrap_or(NEW_FILE_SIZE);
         Self {
             ring: kept.unwrap_or(FILE_SIZE).clamp(SIZE_MIN, FILE_SIZE),
-            new_file: segment.clamp(SIZE_MIN, NEW_FILE_SIZE),
+            new_file: segment.clamp(SIZE_MIN, FILE_SIZE),
             kept_short: kept.is_some(),
         }
     }
