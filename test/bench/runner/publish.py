@@ -13,7 +13,7 @@ NAME = re.compile(r"(\d{4}-\d{2}-\d{2})(?:-(\d+))?")
 
 
 def save(root, page, chart, whole):
-    """Writes the page and its chart under today's date, with a number if there is one already; gives the page's path.
+    """Writes the page and its chart, if it has one, under today's date, with a number if there is one already; gives the page's path.
 
     `whole` says that nothing was left out of the run, so that it is the one to show first.
     """
@@ -22,10 +22,12 @@ def save(root, page, chart, whole):
     today = date.today().isoformat()
     names = [today] + [f"{today}-{number}" for number in range(2, 100)]
     name = next(name for name in names if not (folder / f"{name}.md").exists())
-    heading, rest = page.split("\n", 1)
-    (folder / f"{name}.svg").write_text(chart)
     path = folder / f"{name}.md"
-    path.write_text(f"{heading}\n\n![ratios as bars, logarithmic]({name}.svg)\n{rest}")
+    if chart:
+        heading, rest = page.split("\n", 1)
+        (folder / f"{name}.svg").write_text(chart)
+        page = f"{heading}\n\n![ratios as bars, logarithmic]({name}.svg)\n{rest}"
+    path.write_text(page)
     put_between(folder / "README.md", PAGES, listing(folder))
     if whole:
         shown = f"[![how many times more Kafka needs, and Dohle than the floor](docs/benchmarks/{name}.svg)](docs/benchmarks/{name}.md)\n"

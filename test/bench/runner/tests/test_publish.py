@@ -18,8 +18,8 @@ class Saved(unittest.TestCase):
         (self.pages / "README.md").write_text("before\n" + "".join(publish.PAGES) + "\nafter\n")
         (self.root / "README.md").write_text("top\n" + "".join(publish.NEWEST) + "\nend\n")
 
-    def save(self, whole):
-        return publish.save(self.root, "# heading\n\nfacts\n", "<svg/>\n", whole)
+    def save(self, whole, chart="<svg/>\n"):
+        return publish.save(self.root, "# heading\n\nfacts\n", chart, whole)
 
     def test_the_page_has_its_chart_below_the_heading(self):
         path, today = self.save(whole=True), date.today().isoformat()
@@ -47,6 +47,11 @@ class Saved(unittest.TestCase):
         name = self.save(whole=False).name
         self.assertIn(f"({name})", (self.pages / "README.md").read_text())
         self.assertEqual((self.root / "README.md").read_text(), before)
+
+    def test_a_run_that_compared_nothing_has_no_chart(self):
+        path = self.save(whole=False, chart="")
+        self.assertEqual(path.read_text(), "# heading\n\nfacts\n")
+        self.assertFalse(path.with_suffix(".svg").exists())
 
     def test_a_file_without_marks_is_left_alone(self):
         (self.root / "README.md").write_text("no marks")
