@@ -2,7 +2,7 @@
 
 mod metadata;
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use dohle_base::{BrokerId, LeaderEpoch, Offset, PartitionId, Rng, Timestamp, TopicId, Uuid};
 use dohle_config::{BrokerConfig, NoProviders, NodeSettings, Properties};
@@ -17,7 +17,8 @@ use tempfile::TempDir;
 pub(crate) use self::metadata::{make_topic, no_topics, replicate};
 use crate::{
     Alarm, Broker, Cleaner, ControllerHandle, ControllerInbox, Coordinator, GroupWrites,
-    ListenerKind, LogDir, OpenFiles, Parts, Published, Retention, Upkeep, UpkeepInbox,
+    ListenerKind, LogDir, LogDirContext, OpenFiles, Parts, Published, Retention, Upkeep,
+    UpkeepInbox,
     api::Call,
     disk::either::OS,
     metrics::Metrics,
@@ -63,7 +64,8 @@ pub(crate) fn kit_in(
         let (upkeep, inbox) = Upkeep::new();
         inboxes.push(inbox);
         let (alarm, files) = (alarm.clone(), Arc::clone(&files));
-        Arc::new(LogDir::open(Uuid(id), path, OS, upkeep, alarm, files).unwrap())
+        let context = LogDirContext { disk: OS, upkeep, alarm, files };
+        Arc::new(LogDir::open(Uuid(id), path, context).unwrap())
     });
     let log_dirs: Vec<_> = log_dirs.collect();
     let properties = Properties::parse(&format!("{CONFIG}{settings}")).unwrap();
@@ -73,6 +75,17 @@ pub(crate) fn kit_in(
     let partitions: Vec<_> = (0..partitions).map(|index| open(&broker, index, config)).collect();
     broker.partitions.insert(partitions.iter().map(Arc::clone));
     Kit { broker, partitions, controller: inbox, upkeep: inboxes, _root: root }
+}
+
+/// A log directory by itself, which nobody flushes.
+pub(crate) fn log_dir(id: Uuid, path: &Path) -> LogDir {
+    LogDir::open(id, path.to_owned(), log_dir_context()).unwrap()
+}
+
+/// What it works with.
+pub(crate) fn log_dir_context() -> LogDirContext {
+    let files = Arc::new(OpenFiles::within(1_000, 100, 2));
+    LogDirContext { disk: OS, upkeep: Upkeep::new().0, alarm: Alarm::default(), files }
 }
 
 /// A broker with these log directories, and what it asks of the controller. `seed` is that of the names which it

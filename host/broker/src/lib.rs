@@ -50,7 +50,7 @@ pub use controller::{
 pub use coordinator::{Coordinator, GroupWrites};
 pub use dispatch::Dispatcher;
 pub use fatal::Fatal;
-pub use log_dirs::{Alarm, LogDir, LogDirError};
+pub use log_dirs::{Alarm, LogDir, LogDirContext, LogDirError};
 pub use metadata::Published;
 pub use moves::Moves;
 pub use open_files::OpenFiles;

@@ -121,6 +121,19 @@ pub struct LogDir {
     lock: Mutex<Option<NodeLock>>,
 }
 
+/// What a log directory works with.
+#[derive(Debug)]
+pub struct LogDirContext {
+    /// The disk that it is on.
+    pub disk: NodeDisk,
+    /// The way to the thread that flushes it.
+    pub upkeep: Upkeep,
+    /// Rings when it fails.
+    pub alarm: Alarm,
+    /// The files that logs have open, here and in the other directories.
+    pub files: Arc<OpenFiles>,
+}
+
 /// What the last process told of the directory when it stopped.
 #[derive(Debug, Default)]
 struct HowItWasLeft {
@@ -145,15 +158,8 @@ impl LogDir {
     ///
     /// # Errors
     /// It is in use, or cannot be read.
-    pub fn open(
-        id: Uuid,
-        path: PathBuf,
-        disk: NodeDisk,
-        upkeep: Upkeep,
-        alarm: Alarm,
-        files: Arc<OpenFiles>,
-    ) -> Result<Self, LogDirError> {
-        Self::open_with(WAL_CAPACITY, id, path, disk, upkeep, alarm, files)
+    pub fn open(id: Uuid, path: PathBuf, context: LogDirContext) -> Result<Self, LogDirError> {
+        Self::open_with(WAL_CAPACITY, id, path, context)
     }
 
     /// The same, with so many bytes of frames at most.
@@ -164,11 +170,9 @@ impl LogDir {
         capacity: u64,
         id: Uuid,
         path: PathBuf,
-        disk: NodeDisk,
-        upkeep: Upkeep,
-        alarm: Alarm,
-        files: Arc<OpenFiles>,
+        context: LogDirContext,
     ) -> Result<Self, LogDirError> {
+        let LogDirContext { disk, upkeep, alarm, files } = context;
         let lock = disk.lock(&path)?;
         let stop = clean_stop::read(&disk, &path)?;
         let (left_clean, boot, salt) = (stop.is_some(), disk.boot_id()?, random()?);

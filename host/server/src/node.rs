@@ -18,8 +18,8 @@ use std::{
 use dohle_base::{BrokerId, Rng, Str, Uuid};
 use dohle_broker::{
     Alarm, Broker, Cleaner, ControllerHandle, Coordinator, Dispatcher, Driver, DriverError,
-    FilesError, GroupWrites, ListenerKind, LogDir, LogDirError, MetadataFiles, OpenFiles, Parts,
-    Publisher, Retention, Upkeep, metrics::Metrics,
+    FilesError, GroupWrites, ListenerKind, LogDir, LogDirContext, LogDirError, MetadataFiles,
+    OpenFiles, Parts, Publisher, Retention, Upkeep, metrics::Metrics,
 };
 use dohle_config::{Address, BrokerConfig, NodeSettings};
 use dohle_controller::{NodeConfig, OpenError, Settings, SnapshotPolicy};
@@ -158,7 +158,8 @@ impl Node {
             let is_metadata = path.as_os_str() == config.metadata_log.dir.as_str();
             let (upkeep, inbox) = Upkeep::new();
             let (alarm, files) = (alarm.clone(), Arc::clone(&files));
-            match LogDir::open(id, path.clone(), disk, upkeep, alarm, files) {
+            let context = LogDirContext { disk, upkeep, alarm, files };
+            match LogDir::open(id, path.clone(), context) {
                 Ok(dir) => {
                     log_dirs.push(Arc::new(dir));
                     upkeep_inboxes.push(inbox);

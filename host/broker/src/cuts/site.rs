@@ -14,8 +14,8 @@ use dohle_protocol::api::assign_replicas_to_dirs_response::AssignReplicasToDirsR
 
 use super::told::{INDEX, Told};
 use crate::{
-    Alarm, Broker, LogDir, OpenFiles, Published, Publisher, Upkeep, UpkeepInbox, controller::Event,
-    disk::NodeDisk, kit, partition::Partition, partition_dirs,
+    Alarm, Broker, LogDir, LogDirContext, OpenFiles, Published, Publisher, Upkeep, UpkeepInbox,
+    controller::Event, disk::NodeDisk, kit, partition::Partition, partition_dirs,
 };
 
 /// The log directories.
@@ -113,9 +113,9 @@ impl Site {
             inboxes.push(inbox);
             let (alarm, files) = (alarm.clone(), Arc::clone(&files));
             let disk = NodeDisk::Sim(disk.clone());
-            let (capacity, id) = (means.frames.capacity(), Uuid(id));
-            let opened = LogDir::open_with(capacity, id, dir.into(), disk, upkeep, alarm, files);
-            match opened {
+            let context = LogDirContext { disk, upkeep, alarm, files };
+            let capacity = means.frames.capacity();
+            match LogDir::open_with(capacity, Uuid(id), dir.into(), context) {
                 Ok(dir) => log_dirs.push(Arc::new(dir)),
                 Err(error) => {
                     log_dirs.iter().for_each(|dir| die(dir));

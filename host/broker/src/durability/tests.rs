@@ -25,8 +25,15 @@ use tokio::{
 
 use super::{room::Room, *};
 use crate::{
-    cleaner::Cleaner, commit::Uncommitted, disk::either::OS, kit::SOON, log_dirs::LogDir,
-    open_files::OpenFiles, partition::State, upkeep::UpkeepInbox,
+    LogDirContext,
+    cleaner::Cleaner,
+    commit::Uncommitted,
+    disk::either::OS,
+    kit::{SOON, log_dir, log_dir_context},
+    log_dirs::LogDir,
+    open_files::OpenFiles,
+    partition::State,
+    upkeep::UpkeepInbox,
 };
 
 pub(crate) struct Node {
@@ -52,9 +59,8 @@ pub(crate) fn node_within(files: OpenFiles, partitions: i32) -> Node {
     let path = root.path().join("logs");
     std::fs::create_dir(&path).unwrap();
     let (upkeep, inbox) = Upkeep::new();
-    let files = Arc::new(files);
-    let dir = LogDir::open(Uuid(7), path, OS, upkeep, Alarm::default(), files);
-    let dir = Arc::new(dir.unwrap());
+    let context = LogDirContext { upkeep, files: Arc::new(files), ..log_dir_context() };
+    let dir = Arc::new(LogDir::open(Uuid(7), path, context).unwrap());
     let partitions = (0..partitions).map(|index| partition(&dir, index)).collect();
     Node { dir, partitions, inbox, _root: root }
 }
@@ -246,9 +252,7 @@ fn a_partition_that_has_moved_is_served_when_the_disk_fails_that_it_came_from() 
     let [moved, stays] = &node.partitions[..] else { unreachable!() };
     let (way, path) = (node.dir.write_ahead(), node.dir.path.with_file_name("other"));
     std::fs::create_dir(&path).unwrap();
-    let (upkeep, _inbox) = Upkeep::new();
-    let files = Arc::new(OpenFiles::within(1_000, 100, 2));
-    let other = LogDir::open(Uuid(8), path, OS, upkeep, Alarm::default(), files).unwrap();
+    let other = log_dir(Uuid(8), &path);
     {
         // What is appended is pending, or taken by a round.
         let mut rounds = way.rounds();

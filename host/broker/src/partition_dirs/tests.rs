@@ -13,9 +13,7 @@ use dohle_records::{BatchBuilder, BatchSpec, NewRecord};
 
 use super::*;
 use crate::{
-    Alarm, Upkeep,
-    disk::either::OS,
-    kit::{Kit, kit_in, make_topic, no_topics},
+    kit::{Kit, kit_in, log_dir, make_topic, no_topics},
     metadata::Published,
     open_files::OpenFiles,
     publisher::Publisher,
@@ -153,9 +151,7 @@ fn what_a_directory_tells_of_a_partition_that_has_left_it_is_forgotten_when_the_
 fn leave_without_owner(dir: &Path, flushed_to: i64) {
     leave(&dir.join("r-0"), NAMED, 2);
     std::fs::write(dir.join("r-0").join(OWNER), "").unwrap();
-    let files = Arc::new(OpenFiles::within(1_000, 100, 2));
-    let (upkeep, _inbox) = Upkeep::new();
-    let ours = LogDir::open(Uuid(7), dir.to_owned(), OS, upkeep, Alarm::default(), files).unwrap();
+    let ours = log_dir(Uuid(7), dir);
     ours.write_checkpoints(Vec::new).unwrap();
     drop(ours);
     note(dir, OffsetKind::RecoveryPoint, flushed_to);

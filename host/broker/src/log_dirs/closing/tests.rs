@@ -7,11 +7,8 @@ use dohle_log::disk::Operation;
 
 use super::*;
 use crate::{
-    disk::either::OS,
     durability::tests::{Node, append, is_committed_soon, node},
-    log_dirs::Alarm,
-    open_files::OpenFiles,
-    upkeep::Upkeep,
+    kit::log_dir,
 };
 
 /// Partitions with a record each.
@@ -25,10 +22,7 @@ pub(in crate::log_dirs) fn written() -> Node {
 
 /// As the next process has it.
 fn reopened(node: &Node) -> LogDir {
-    let (upkeep, _) = Upkeep::new();
-    let files = Arc::new(OpenFiles::within(1_000, 100, 2));
-    let (id, path) = (node.dir.id, node.dir.path.clone());
-    LogDir::open(id, path, OS, upkeep, Alarm::default(), files).unwrap()
+    log_dir(node.dir.id, &node.dir.path)
 }
 
 /// Closes it, and says what who asks for a partition is told then.

@@ -7,14 +7,15 @@ use dohle_log::{IoError, disk::Operation};
 use dohle_replication::CommitRule;
 
 use super::*;
-use crate::{disk::either::OS, log_dirs::LogDir, open_files::OpenFiles, upkeep::Upkeep};
+use crate::{
+    kit::log_dir_context,
+    log_dirs::{LogDir, LogDirContext},
+};
 
 fn open(path: &Path) -> (LogDir, Alarm) {
     let alarm = Alarm::default();
-    let (upkeep, _) = Upkeep::new();
-    let files = Arc::new(OpenFiles::within(1_000, 100, 2));
-    let dir = LogDir::open(Uuid(7), path.to_owned(), OS, upkeep, alarm.clone(), files);
-    (dir.unwrap(), alarm)
+    let context = LogDirContext { alarm: alarm.clone(), ..log_dir_context() };
+    (LogDir::open(Uuid(7), path.to_owned(), context).unwrap(), alarm)
 }
 
 fn system(errno: i32) -> IoError {

@@ -11,9 +11,7 @@ use super::*;
 use crate::{
     disk::either::OS,
     durability::tests::{Node, append, is_committed_soon, node},
-    log_dirs::Alarm,
-    open_files::OpenFiles,
-    upkeep::Upkeep,
+    kit::log_dir,
 };
 
 /// A partition with a record, in a directory whose logs are this program's; flushed.
@@ -38,10 +36,7 @@ fn killed(node: &Node) -> TempDir {
 
 /// How the next process opens a log in it, and whether it takes it for its own.
 fn opens(dir: &Path) -> (OnDamage, bool) {
-    let (upkeep, _) = Upkeep::new();
-    let files = Arc::new(OpenFiles::within(1_000, 100, 2));
-    let dir = LogDir::open(Uuid(7), dir.to_owned(), OS, upkeep, Alarm::default(), files);
-    let (dir, topic) = (dir.unwrap(), TopicId(Uuid(1)));
+    let (dir, topic) = (log_dir(Uuid(7), dir), TopicId(Uuid(1)));
     let how = dir.how_to_open(&"t".into(), topic, PartitionId(0), CommitRule::Synced);
     (how.on_damage, dir.may_be_torn())
 }
@@ -93,10 +88,7 @@ fn what_kafka_wrote_behind_a_killed_process_is_not_ours() {
     assert_eq!(opens(left.path()), (OnDamage::Refuse, false));
     // Also if that one has written checkpoints by then.
     {
-        let (upkeep, _) = Upkeep::new();
-        let files = Arc::new(OpenFiles::within(1_000, 100, 2));
-        let (path, alarm) = (left.path().to_owned(), Alarm::default());
-        let dir = LogDir::open(Uuid(7), path, OS, upkeep, alarm, files).unwrap();
+        let dir = log_dir(Uuid(7), left.path());
         dir.write_checkpoints(Vec::new).unwrap();
         assert!(high_watermarks(&OS, left.path()).1);
     }

@@ -19,7 +19,7 @@ use crate::{
     controller::Event,
     disk::{NodeDisk, either::OS},
     durability::tests::{append_value, is_committed_soon},
-    kit::{Kit, SOON, kit},
+    kit::{Kit, SOON, kit, log_dir},
     partition::{Partition, State},
 };
 
@@ -444,9 +444,7 @@ fn the_copy_of_a_move_that_has_ended_goes_when_another_directory_is_asked_for() 
 fn third_dir(beside: &LogDir) -> Arc<LogDir> {
     let path = beside.path.with_file_name("c");
     fs::create_dir(&path).unwrap();
-    let (upkeep, alarm) = (crate::Upkeep::new().0, crate::Alarm::default());
-    let files = Arc::new(OpenFiles::within(1_000, 100, 2));
-    Arc::new(LogDir::open(Uuid(9), path, OS, upkeep, alarm, files).unwrap())
+    Arc::new(log_dir(Uuid(9), &path))
 }
 
 #[test]
