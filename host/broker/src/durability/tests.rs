@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use dohle_base::{ErrorCode, LeaderEpoch, PartitionId, Timestamp, TopicId, Uuid};
 use dohle_log::{
     Log, LogConfig, OpenLog, Origin, Synced,
@@ -31,7 +32,7 @@ use crate::{
     disk::either::OS,
     kit::{SOON, log_dir, log_dir_context},
     log_dirs::LogDir,
-    open_files::OpenFiles,
+    open_files::{Choice, OpenFiles},
     partition::State,
     upkeep::UpkeepInbox,
 };
@@ -81,12 +82,17 @@ pub(crate) fn append(partition: &Arc<Partition>) -> Offset {
 }
 
 pub(crate) fn append_value(partition: &Arc<Partition>, value: &[u8]) -> Offset {
-    let mut batch = BatchBuilder::new(BatchSpec::default());
-    batch.append(&NewRecord { value: Some(value), ..NewRecord::default() }).unwrap();
-    let appended = partition.append(&batch.finish(), Origin::Client, Timestamp(0));
+    let appended = partition.append(&batch(value), Origin::Client, Timestamp(0));
     let (appended, is_committed) = appended.unwrap().unwrap();
     assert!(!is_committed, "not before it is durable");
     appended.last_offset.next()
+}
+
+/// A batch of one record.
+fn batch(value: &[u8]) -> Bytes {
+    let mut batch = BatchBuilder::new(BatchSpec::default());
+    batch.append(&NewRecord { value: Some(value), ..NewRecord::default() }).unwrap();
+    batch.finish()
 }
 
 fn runtime() -> LocalRuntime {
@@ -269,6 +275,26 @@ fn a_partition_that_has_moved_is_served_when_the_disk_fails_that_it_came_from() 
     }
     assert!(moved.is_led());
     assert!(!stays.is_led());
+}
+
+/// The answer is made after the lock, when the partition may have moved.
+#[test]
+fn a_failed_append_is_blamed_on_the_disk_where_the_partition_was() {
+    let node = node(1);
+    let [moved] = &node.partitions[..] else { unreachable!() };
+    let path = node.dir.path.with_file_name("other");
+    std::fs::create_dir(&path).unwrap();
+    let other = Arc::new(log_dir(Uuid(8), &path));
+    moved.close_files(Choice::Any);
+    std::fs::remove_dir_all(&node.dir.path).unwrap();
+    let error = moved.append(&batch(b"x"), Origin::Client, Timestamp(0)).unwrap().unwrap_err();
+    {
+        let _state = moved.state();
+        moved.move_to(Arc::clone(&other));
+    }
+    assert_eq!(moved.append_error(&error), ErrorCode::KAFKA_STORAGE_ERROR);
+    assert!(node.dir.has_failed());
+    assert!(!other.has_failed());
 }
 
 /// The log of a node's directory from now on, of which the first frame must fit into so little.

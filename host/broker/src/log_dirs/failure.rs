@@ -15,7 +15,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use dohle_log::{Disk, IoError, LogError};
+use dohle_log::{AppendError, Disk, IoError, LogError};
 use tokio::sync::Notify;
 
 use super::LogDir;
@@ -77,6 +77,13 @@ impl LogDir {
     pub(crate) fn judge_log(&self, error: &LogError) {
         if let LogError::Io(error) = error {
             self.judge(error);
+        }
+    }
+
+    /// As `judge`, of an append. Under the lock of the partition, which may move right after it.
+    pub(crate) fn judge_append(&self, error: &AppendError) {
+        if let AppendError::Log(error) = error {
+            self.judge_log(error);
         }
     }
 
