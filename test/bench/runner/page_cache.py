@@ -6,9 +6,17 @@ append to new files and the floor does not, so a reader of produce rows has to k
 
 import os
 import resource
+from pathlib import Path
 
 SIZE = 256 << 20
 CHUNK = bytes(64 << 10)
+
+# Source: Virtual I/O Device 1.2, 5.5.3: VIRTIO_BALLOON_F_REPORTING.
+REPORTING = 5
+BALLOONS = Path("/sys/bus/virtio/drivers/virtio_balloon")
+ORDER = Path("/sys/module/page_reporting/parameters/page_reporting_order")
+# Linux has no free blocks of more than 2^10 pages.
+ORDER_MAX = 10
 
 
 def probe(folder):
@@ -28,3 +36,13 @@ def write_all(file):
     for position in range(0, SIZE, len(CHUNK)):
         os.pwrite(file, CHUNK, position)
     return (resource.getrusage(resource.RUSAGE_SELF).ru_stime - before) / (SIZE / 1e9)
+
+
+def goes_back(balloons=BALLOONS, order=ORDER):
+    """Whether the system gives free memory back to the host of this virtual machine."""
+    try:
+        features = [file.read_text() for file in balloons.glob("virtio*/features")]
+        is_on = int(order.read_text()) <= ORDER_MAX
+    except (OSError, ValueError):
+        return False
+    return is_on and any(bits[REPORTING : REPORTING + 1] == "1" for bits in features)

@@ -6,7 +6,7 @@ import statistics
 import subprocess
 from datetime import date
 
-from . import chart
+from . import chart, page_cache
 from .pairs import FOREIGN, STEAL
 from .systems import KINDS
 
@@ -17,6 +17,12 @@ BUSY = (
     "Trust ratios with care, absolute numbers not at all; Kafka looks worse than it is, for its compiler gets less done while it "
     "warms up."
 )
+
+GOES_BACK = (
+    "This machine gives free memory back to its host (free page reporting): a page that is new costs what the host takes to find it, and "
+    "produce of large requests is most of all that. See *Memory* in test/bench/README.md."
+)
+STAYS = "This machine keeps its free memory (no free page reporting): to the host no page is new that was in use once."
 
 
 def markdown(results, setting, long, named, root):
@@ -143,6 +149,7 @@ def remarks(results):
             f"- Writing a file costs {spread(fresh)} CPU s/GB just now if its pages are new and {spread(again)} if they are known: the "
             "brokers append to new files, the floor does not."
         )
+        lines.append(f"- {GOES_BACK if page_cache.goes_back() else STAYS}")
     lines += [f"- {note}" for note in results.notes]
     lines += [f"- FAILED: {failure}" for failure in results.failures]
     return lines
