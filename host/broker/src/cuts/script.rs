@@ -425,13 +425,10 @@ pub(super) fn send(
         let timestamp = site.broker.clock.wall();
         batch.append(&NewRecord { timestamp, key, value, ..NewRecord::default() }).unwrap();
         let appended = partition.append(&batch.finish(), Origin::Client, timestamp);
-        match appended {
-            Ok(Ok((appended, _))) => {
-                assert_eq!(appended.last_offset, at);
-                sent.push((at, record));
-            }
-            // The disk was judged.
-            Ok(Err(_)) | Err(_) => {}
+        // One that fails has judged the disk.
+        if let Ok(Ok((appended, _))) = appended {
+            assert_eq!(appended.last_offset, at);
+            sent.push((at, record));
         }
     }
     sent
