@@ -15,7 +15,7 @@ CHUNK = bytes(64 << 10)
 REPORTING = 5
 BALLOONS = Path("/sys/bus/virtio/drivers/virtio_balloon")
 ORDER = Path("/sys/module/page_reporting/parameters/page_reporting_order")
-# Linux has no free blocks of more than 2^10 pages.
+# Larger free blocks than of 2^10 pages are there only if Linux was built for them.
 ORDER_MAX = 10
 
 
@@ -39,7 +39,7 @@ def write_all(file):
 
 
 def goes_back(balloons=BALLOONS, order=ORDER):
-    """Whether the system gives free memory back to the host of this virtual machine."""
+    """Whether the system tells that it gives free memory back to the host of this virtual machine."""
     try:
         features = [file.read_text() for file in balloons.glob("virtio*/features")]
         is_on = int(order.read_text()) <= ORDER_MAX

@@ -22,7 +22,7 @@ GOES_BACK = (
     "This machine gives free memory back to its host (free page reporting): a page that is new costs what the host takes to find it, and "
     "produce of large requests is most of all that. See *Memory* in test/bench/README.md."
 )
-STAYS = "This machine keeps its free memory (no free page reporting): to the host no page is new that was in use once."
+STAYS = "The system tells of no free page reporting: what memory was in use once is not new to a host, unless that takes it in another way."
 
 
 def markdown(results, setting, long, named, root):

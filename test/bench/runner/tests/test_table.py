@@ -1,6 +1,7 @@
 """What a page shows, and how its numbers look."""
 
 import unittest
+from unittest import mock
 
 from runner import table
 from runner.cases import Case, Row
@@ -11,7 +12,7 @@ from runner.rounds import Results
 def results(rows, reports, names=("dohle", "kafka")):
     """Of one case, with `reports` by system, one a round."""
     case = Case("case", rows)
-    found = Results(list(names), [case], max(map(len, reports.values())))
+    found = Results(list(names), [case], max(map(len, reports.values()), default=0))
     for name, of_rounds in reports.items():
         for number, report in enumerate(of_rounds):
             if report is not None:
@@ -36,6 +37,15 @@ class Numbers(unittest.TestCase):
         self.assertEqual(table.spread([3, None, 1, 10]), "3.00 (1.00–10.0)")
         self.assertEqual(table.spread([None, 2]), "2.00")
         self.assertEqual(table.spread([None]), "–")
+
+
+class Memory(unittest.TestCase):
+    def test_a_page_says_whether_memory_goes_back_to_the_host(self):
+        found = results([], {})
+        found.page_cache = [(2.0, 1.0)]
+        for goes_back, line in ((True, table.GOES_BACK), (False, table.STAYS)):
+            with mock.patch.object(table.page_cache, "goes_back", lambda goes_back=goes_back: goes_back):
+                self.assertIn(f"- {line}", table.remarks(found))
 
 
 class Marks(unittest.TestCase):
