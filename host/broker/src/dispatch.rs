@@ -5,7 +5,7 @@
 //! ApiVersions, whose answer in version 0 tells a newer client what to try (KIP-511), the
 //! connection is closed, as Kafka does: there is no form in which an error could be told.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc};
+use std::{cell::RefCell, mem, rc::Rc, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use dohle_base::Str;
@@ -104,8 +104,8 @@ impl Dispatcher {
         let (version, correlation_id) = (prefix.api_version, prefix.correlation_id);
         if !api.versions.contains(&version) {
             if api.key == ApiKey::ApiVersions {
-                let body = Body::plain(api::api_versions::unknown_version());
-                let response = self.encoder.encode(api.key, 0, correlation_id, body);
+                let mut body = Body::plain(api::api_versions::unknown_version());
+                let response = self.encoder.encode(api.key, 0, correlation_id, &mut body);
                 return Err(Box::new(response.map_or(Reply::Close, Reply::Now)));
             }
             let why = format_args!("{} version {version} is not served", api.key.name());
@@ -125,13 +125,13 @@ impl Dispatcher {
         asked: Asked<Reader>,
         frames: &mut Frames<'_>,
     ) {
-        let Asked { version, correlation_id, client_id, body } = asked;
-        frames.reply(match decode::<E::Request>(connection, version, body) {
+        let Asked { version, correlation_id, client_id, mut body } = asked;
+        frames.reply(match E::Request::decode(&mut body, version) {
             Ok(request) => {
                 let answer = E::handle(self.call(connection, version, &client_id), request);
                 self.reply::<E::Request>(version, correlation_id, answer)
             }
-            Err(refusal) => *refusal,
+            Err(error) => *refuse(connection, &error),
         });
     }
 
@@ -148,10 +148,10 @@ impl Dispatcher {
         let mut requests = SmallVec::<[Asked<E::Request>; 1]>::new();
         let mut next = first;
         let refusal = loop {
-            let Asked { version, correlation_id, client_id, body } = next;
-            match decode::<E::Request>(connection, version, body) {
+            let Asked { version, correlation_id, client_id, mut body } = next;
+            match E::Request::decode(&mut body, version) {
                 Ok(body) => requests.push(Asked { version, correlation_id, client_id, body }),
-                Err(refusal) => break Some(refusal),
+                Err(error) => break Some(refuse(connection, &error)),
             }
             if requests.last().is_some_and(|last| E::may_close(&last.body)) {
                 break None;
@@ -191,18 +191,19 @@ impl Dispatcher {
         &self,
         version: i16,
         correlation_id: i32,
-        answer: Answer<R::Response>,
+        mut answer: Answer<R::Response>,
     ) -> Reply {
         let key = R::KEY;
         match answer {
-            Answer::Now(body) => {
+            // Where it lies: messages are large.
+            Answer::Now(ref mut body) => {
                 let response = self.encoder.encode(key, version, correlation_id, body);
                 response.map_or(Reply::Close, Reply::Now)
             }
             Answer::Later(body) => {
                 let encoder = Rc::clone(&self.encoder);
                 Reply::later(async move {
-                    let response = encoder.encode(key, version, correlation_id, body.await);
+                    let response = encoder.encode(key, version, correlation_id, &mut body.await);
                     response.map_or(Outcome::Close, Outcome::Response)
                 })
             }
@@ -212,15 +213,6 @@ impl Dispatcher {
     }
 }
 
-/// The request, or the reply to one that is broken. What it needs of the frame it holds itself.
-fn decode<R: Request>(
-    connection: &ConnectionContext,
-    version: i16,
-    mut body: Reader,
-) -> Result<R, Box<Reply>> {
-    R::decode(&mut body, version).map_err(|error| refuse(connection, &error))
-}
-
 /// Closes the connection and leaves a line for whoever asks why. Boxed: a reply is large, and this one rare.
 fn refuse(connection: &ConnectionContext, why: &dyn std::fmt::Display) -> Box<Reply> {
     debug!(peer = %connection.peer, listener = %connection.listener_name, "connection closed: {why}");
@@ -228,14 +220,14 @@ fn refuse(connection: &ConnectionContext, why: &dyn std::fmt::Display) -> Box<Re
 }
 
 impl Encoder {
-    /// The answer as bytes; none if its version cannot carry it. That is our own fault: the client
-    /// sees a closed connection, the log says which field.
+    /// The answer as bytes, with the ranges of the body; none if its version cannot carry it. That is
+    /// our own fault: the client sees a closed connection, the log says which field.
     fn encode<M: Message>(
         &self,
         key: ApiKey,
         version: i16,
         correlation_id: i32,
-        body: Body<M>,
+        body: &mut Body<M>,
     ) -> Option<Response> {
         let mut output = self.output.take();
         if output.capacity() < ANSWER_ROOM {
@@ -252,7 +244,7 @@ impl Encoder {
             self.output.replace(output);
         }
         match result {
-            Ok(()) => Some(interleave(&encoded, &splices, body.ranges)),
+            Ok(()) => Some(interleave(&encoded, &splices, mem::take(&mut body.ranges))),
             Err(error) => {
                 error!(api = key.name(), version, "an answer could not be encoded: {error}");
                 None

@@ -14,7 +14,7 @@ fn answer(kib: usize) -> Body<ListGroupsResponse> {
 
 /// How much is left for the next answer behind one of this size.
 fn left_behind(encoder: &Encoder, kib: usize) -> usize {
-    let response = encoder.encode(ApiKey::ListGroups, 0, 1, answer(kib));
+    let response = encoder.encode(ApiKey::ListGroups, 0, 1, &mut answer(kib));
     assert!(response.is_some());
     encoder.output.borrow().capacity()
 }
