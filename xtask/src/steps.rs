@@ -82,9 +82,17 @@ pub(crate) fn protocol() -> Result<()> {
     run_with("cargo", &[&tests[..], &["--", "--ignored"]].concat(), &[("KAFKA_LIBS", libs)])
 }
 
+/// The node and the programs that load and hurt it, always together: of another selection Cargo would build with other
+/// features, and link all of it anew.
+fn release() -> Result<()> {
+    let build = ["build", "--release"];
+    let packages = ["dohle-cli", "dohle-bench", "dohle-chaos"].map(|name| ["--package", name]);
+    run("cargo", &[&build[..], packages.as_flattened()].concat())
+}
+
 /// Our own client against a node built from this tree.
 pub(crate) fn client() -> Result<()> {
-    run("cargo", &["build", "--release", "--package", "dohle-cli"])?;
+    release()?;
     let node = DevNode::start(&root())?;
     let tests = ["test", "--quiet", "--package", "dohle-client", "--test", "live"];
     run_with("cargo", &tests, &[("DOHLE_TEST_BOOTSTRAP", node.address())])
@@ -92,7 +100,7 @@ pub(crate) fn client() -> Result<()> {
 
 /// Foreign clients against a node built from this tree.
 pub(crate) fn compat(args: &[String]) -> Result<()> {
-    run("cargo", &["build", "--release", "--package", "dohle-cli"])?;
+    release()?;
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     run("test/compat/run", if args.is_empty() { &["quick"] } else { &args })
 }
@@ -103,7 +111,7 @@ const SKIPPED: i32 = 77;
 /// A node that is hurt, and held to what it acknowledged: a few dozen kills and power cuts, unless
 /// the arguments say what to do.
 pub(crate) fn chaos(args: &[String]) -> Result<()> {
-    run("cargo", &["build", "--release", "--package", "dohle-cli", "--package", "dohle-chaos"])?;
+    release()?;
     let args = args.iter().map(String::as_str).collect::<Vec<_>>();
     match args.first() {
         None => {}
@@ -175,14 +183,14 @@ fn hurt(args: &[&str]) -> Result<()> {
 
 /// The same load on both brokers.
 pub(crate) fn bench(args: &[String]) -> Result<()> {
-    run("cargo", &["build", "--release", "--package", "dohle-cli", "--package", "dohle-bench"])?;
+    release()?;
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     run("test/bench/run", &args)
 }
 
 /// What a request costs in instructions, allocations and system calls, against what it may.
 pub(crate) fn counts(args: &[String]) -> Result<()> {
-    run("cargo", &["build", "--release", "--package", "dohle-cli", "--package", "dohle-bench"])?;
+    release()?;
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     run("test/bench/counts", &args)
 }
